@@ -1,0 +1,64 @@
+"""One line for one request: the module's own functions, over one client of the whole process.
+
+That client keeps connections, so that the second request to a server is quick, but neither cookies nor
+anything else from one call to the next.
+"""
+
+from __future__ import annotations
+
+from .client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Unpack
+
+    from .arguments import BodyArguments, CallArguments
+    from .client import Stream
+    from .messages import Response
+
+_client = Client()
+
+
+def request(method: str, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+    """Send a request and read its response into memory; see `Client.request` for the arguments."""
+    return _client.request(method, url, **call)
+
+
+def get(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a GET request; see `Client.request` for the arguments."""
+    return _client.request("GET", url, **call)
+
+
+def head(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a HEAD request; see `Client.request` for the arguments."""
+    return _client.request("HEAD", url, **call)
+
+
+def options(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send an OPTIONS request; see `Client.request` for the arguments."""
+    return _client.request("OPTIONS", url, **call)
+
+
+def delete(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a DELETE request; see `Client.request` for the arguments."""
+    return _client.request("DELETE", url, **call)
+
+
+def post(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+    """Send a POST request; see `Client.request` for the arguments."""
+    return _client.request("POST", url, **call)
+
+
+def put(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+    """Send a PUT request; see `Client.request` for the arguments."""
+    return _client.request("PUT", url, **call)
+
+
+def patch(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+    """Send a PATCH request; see `Client.request` for the arguments."""
+    return _client.request("PATCH", url, **call)
+
+
+def stream(method: str, url: str, **call: Unpack[BodyArguments]) -> Stream:
+    """Send a request and read its body as it comes, in a `with` block; see `Client.stream`."""
+    return _client.stream(method, url, **call)

@@ -1,0 +1,135 @@
+"""The table of backends, and how a name or a native object becomes one.
+
+Nothing here imports a library before it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBackend
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .base import Backend, Capability
+
+DEFAULT = "urllib"
+
+
+class Entry(Value):
+    """One row of the table.
+
+    Attributes:
+        module: the module of this package that holds the adapter.
+        factory: the name of the adapter's class in it.
+        library: the top-level module of the library that carries the requests.
+        natives: the types that are recognised as this backend's, as `module.Class`.
+    """
+
+    module: str
+    factory: str
+    library: str
+    natives: tuple[str, ...]
+
+    def __init__(self, module: str, factory: str, library: str, natives: tuple[str, ...] = ()) -> None:
+        vars(self).update(module=module, factory=factory, library=library, natives=natives)
+
+
+BACKENDS: dict[str, Entry] = {
+    "urllib": Entry("urllib", "UrllibBackend", "urllib"),
+    "requests": Entry("requests", "RequestsBackend", "requests", ("requests.sessions.Session",)),
+    "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",)),
+    "httpx2": Entry("httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",)),
+    "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
+}
+
+
+def load(name: str) -> Callable[..., Backend]:
+    """The class of a backend, called with a native object or with nothing.
+
+    Raises:
+        UnknownBackend: the message lists the names that there are.
+        BackendNotInstalled: the message says how to install the library.
+    """
+    entry = BACKENDS.get(name)
+    if entry is None:
+        return _from_entry_point(name)
+    factory: Callable[..., Backend] = getattr(adapter(name), entry.factory)
+    return factory
+
+
+def adapter(name: str) -> Any:
+    """The module that holds the adapter of a backend of the table, which imports its library.
+
+    Raises:
+        BackendNotInstalled: the message says how to install the library.
+    """
+    from importlib import import_module
+
+    entry = BACKENDS[name]
+    try:
+        return import_module(f".{entry.module}", __name__)
+    except ImportError as error:
+        if is_installed(entry):
+            raise  # the library is there, and broken: its own error says more
+        raise BackendNotInstalled(
+            f"backend {name!r} needs the library {entry.library}, which is not installed: {how_to_install(name)}"
+        ) from error
+
+
+def _from_entry_point(name: str) -> Callable[..., Backend]:
+    # Looked at only after the table, because scanning the installed distributions takes milliseconds.
+    from importlib.metadata import entry_points
+
+    found = {point.name: point for point in entry_points(group="unifetch.backends")}
+    if name not in found:
+        raise UnknownBackend(f"unknown backend {name!r}; known are {', '.join([*BACKENDS, *found])}")
+    factory: Callable[..., Backend] = found[name].load()
+    return factory
+
+
+def wrap(native: object) -> Backend:
+    """The backend of a native object (a `requests.Session`, say), which stays its owner's to close.
+
+    A `Backend` is its own.
+
+    Raises:
+        InvalidSetting: for an object that is neither.
+        ConfigConflict: for one that carries settings which would be lost.
+    """
+    if isinstance(getattr(native, "capabilities", None), frozenset):
+        contract = getattr(native, "contract", None)
+        if contract != 1:
+            raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")
+        return native  # type: ignore[return-value]  # a Backend is a Backend by its shape
+    # By the names of its types, so that no library is imported to find out that it is not meant.
+    lineage = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(native).__mro__}
+    for name, entry in BACKENDS.items():
+        if lineage.intersection(entry.natives):
+            return load(name)(native)
+    known = ", ".join(native for entry in BACKENDS.values() for native in entry.natives)
+    raise InvalidSetting(f"backend: must be a name, a Backend, or one of {known}, not {type(native).__name__}")
+
+
+def is_installed(entry: Entry) -> bool:
+    """Whether the library of this row can be found, without importing it."""
+    from importlib.util import find_spec
+
+    return find_spec(entry.library) is not None
+
+
+def available_backends() -> tuple[str, ...]:
+    """The names of the backends whose libraries are installed, in the order of the table."""
+    return tuple(name for name, entry in BACKENDS.items() if is_installed(entry))
+
+
+def how_to_install(name: str) -> str:
+    """The command that installs the library of a backend."""
+    return f"pip install 'unifetch-http[{name}]'"
+
+
+def with_capability(capability: Capability) -> list[str]:
+    """The names of the installed backends that declare a capability."""
+    return [name for name in available_backends() if capability in adapter(name).CAPABILITIES]

@@ -1,0 +1,132 @@
+"""The contract, version 1: what the core asks of whoever carries a request.
+
+A backend performs one exchange. It writes the request that it is handed, unchanged, and returns the
+head of the response and its undecoded body. It follows no redirect, repeats nothing, keeps no
+cookies, decodes nothing but the transfer coding, and reads nothing from the environment.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from time import monotonic
+
+from ..errors import ConnectError, NameResolutionError, TLSError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Literal, Protocol
+
+    from ..errors import RequestSent
+    from ..timeouts import Timeout
+    from ..messages import RawRequest, RawResponse
+else:
+    Protocol = object
+
+
+class Capability(Enum):
+    """What not every library can be told or asked through its interface.
+
+    The conformance tests hold a backend to what it declares: a test may be skipped only where its
+    capability is not declared, and a capability that is there undeclared is as much a failure.
+    """
+
+    HARD_DEADLINE = "the total timeout also ends a head or a read that drips"
+    EXACT_TARGET = "sends the request target as it is handed over"
+    EXACT_HEADERS = "sends the header fields as they are handed over, and no other"
+    STRICT_HEAD = "reports a malformed, ambiguous or truncated head instead of guessing"
+    STRICT_CHUNKS = "reports malformed or truncated chunked coding"
+    INTERIM = "skips 1xx responses (RFC 9110 §15.2)"
+    KEEP_ALIVE = "uses a connection for more than one request"
+    EARLY_RESPONSE = "returns a response that came before the upload was complete"
+    REQUEST_SENT = "knows whether a byte of a failed request had left"
+    TLS_CONTEXT = "uses the SSLContext that it is handed"
+    TLS_TRUNCATION = "reports a TLS connection that ended without close_notify"
+    NO_POISONING = "never takes bytes that came after a response for the next one"
+    HTTP2 = "speaks HTTP/2 where the server offers it"
+
+
+class Backend(Protocol):
+    """One way to carry a request over the network.
+
+    `send` raises unifetch's errors and no others, each with `request_sent` set; so does every step of the
+    body that it returns. An exception that the caller's own body iterable raises passes through unharmed
+    or wrapped: the core puts the original in its place.
+
+    A backend is used by many threads at once.
+    """
+
+    name: str
+    contract: Literal[1]
+    capabilities: frozenset[Capability]
+    native: object
+
+    def send(self, request: RawRequest) -> RawResponse:
+        """Perform one exchange, up to the head of the final response."""
+
+    def close(self) -> None:
+        """Close idle connections; a native object that was injected stays open."""
+
+
+class Attempt:
+    """One exchange as a backend's hooks see it: what the next step may take, and what has happened so far.
+
+    Attributes:
+        sent: whether a byte of the request has left (`"no"`, `"maybe"`), or a response come (`"yes"`).
+        reused: whether the connection had carried a request before.
+        answered: whether a byte of the response has come.
+        ended: whether the server has ended its side of the connection.
+    """
+
+    __slots__ = ("answered", "deadline", "ended", "reused", "sent", "timeout")
+
+    def __init__(self, timeout: Timeout, deadline: float | None) -> None:
+        self.timeout = timeout
+        self.deadline = deadline
+        self.sent: RequestSent = "no"
+        self.reused = False
+        self.answered = False
+        self.ended = False
+
+    def within(self, seconds: float | None) -> float | None:
+        """The seconds of a phase, cut to what is left until the deadline.
+
+        Raises:
+            TimeoutError: if nothing is left.
+        """
+        if self.deadline is None:
+            return seconds
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline has passed")
+        return left if seconds is None or left < seconds else seconds
+
+
+def connect_error(error: BaseException, host: str, port: int) -> ConnectError:
+    """What kept a connection from coming about, found in what a library wrapped around it.
+
+    Libraries keep the original in `__cause__`, `__context__`, `args` or `reason`.
+    """
+    for cause in causes(error):
+        # By name: importing `ssl` and `socket` here would cost every program that only speaks http.
+        kinds = {kind.__name__ for kind in type(cause).__mro__}
+        if "SSLError" in kinds or "CertificateError" in kinds:
+            return TLSError(f"TLS with {host}:{port} failed: {cause}")
+        if "gaierror" in kinds:
+            return NameResolutionError(f"no address for {host}: {cause}")
+    for cause in causes(error):
+        if isinstance(cause, OSError):
+            return ConnectError(f"no connection to {host}:{port}: {cause}")
+    return ConnectError(f"no connection to {host}:{port}: {error}")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it wraps, outermost first."""
+    queue: list[object] = [error]
+    seen: set[int] = set()
+    while queue:
+        found = queue.pop(0)
+        if isinstance(found, BaseException) and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            queue += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]

@@ -1,0 +1,170 @@
+"""`urllib.request`, the client that everybody has.
+
+What it does by itself: follow redirects, raise for a status of 400 and above, take proxies from the
+environment, open `file:`, `ftp:` and `data:` URLs, title-case the names of fields and keep one of
+duplicates, add Accept-Encoding and `Connection: close`, and open a connection for every request. Its
+handlers do that, and our opener has none of them. It has one, which connects, and keeps connections;
+`http_client.py` corrects what lies below.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.request
+from functools import partial
+from time import monotonic
+
+from ..errors import ConfigConflict, ConnectionLost, InvalidRequest, ProtocolError, StreamError, UnifetchError
+from ..messages import RawResponse
+from .base import Capability
+from .http_client import BLOCK, CURRENT, Attempt, Connection, StrictResponse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+    from typing import Literal
+
+    from ..messages import RawRequest
+
+    Origin = tuple[str, str, int, ssl.SSLContext | None]
+
+CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+
+# The hooks raise our own errors; these rows are for what http.client may raise around them.
+ERRORS: dict[type[Exception], type[UnifetchError]] = {
+    http.client.InvalidURL: InvalidRequest,
+    http.client.HTTPException: ProtocolError,
+    OSError: ConnectionLost,
+}
+
+IDLE_SECONDS = 30.0  # shorter than most servers wait
+IDLE_CONNECTIONS = 100
+
+
+class UrllibBackend:
+    """Carries requests by an `urllib.request.OpenerDirector`."""
+
+    name = "urllib"
+    contract: Literal[1] = 1
+    capabilities = CAPABILITIES
+    native: object
+
+    def __init__(self, native: object | None = None) -> None:
+        if native is not None:
+            raise ConfigConflict("urllib: an OpenerDirector is nothing but handlers, and unifetch does what they do")
+        self._handler = KeepAliveHandler()
+        self.native = self._opener = urllib.request.OpenerDirector()
+        self._opener.add_handler(self._handler)
+
+    def send(self, request: RawRequest) -> RawResponse:
+        """Perform one exchange, up to the head of the final response."""
+        attempt = CURRENT.attempt = Attempt(request)
+        try:
+            response: StrictResponse = self._opener.open(urllib.request.Request(request.url))
+        except (UnifetchError, *ERRORS) as error:
+            failure = attempt.translated(error, ERRORS)
+            raise failure from failure.__cause__
+        finally:
+            CURRENT.attempt = None
+
+        # The head
+        version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
+        release = partial(self._release, response, attempt)
+        body = self._chunks(response, attempt, release)
+        return RawResponse(response.status, response.reason, version, response.fields, body, release)
+
+    def _chunks(self, response: StrictResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:
+        try:
+            while block := response.read1(BLOCK):
+                yield block
+            if not response.complete:
+                raise StreamError("the response was closed before its body was read", request_sent="yes")
+        except tuple(ERRORS) as error:
+            failure = attempt.translated(error, ERRORS)
+            raise failure from failure.__cause__
+        finally:
+            release()
+
+    def _release(self, response: StrictResponse, attempt: Attempt) -> None:
+        connection, attempt.connection = attempt.connection, None
+        if connection is not None and response.complete:
+            self._handler.keep(connection, attempt.request)
+        elif connection is not None:
+            response.close()
+            connection.close()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._handler.close()
+
+
+class KeepAliveHandler(urllib.request.BaseHandler):
+    """Opens http and https URLs on connections that it keeps: those that were idle for the shortest time first."""
+
+    def __init__(self) -> None:
+        self._idle: list[tuple[Origin, Connection, float]] = []  # in the order in which they became idle
+        self._lock = threading.Lock()
+
+    def http_open(self, _: urllib.request.Request) -> StrictResponse:
+        """Send the request of the current attempt; called by `OpenerDirector.open`."""
+        request = CURRENT.attempt.request
+        connection = self._take(_origin(request)) or _connection(request)
+        try:
+            connection.request()
+            return connection.receive()
+        except BaseException:
+            connection.close()
+            raise
+
+    https_open = http_open
+
+    def _take(self, origin: Origin) -> Connection | None:
+        while True:
+            with self._lock:
+                for at in range(len(self._idle) - 1, -1, -1):
+                    if self._idle[at][0] == origin:
+                        _, connection, since = self._idle.pop(at)
+                        break
+                else:
+                    return None
+            if monotonic() - since < IDLE_SECONDS and connection.is_connected:
+                return connection
+            connection.close()
+
+    def keep(self, connection: Connection, request: RawRequest) -> None:
+        """Take back a connection whose response was read to its end."""
+        if not connection.is_connected:
+            connection.close()
+            return
+        now = monotonic()
+        with self._lock:
+            self._idle.append((_origin(request), connection, now))
+            expired = 0
+            while now - self._idle[expired][2] >= IDLE_SECONDS or len(self._idle) - expired > IDLE_CONNECTIONS:
+                expired += 1
+            closing, self._idle[:expired] = self._idle[:expired], []
+        for _, old, _ in closing:
+            old.close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            closing, self._idle = self._idle, []
+        for _, connection, _ in closing:
+            connection.close()
+
+
+def _origin(request: RawRequest) -> Origin:
+    return request.scheme, request.host, request.port, request.tls
+
+
+def _connection(request: RawRequest) -> Connection:
+    if request.scheme == "http":
+        return Connection(request.host, request.port)
+    return TLSConnection(request.host, request.port, context=request.tls)
+
+
+class TLSConnection(Connection, http.client.HTTPSConnection):
+    """The same over TLS."""

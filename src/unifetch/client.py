@@ -1,0 +1,353 @@
+"""The driver: it does what the exchange asks for, and keeps the backends that can do it.
+
+A `Client` holds settings and connections. It is used by many threads at once, and after a fork the
+child starts with connections of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from io import BytesIO
+from time import monotonic, sleep
+from weakref import WeakSet
+
+from .backends import load, wrap
+from .config import check_capabilities, chosen_backend, process_settings
+from .errors import InvalidSetting, StreamError
+from .exchange import Discard, Journey, Receive
+from .headers import Headers
+from .messages import RawRequest, Request
+from .policies.bodies import encode
+from .settings import parse
+from .timeouts import Timeout
+from .url import URL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any, Self, Unpack
+
+    from .arguments import BodyArguments, CallArguments, ClientArguments
+    from .backends.base import Backend
+    from .config import BackendTypes
+    from .exchange import Steps
+    from .messages import RawResponse, Response
+    from .settings import Settings
+
+
+class Client:
+    """Settings and connections that many requests share.
+
+    Args:
+        backend: who carries the requests: a name, a `Backend`, or a native object. None leaves it to
+            `use_backend`, `configure`, the environment and the default, each time anew.
+        **settings: see `Settings`; each accepts plain data. One that is not given is left to `configure`.
+
+    Raises:
+        ConfigError: for an unknown setting or a value that will not do; it names the key.
+    """
+
+    def __init__(self, backend: BackendTypes | None = None, **settings: Unpack[ClientArguments]) -> None:
+        self._named = backend
+        self._own = parse(settings)
+        self._merged: tuple[Settings, Settings] | None = None
+        self._backends: dict[str, Backend] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        # A native object is refused here, not at the first request.
+        self._native = None if backend is None or isinstance(backend, str) else wrap(backend)
+        _clients.add(self)
+
+    # --- Asking -----------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        **call: Unpack[CallArguments],
+    ) -> Response[bytes]:
+        """Send a request and read its response into memory.
+
+        Args:
+            method: the method, sent as it is written.
+            url: an absolute http or https URL, or one relative to `base_url`.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            headers: a mapping or pairs; they replace the client's fields of the same name.
+            body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes.
+            json: sent as compact UTF-8.
+            form: a mapping or pairs, sent as application/x-www-form-urlencoded.
+            timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
+            redirects: the most redirects to follow; 0 returns the redirect itself.
+            backend: a name, a `Backend`, or a native object, for this call.
+
+        Raises:
+            InvalidRequest, ConfigError: before anything is sent.
+            ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
+        """
+        journey = self._journey(method, url, body, json, form, call)
+        return self._drive(journey, journey.steps(whole=True))
+
+    def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a GET request; see `request`."""
+        return self.request("GET", url, **call)
+
+    def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a HEAD request; see `request`."""
+        return self.request("HEAD", url, **call)
+
+    def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send an OPTIONS request; see `request`."""
+        return self.request("OPTIONS", url, **call)
+
+    def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a DELETE request; see `request`."""
+        return self.request("DELETE", url, **call)
+
+    def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a POST request; see `request`."""
+        return self.request("POST", url, **call)
+
+    def put(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a PUT request; see `request`."""
+        return self.request("PUT", url, **call)
+
+    def patch(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a PATCH request; see `request`."""
+        return self.request("PATCH", url, **call)
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        **call: Unpack[CallArguments],
+    ) -> Stream:
+        """Send a request, and read its body as it comes: `with client.stream("GET", url) as response: …`.
+
+        The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
+        """
+        if "timeout" not in call:
+            call["timeout"] = self.settings.timeout.replace(total=None)
+        journey = self._journey(method, url, body, json, form, call)
+        return Stream(self, journey)
+
+    def _journey(self, method: str, url: str, body: Any, json: Any, form: Any, call: CallArguments) -> Journey:
+        settings, headers = self.settings, Headers(call.pop("headers", None))
+        named, params = call.pop("backend", None), call.pop("params", None)
+        if call:
+            settings = settings.replace(**call)
+        target = _absolute(url, settings.base_url)
+        if params is not None:
+            target = target.with_params(params)
+        content = encode(body, json=json, form=form)
+        if content.content_type is not None and "content-type" not in headers:
+            headers = Headers.trusted([*headers.pairs, ("Content-Type", content.content_type)])
+        headers = settings.headers.merged(headers)
+        request = Request(method, target, headers=headers, body=content.source)
+        backend = self._backend(named)
+        check_capabilities(backend, settings)
+        return Journey(request, content, settings, backend, monotonic)
+
+    # --- Driving the exchange ---------------------------------------------------------------------
+
+    def _drive(self, journey: Journey, steps: Steps) -> Any:
+        send = journey.backend.send
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    outcome: Any
+                    if type(step) is RawRequest:
+                        outcome = send(step)
+                    elif type(step) is Receive:
+                        outcome = self._receive(step)
+                    elif type(step) is Discard:
+                        outcome = self._discard(step)
+                    else:
+                        outcome = sleep(step.seconds)
+                except BaseException as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as done:
+            return done.value
+
+    def _receive(self, step: Receive) -> bytes | BodyStream:
+        if not step.whole:
+            return BodyStream(step)
+        journey, incoming = step.journey, step.incoming
+        # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
+        whole = BytesIO()
+        for chunk in step.raw.body:
+            journey.check_deadline()
+            whole.writelines(incoming.feed(chunk))
+        whole.writelines(incoming.finish())
+        step.raw.close()
+        return whole.getvalue()
+
+    def _discard(self, step: Discard) -> None:
+        left = step.most
+        try:
+            for chunk in step.raw.body:
+                left -= len(chunk)
+                if left < 0:
+                    break
+        finally:
+            step.raw.close()
+
+    # --- Settings and backends --------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
+        process = process_settings()
+        merged = self._merged
+        if merged is None or merged[0] is not process:
+            merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
+        return merged[1]
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that a call would use now; `client.backend.native` is the library's own object."""
+        return self._backend(None)
+
+    def _backend(self, named: BackendTypes | None) -> Backend:
+        if self._closed:
+            raise InvalidSetting("this client is closed")
+        if named is None:
+            if self._native is not None:
+                return self._native
+            named = self._named or chosen_backend()[0]
+        if not isinstance(named, str):
+            return wrap(named)
+        return self._backends.get(named) or self._load(named)
+
+    def _load(self, name: str) -> Backend:
+        with self._lock:
+            if name not in self._backends:
+                self._backends[name] = load(name)()
+            return self._backends[name]
+
+    # --- Ending -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close idle connections. A native object that was injected stays open. The client is done."""
+        self._closed = True
+        with self._lock:
+            backends, self._backends = self._backends, {}
+        for backend in backends.values():
+            backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        named = self._native.name if self._native else self._named or chosen_backend()[0]
+        return f"<Client {named}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._native is not None:
+            raise TypeError("a Client around a native object cannot be pickled; name the backend instead")
+        return _revive, (self._named, self._own)
+
+    def _forget(self) -> None:
+        # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
+        self._lock = threading.Lock()
+        self._backends = {}
+
+
+def _revive(backend: str | None, own: dict[str, Any]) -> Client:
+    return Client(backend, **own)
+
+
+def _absolute(url: Any, base: URL | None) -> URL:
+    if base is None:
+        return url if isinstance(url, URL) else URL(url)
+    return base.join(url)
+
+
+class Stream:
+    """A response whose body is read as it comes, inside a `with` block; at its end the response is closed."""
+
+    def __init__(self, client: Client, journey: Journey) -> None:
+        self._client = client
+        self._journey = journey
+        self._response: Response[Iterator[bytes]] | None = None
+
+    def __enter__(self) -> Response[Iterator[bytes]]:
+        if self._response is not None:
+            raise StreamError("this stream was used already; ask for another")
+        response: Response[Iterator[bytes]] = self._client._drive(self._journey, self._journey.steps(whole=False))
+        self._response = response
+        return response
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        body = self._response and self._response.body
+        if isinstance(body, BodyStream):
+            body.close()
+
+
+class BodyStream:
+    """The decoded body of a stream: an iterator over what is there, as soon as it is there."""
+
+    def __init__(self, step: Receive) -> None:
+        self._raw: RawResponse = step.raw
+        self._pieces = _decoded(step)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._closed:
+            raise StreamError("this stream is closed; read it inside its `with` block")
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        self._closed = True
+        self._pieces.close()
+        self._raw.close()
+
+
+def _decoded(step: Receive) -> Any:
+    journey, incoming = step.journey, step.incoming
+    try:
+        for chunk in step.raw.body:
+            journey.check_deadline()
+            yield from incoming.feed(chunk)
+        yield from incoming.finish()
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        step.raw.close()
+        journey.explain(error)
+        raise
+
+
+_clients: WeakSet[Client] = WeakSet()
+
+
+def _forget_after_fork() -> None:
+    for client in list(_clients):
+        client._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

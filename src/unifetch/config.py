@@ -1,0 +1,109 @@
+"""Which backend, and which settings: the call's, the client's, the context's, the process's, the environment's.
+
+Never by what happens to be installed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from .backends import DEFAULT, with_capability
+from .backends.base import Capability
+from .errors import InvalidSetting, UnsupportedCapability
+from .settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .backends.base import Backend
+
+    BackendTypes = str | Backend | object
+
+ENVIRONMENT_VARIABLE = "UNIFETCH_BACKEND"
+
+_in_context: ContextVar[BackendTypes | None] = ContextVar("unifetch_backend", default=None)
+
+
+class _Process:
+    """What `configure` has set for this process."""
+
+    backend: BackendTypes | None = None
+    settings: Settings = Settings()
+
+
+def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
+    """Set the defaults of this process: of the module's functions, and of clients that leave a setting open.
+
+    Each call adds to the ones before. It is meant for the application, once, at its start.
+
+    Args:
+        backend: a name, a `Backend`, or a native object.
+        **settings: any setting of `Client`, also as plain data.
+
+    Raises:
+        InvalidSetting: for an unknown name or a value that will not do; it names the key.
+    """
+    changed = _Process.settings.replace(**settings)
+    if backend is not None:
+        _Process.backend = _checked(backend)
+    _Process.settings = changed
+
+
+@contextmanager
+def use_backend(backend: BackendTypes) -> Iterator[None]:
+    """Use this backend inside the `with` block, in this thread or task, where no call or client names one.
+
+    Args:
+        backend: a name, a `Backend`, or a native object.
+    """
+    token = _in_context.set(_checked(backend))
+    try:
+        yield
+    finally:
+        _in_context.reset(token)
+
+
+def chosen_backend() -> tuple[BackendTypes, str]:
+    """What carries a request for which neither call nor client names a backend, and who says so."""
+    backend = _in_context.get()
+    if backend is not None:
+        return backend, "use_backend"
+    if _Process.backend is not None:
+        return _Process.backend, "configure"
+    name = os.environ.get(ENVIRONMENT_VARIABLE)
+    if name:
+        return name, ENVIRONMENT_VARIABLE
+    return DEFAULT, "the default"
+
+
+def process_settings() -> Settings:
+    """The settings that `configure` has left."""
+    return _Process.settings
+
+
+def _checked(backend: BackendTypes) -> BackendTypes:
+    # The name is looked up when it is used: the library may be installed in one process and not in another.
+    if not isinstance(backend, str) or backend:
+        return backend
+    raise InvalidSetting("backend: must not be an empty name")
+
+
+def check_capabilities(backend: Backend, settings: Settings) -> None:
+    """Refuse a setting that this backend cannot honour, before anything is sent.
+
+    Raises:
+        UnsupportedCapability: it names the setting, and the backends that can.
+    """
+    if "tls" in vars(settings) and Capability.TLS_CONTEXT not in backend.capabilities:
+        _refuse(backend, "tls", Capability.TLS_CONTEXT)
+
+
+def _refuse(backend: Backend, setting: str, capability: Capability) -> None:
+    able = ", ".join(with_capability(capability))
+    raise UnsupportedCapability(
+        f"{setting}= needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"
+    )

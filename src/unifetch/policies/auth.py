@@ -1,0 +1,553 @@
+"""Who is asking: credentials for the origin that a request was written for, and for no other.
+
+An `Auth` is a frozen setting. The exchange asks it to `authorize` each final request, and after a 401
+whether it can `answer`; it asks for the origin of the first request only, never once a redirect has left
+it. What is learnt on the way (the nonces of Digest, the entries of a netrc) is kept in an `AuthMemory`.
+
+An Authorization field that the caller wrote wins. No credential shows in a `repr`, and none travels in a
+pickle. Left out: what a proxy asks for, Digest's `auth-int` and `nextnonce`, Negotiate and NTLM.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from binascii import b2a_base64
+from collections.abc import Mapping
+from itertools import count
+
+from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
+from ..headers import REDACTED, Headers
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeAlias
+
+    from ..headers import HeaderTypes, Pairs
+    from ..url import URL
+
+    Sign: TypeAlias = "Callable[[FinalRequest], HeaderTypes]"
+    AuthTypes: TypeAlias = "Auth | tuple[str, str] | Mapping[str, Any] | str | Sign | None"
+    Challenge = tuple[str, dict[str, str]]
+
+
+class FinalRequest(Value):
+    """A request as it will be sent: what a callable signs.
+
+    Attributes:
+        method: the method.
+        url: the URL that is asked; `url.target` is what is written.
+        headers: every field that will be sent, but those that this Auth adds.
+        content: the body: bytes, an iterable that is the backend's alone to read, or None.
+    """
+
+    method: str
+    url: URL
+    headers: Headers
+    content: bytes | Iterable[bytes] | None
+
+    def __init__(self, method: str, url: URL, headers: Headers, content: bytes | Iterable[bytes] | None = None) -> None:
+        vars(self).update(method=method, url=url, headers=headers, content=content)
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of the body; none if there is no body.
+
+        Raises:
+            InvalidBody: the body is a stream, whose bytes are not known before they are sent.
+        """
+        if self.content is None or isinstance(self.content, bytes):
+            return self.content or b""
+        raise InvalidBody("auth: the callable asks for the body's bytes, and this body is a stream; pass bytes")
+
+    def __repr__(self) -> str:
+        return f"<FinalRequest {self.method} {self.url}>"
+
+
+class AuthMemory:
+    """What one `Auth` has learnt, for the requests that follow; used by many threads, copied into no pickle.
+
+    Args:
+        cnonce: makes the client's nonce of Digest.
+    """
+
+    __slots__ = ("cnonce", "netrc", "nonces")
+
+    def __init__(self, cnonce: Callable[[], str] = lambda: os.urandom(16).hex()) -> None:
+        self.cnonce = cnonce
+        self.nonces: dict[str, _Nonce] = {}
+        self.netrc: NetrcEntries | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AuthMemory, ()
+
+
+class Auth(Value):
+    """What every kind of authentication does. A subclass gives its `credentials`."""
+
+    FIELDS: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(setting: AuthTypes) -> Auth | None:
+        """An `Auth` from what a caller may write.
+
+        Args:
+            setting: an `Auth`; `(username, password)` for Basic; `"netrc"`; a callable that signs; None; or plain
+                data: `{"type": "basic" | "digest", "username": …, "password": …}`, `{"type": "bearer", "token": …}`.
+
+        Raises:
+            InvalidSetting: for anything else; the values are not shown.
+        """
+        if setting is None or isinstance(setting, Auth):
+            return setting
+        if isinstance(setting, (tuple, list)) and len(setting) == 2:
+            return Basic(*setting)
+        if setting == "netrc":
+            return Netrc()
+        if isinstance(setting, Mapping):
+            return _from_plain_data(setting)
+        if callable(setting) and not isinstance(setting, type):
+            return Signed(setting)
+        raise InvalidSetting(
+            'auth must be (username, password), an Auth, a mapping with a "type", "netrc", a callable or None, '
+            f"not {type(setting).__name__}"
+        )
+
+    def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
+        """The fields to add to a request, before each time it is sent.
+
+        Raises:
+            ConfigError: this Auth was pickled, and so has lost its credentials.
+        """
+        self._refuse_mask()
+        if "authorization" in request.headers:
+            return ()
+        value = self.credentials(request, memory)
+        return () if value is None else (("Authorization", value),)
+
+    def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
+        """The fields with which to send a request again after a 401, or None: the 401 is the answer.
+
+        Args:
+            request: the request, without the fields that `authorize` had added.
+            memory: the memory that `authorize` was given.
+            response: the fields of the 401.
+            answered: how many 401s were answered for this request before.
+        """
+        return None
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
+        """The value of the Authorization field, or None to send none."""
+        raise NotImplementedError
+
+    def _refuse_mask(self) -> None:
+        if REDACTED in vars(self).values():
+            raise ConfigError(f"auth: this {type(self).__name__} was pickled without its credentials; set them again")
+
+    def __repr__(self) -> str:
+        # The name is masked, too: with some services it is the key.
+        return f"{type(self).__name__}({REDACTED})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict.fromkeys(vars(self), REDACTED)
+
+    def __copy__(self) -> Auth:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Auth:
+        return self
+
+
+def _from_plain_data(data: Mapping[str, Any]) -> Auth:
+    kind = KINDS.get(data["type"]) if isinstance(data.get("type"), str) else None
+    if kind is None:
+        raise InvalidSetting(f'auth: "type" must be one of {", ".join(KINDS)}')
+    fields = {key: value for key, value in data.items() if key != "type"}
+    if wrong := [key for key in fields if key not in kind.FIELDS]:
+        raise InvalidSetting(f"auth: unknown key {wrong[0]!r}; accepted are type, {', '.join(kind.FIELDS)}")
+    try:
+        return kind(**fields)
+    except TypeError:  # a key is missing; the constructors raise no other
+        raise InvalidSetting(f'auth: type "{data["type"]}" needs {" and ".join(kind.FIELDS)}') from None
+
+
+class Basic(Auth):
+    """RFC 7617, in UTF-8, with the first request: there is no waiting for a 401.
+
+    Raises:
+        InvalidSetting: for a colon in the name, a control character, or what is not text.
+    """
+
+    FIELDS = ("username", "password")
+    username: str
+    password: str
+
+    def __init__(self, username: str, password: str) -> None:
+        if ":" in _text("username", username):
+            raise InvalidSetting("auth: a Basic username cannot hold a colon (RFC 7617 §2)")
+        vars(self).update(username=username, password=_text("password", password))
+
+    @classmethod
+    def of_url(cls, url: URL) -> Basic | None:
+        """From the userinfo of a URL, if it has a name and a password; an empty password is none."""
+        return cls(url.username, url.password) if url.username is not None and url.password else None
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
+        pair = _utf8(self.username) + b":" + _utf8(self.password)
+        return "Basic " + b2a_base64(pair, newline=False).decode("ascii")
+
+
+class Bearer(Auth):
+    """RFC 6750 §2.1: a token in the Authorization field.
+
+    Raises:
+        InvalidSetting: the token is empty, or not visible ASCII.
+    """
+
+    FIELDS = ("token",)
+    token: str
+
+    def __init__(self, token: str) -> None:
+        # RFC 6750 §2.1 allows less, but tokens with "|" or ":" are about; visible ASCII cannot break a field.
+        if not re.match(r"[!-~]+\Z", _text("token", token)):
+            raise InvalidSetting("auth: token must be visible ASCII without spaces; leave out the word Bearer")
+        vars(self).update(token=token)
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
+        return f"Bearer {self.token}"
+
+
+class Signed(Auth):
+    """A callable that gets the `FinalRequest` and returns the header fields to add or to replace.
+
+    What the callable raises passes through.
+    """
+
+    sign: Sign
+
+    def __init__(self, sign: Sign) -> None:
+        vars(self).update(sign=sign)
+
+    def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
+        self._refuse_mask()
+        fields = self.sign(request)
+        if not isinstance(fields, (Mapping, list, tuple)):
+            # None, say, from one that meant to change the request: sending it unsigned would be silent.
+            kind = type(fields).__name__
+            raise InvalidSetting(f"auth: the callable must return a mapping or a list of header pairs, not {kind}")
+        headers = Headers(fields)
+        for name in ("content-length", "transfer-encoding"):
+            if name in headers:
+                raise InvalidHeader(f"auth: the callable returned {name}, which belongs to unifetch")
+        return headers.pairs
+
+
+def _text(key: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise InvalidSetting(f"auth: {key} must be str, not {type(text).__name__}")
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
+        raise InvalidSetting(f"auth: {key} has a control character or a lone surrogate (RFC 7617 §2)")
+    return text
+
+
+def _utf8(text: str) -> bytes:
+    if not text.isascii():
+        from unicodedata import normalize
+
+        text = normalize("NFC", text)  # RFC 7617 §2.1, RFC 7616 §4
+    return text.encode()
+
+
+# --- Digest ----------------------------------------------------------------------------------------
+
+
+class Digest(Auth):
+    """RFC 7616 with `qop=auth`, or without qop as in RFC 2069: answers a 401; the password is never sent.
+
+    The strongest algorithm on offer is taken. A 401 is answered once, and once more if it says `stale=true`;
+    later requests to the same origin are authorized in advance with the nonce that was accepted.
+
+    Raises:
+        InvalidSetting: for a control character, or what is not text.
+    """
+
+    FIELDS = ("username", "password")
+    username: str
+    password: str
+
+    def __init__(self, username: str, password: str) -> None:
+        vars(self).update(username=_text("username", username), password=_text("password", password))
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
+        nonce = memory.nonces.get(request.url.origin)
+        return None if nonce is None else nonce.digest(self, request.method, request.url.target)
+
+    def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
+        challenge = _strongest(parse_challenges(response.get_all("www-authenticate")))
+        stale = challenge is not None and challenge.get("stale", "").lower() == "true"
+        if challenge is None or answered > (1 if stale else 0) or "authorization" in request.headers:
+            memory.nonces.pop(request.url.origin, None)
+            return None
+        if len(memory.nonces) >= 100:
+            memory.nonces.clear()  # each costs one more 401
+        # One cnonce for a nonce: the key of "-sess" is made of the first one (RFC 7616 §3.4.2).
+        memory.nonces[request.url.origin] = _Nonce(challenge, memory.cnonce())
+        return self.authorize(request, memory)
+
+
+class _Nonce:
+    """A challenge that was answered, and how often."""
+
+    __slots__ = ("challenge", "cnonce", "uses")
+
+    def __init__(self, challenge: dict[str, str], cnonce: str) -> None:
+        self.challenge = challenge
+        self.cnonce = cnonce
+        self.uses = count(1)  # next() is atomic
+
+    def digest(self, auth: Digest, method: str, target: str) -> str:
+        """The credentials for one request (RFC 7616 §3.4)."""
+        import hashlib
+
+        challenge, nc = self.challenge, f"{next(self.uses):08x}"
+        algorithm = challenge.get("algorithm", "MD5").upper()
+        function = ALGORITHMS[algorithm.removesuffix("-SESS")]
+
+        def hashed(*parts: bytes) -> bytes:
+            return hashlib.new(function, b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
+
+        # A field's text holds one byte a character, so this gives the very bytes that the server sent.
+        user, realm = _utf8(auth.username), challenge["realm"].encode("latin-1")
+        nonce, cnonce = challenge["nonce"].encode("latin-1"), self.cnonce.encode("ascii")
+        key = hashed(user, realm, _utf8(auth.password))
+        if algorithm.endswith("-SESS"):
+            key = hashed(key, nonce, cnonce)
+        action = hashed(method.encode("ascii"), target.encode("ascii"))
+        counted = bool(challenge.get("qop"))
+        parts = (nonce, nc.encode("ascii"), cnonce, b"auth", action) if counted else (nonce, action)
+
+        # RFC 7616 §3.4.4: the name hashed, or extended where the server has said that it knows UTF-8, or as it is.
+        if challenge.get("userhash", "").lower() == "true":
+            fields = [f'username="{hashed(user, realm).decode("ascii")}"', "userhash=true"]
+        elif not user.isascii() and challenge.get("charset", "").upper() == "UTF-8":
+            fields = [f"username*=UTF-8''{_extended(user)}"]
+        else:
+            fields = [f"username={_quoted(user.decode('latin-1'))}"]
+        fields += [f"{name}={_quoted(challenge[name])}" for name in ("realm", "nonce", "opaque") if name in challenge]
+        fields += [f"uri={_quoted(target)}", f'response="{hashed(key, *parts).decode("ascii")}"']
+        if "algorithm" in challenge:
+            fields.append(f"algorithm={challenge['algorithm']}")
+        if counted:
+            fields += [f"nc={nc}", f'cnonce="{self.cnonce}"', "qop=auth"]
+        return "Digest " + ", ".join(fields)
+
+
+def _quoted(text: str) -> str:
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def _extended(data: bytes) -> str:
+    # RFC 8187 §3.2.1: attr-char stays as it is.
+    return re.sub(rb"[^!#$&+\-.^_`|~0-9A-Za-z]", lambda found: b"%%%02X" % found[0][0], data).decode("ascii")
+
+
+# RFC 7616 §3.3, the strongest first, by the names that hashlib knows them by.
+ALGORITHMS = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
+
+
+def _strongest(challenges: list[Challenge]) -> dict[str, str] | None:
+    import hashlib
+
+    for algorithm, function in ALGORITHMS.items():
+        if function in hashlib.algorithms_available:  # not every build has each
+            for scheme, challenge in challenges:
+                offered = challenge.get("algorithm", "MD5").upper()
+                if scheme == "digest" and offered.removesuffix("-SESS") == algorithm and _answerable(challenge):
+                    return challenge
+    return None
+
+
+def _answerable(challenge: dict[str, str]) -> bool:
+    if "realm" not in challenge or "nonce" not in challenge:
+        return False
+    if qop := challenge.get("qop"):
+        return "auth" in [option.strip(" \t") for option in qop.lower().split(",")]
+    # Without qop there is no cnonce on the wire, and "-sess" needs one.
+    return not challenge.get("algorithm", "").upper().endswith("-SESS")
+
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(
+    rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*(?:,|\Z)'
+)
+# A scheme is followed by nothing, a token68 or a parameter.
+_SCHEME = re.compile(
+    rf"({_TOKEN})(?:[ \t]*(?:,|\Z)|[ \t]+[0-9A-Za-z\-._~+/]+=*[ \t]*(?:,|\Z)|[ \t]+(?={_TOKEN}[ \t]*=))"
+)
+_GAP = re.compile(r"[ \t,]*")
+
+
+def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
+    """The challenges in these WWW-Authenticate fields, in order (RFC 9110 §11.6.1).
+
+    What is malformed ends its field, and takes the challenge before it along: after a broken quote, anything
+    may look like a challenge.
+
+    Args:
+        fields: the values of the fields.
+
+    Returns:
+        Pairs of the scheme and its parameters, names in lower case, values unquoted. A token68 is left out.
+    """
+    challenges: list[Challenge] = []
+    for field in fields:
+        parameters: dict[str, str] | None = None
+        position = 0
+        while (position := _GAP.match(field, position).end()) < len(field):  # type: ignore[union-attr]  # _GAP may be empty
+            if (found := _PARAMETER.match(field, position)) and parameters is not None:
+                name, token, quoted = found.groups()
+                if name.lower() in parameters:
+                    challenges.pop()  # RFC 9110 §11.2: once per challenge
+                    break
+                parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if token is None else token
+            elif found := _SCHEME.match(field, position):
+                parameters = {}
+                challenges.append((found[1].lower(), parameters))
+            else:
+                if parameters is not None:
+                    challenges.pop()
+                break
+            position = found.end()
+    return challenges
+
+
+# --- netrc -----------------------------------------------------------------------------------------
+
+
+class Netrc(Auth):
+    """Basic with the entry of a netrc file for the host, read once, when it is first needed.
+
+    Args:
+        path: the file; by default what `$NETRC` names, else `~/.netrc` (on Windows `~/_netrc`) if it is there.
+
+    Raises:
+        InvalidSetting: the path is not one.
+    """
+
+    FIELDS = ("path",)
+    path: str | None
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise InvalidSetting(f"auth: path must be a path, not {type(path).__name__}")
+        vars(self).update(path=path if path is None else os.fspath(path))
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
+        if memory.netrc is None:
+            memory.netrc = read_netrc(self.path)
+        basic = memory.netrc.lookup(request.url.host, user=request.url.username)
+        return None if basic is None else basic.credentials(request, memory)
+
+    # A path is no secret.
+    __repr__ = Value.__repr__
+    __getstate__ = Value.__getstate__
+
+
+def read_netrc(path: str | None) -> NetrcEntries:
+    """The entries of this file, or of the default one; the only input and output in this module.
+
+    Warns of a file that others may read, or that belongs to somebody else.
+
+    Raises:
+        ConfigError: a file that was named cannot be read, or is not a netrc.
+    """
+    named = path or os.environ.get("NETRC")
+    file_path = os.path.expanduser(named or ("~/_netrc" if os.name == "nt" else "~/.netrc"))
+    try:
+        with open(file_path, encoding="utf-8-sig") as file:
+            status = os.fstat(file.fileno())
+            text = file.read()
+    except FileNotFoundError:
+        if named is None:
+            return NetrcEntries(())
+        raise ConfigError(f"netrc: there is no file {file_path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"netrc: {file_path} cannot be read: {reason}") from None
+    if os.name == "posix" and (status.st_mode & 0o077 or status.st_uid != os.getuid()):
+        import warnings
+
+        warnings.warn(f"netrc: {file_path} should belong to you alone: chmod 600", stacklevel=2)
+    return NetrcEntries.parse(text)
+
+
+_NETRC = re.compile(
+    r"""\s*(?:
+        \#[^\n]*
+      | macdef\s .*? (?: \n\r?\n | \Z )
+      | (?P<default> default ) (?!\S)
+      | (?P<key> machine | login | password | account ) \s+
+        (?: "(?P<quoted> (?: [^"\\] | \\. )* )" (?!\S) | (?P<bare> [^\s"]\S* ) )
+    )\s*""",
+    re.ASCII | re.DOTALL | re.VERBOSE,
+)
+
+
+class NetrcEntries:
+    """What a netrc file says, in its order: for each entry `machine` (none in `default`), `login` and `password`."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self, entries: Iterable[dict[str, str]]) -> None:
+        self.entries = tuple(entries)
+
+    @classmethod
+    def parse(cls, text: str) -> NetrcEntries:
+        """From the text of a file. Values may be in double quotes; macros are skipped.
+
+        Raises:
+            ConfigError: it names the line and does not show it.
+        """
+        entries: list[dict[str, str]] = []
+        position = len(text) - len(text.lstrip(" \t\r\n"))
+        while position < len(text):
+            found = _NETRC.match(text, position)
+            key = found and (found["default"] or found["key"])
+            if found is None or (key in ("login", "password", "account") and not entries):
+                line = text.count("\n", 0, position) + 1
+                raise ConfigError(f"netrc: line {line} is not a machine, default, login, password, account or macdef")
+            value = found["bare"]
+            if found["quoted"] is not None:
+                value = re.sub(r"(?s)\\(.)", r"\1", found["quoted"])
+            if key == "machine":
+                entries.append({"machine": value.lower()})
+            elif key == "default":
+                entries.append({})
+            elif key:
+                entries[-1][key] = value
+            position = found.end()
+        return cls(entries)
+
+    def lookup(self, host: str, *, user: str | None = None) -> Basic | None:
+        """The credentials for exactly this host, else those of `default`; None where name or password is missing.
+
+        Args:
+            host: in lower case, an IPv6 address without brackets.
+            user: the name that the URL asks for; an entry with another is passed over.
+        """
+        entries = [entry for entry in self.entries if entry.get("machine") == host]
+        for entry in entries or [entry for entry in self.entries if "machine" not in entry]:
+            if user is None or user == entry.get("login"):
+                return Basic(entry["login"], entry["password"]) if "login" in entry and "password" in entry else None
+        return None
+
+    def __repr__(self) -> str:
+        return f"NetrcEntries({len(self.entries)} entries)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("the entries of a netrc do not travel in a pickle")
+
+
+KINDS: dict[str, type[Auth]] = {"basic": Basic, "bearer": Bearer, "digest": Digest, "netrc": Netrc}

@@ -1,0 +1,203 @@
+"""What a request body becomes on the wire: bytes, or blocks from a stream, and the fields that describe it.
+
+A known size is declared as Content-Length, an unknown one goes out chunked (RFC 9110 §8.6, RFC 9112 §6).
+Framing belongs to unifetch, so that it cannot contradict the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..errors import InvalidBody
+from ..url import form_urlencode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+BLOCK = 64 * 1024  # bytes; larger reads cost more than they save (glibc maps blocks from 128 KiB anew each time)
+
+
+class Body:
+    """A body ready to be sent, as often as it allows.
+
+    Attributes:
+        source: what the caller gave, as bytes where it was encoded.
+        content_type: the Content-Type that it implies, or None.
+        length: its bytes, or None when only its end will tell.
+        replayable: whether it can be sent a second time, from the same start.
+        failure: what the caller's own stream raised while it was sent; it goes to the caller as it is.
+    """
+
+    source: Any = None
+    content_type: str | None = None
+    length: int | None = 0
+    replayable: bool = True
+    failure: BaseException | None = None
+
+    def open(self) -> bytes | Iterable[bytes] | None:
+        """What to send, from the start."""
+        return None
+
+
+class Bytes(Body):
+    """A body in memory."""
+
+    def __init__(self, data: bytes, content_type: str | None = None) -> None:
+        self.source = data
+        self.length = len(data)
+        self.content_type = content_type
+
+    def open(self) -> bytes:
+        data: bytes = self.source
+        return data
+
+
+class Stream(Body):
+    """A body that is produced block by block, once for each time it is sent."""
+
+    def open(self) -> Iterable[bytes]:
+        return self._guarded()
+
+    def _guarded(self) -> Iterator[bytes]:
+        # The library in between may wrap or swallow what the caller's stream raises; keep the original.
+        try:
+            yield from self.blocks()
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):
+                self.failure = error
+            raise
+
+    def blocks(self) -> Iterator[bytes]:
+        raise NotImplementedError
+
+
+class File(Stream):
+    """A binary file, from where it stands to its end; declared by its size where it can seek."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.source = file
+        self.start: int | None = None
+        self.length = None
+        self.replayable = False
+        if file.seekable():
+            self.start = file.tell()
+            self.length = max(0, file.seek(0, 2) - self.start)
+            file.seek(self.start)
+            self.replayable = True
+
+    def blocks(self) -> Iterator[bytes]:
+        if self.start is not None:
+            self.source.seek(self.start)
+        remaining = self.length
+        while remaining is None or remaining > 0:
+            block = self.source.read(BLOCK if remaining is None else min(BLOCK, remaining))
+            if not block:
+                break
+            if remaining is not None:
+                remaining -= len(block)
+            yield block
+        if remaining:
+            raise InvalidBody(f"the file ended {remaining} bytes before the size that it had", request_sent="maybe")
+
+
+class Blocks(Stream):
+    """Any iterable of bytes; a one-shot iterator can be sent only once."""
+
+    def __init__(self, iterable: Iterable[bytes]) -> None:
+        self.source = iterable
+        self.length = None
+        self.replayable = iter(iterable) is not iterable
+        if isinstance(iterable, (list, tuple)):
+            for block in iterable:
+                _check_block(block, "no")
+            self.length = sum(map(len, iterable))
+
+    def blocks(self) -> Iterator[bytes]:
+        for block in self.source:
+            _check_block(block, "maybe")
+            if block:  # an empty chunk would end a chunked body
+                yield bytes(block)
+
+
+NO_BODY = Body()
+
+
+def encode(body: Any = None, *, json: Any = None, form: Any = None) -> Body:
+    """The body of a request from what its caller gave.
+
+    Args:
+        body: bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes.
+        json: anything that `json.dumps` takes, sent as compact UTF-8.
+        form: a mapping or pairs, sent as application/x-www-form-urlencoded.
+
+    Raises:
+        InvalidBody: for two bodies, another type, a text file, NaN in JSON.
+    """
+    if sum(given is not None for given in (body, json, form)) > 1:
+        raise InvalidBody("give one of body=, json= and form=, not several")
+    if json is not None:
+        return Bytes(_dumps(json), "application/json")
+    if form is not None:
+        if isinstance(form, (str, bytes)):
+            raise InvalidBody("form= takes a mapping or pairs; send text that is already encoded as body=")
+        return Bytes(form_urlencode(form).encode("ascii"), "application/x-www-form-urlencoded")
+    if body is None:
+        return NO_BODY
+    if isinstance(body, bytes):
+        return Bytes(body)
+    if isinstance(body, str):
+        try:
+            return Bytes(body.encode(), "text/plain;charset=UTF-8")
+        except UnicodeEncodeError:
+            raise InvalidBody("the text of body= holds a lone surrogate, which UTF-8 cannot encode") from None
+    if isinstance(body, (bytearray, memoryview)):
+        return Bytes(bytes(body))
+    if isinstance(body, Body):
+        return body
+    if hasattr(body, "read"):
+        return _file(body)
+    if isinstance(body, Iterable) and not isinstance(body, (Mapping, set, frozenset)):
+        return Blocks(body)
+    if hasattr(body, "__aiter__"):
+        raise InvalidBody("an asynchronous iterator as body= needs AsyncClient")
+    raise InvalidBody(
+        f"body= takes bytes, str, a binary file or an iterable of bytes, not {type(body).__name__}"
+        " (a mapping goes into json= or form=)"
+    )
+
+
+def _file(file: Any) -> Body:
+    try:
+        binary = isinstance(file.read(0), bytes)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidBody(f"body= is a file that cannot be read: {error}") from error
+    if not binary:
+        raise InvalidBody("body= is a text file; open it in binary mode")
+    if not hasattr(file, "seekable"):  # duck-typed readers have read() and no more
+        return Blocks(iter(lambda: file.read(BLOCK), b""))
+    return File(file)
+
+
+def _dumps(value: Any) -> bytes:
+    import json
+
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
+        raise InvalidBody(f"json= cannot be sent as JSON: {error}") from error
+
+
+def _check_block(block: object, sent: Any) -> None:
+    if not isinstance(block, (bytes, bytearray, memoryview)):
+        raise InvalidBody(f"a block of the body is {type(block).__name__}, not bytes", request_sent=sent)
+
+
+def framing(method: str, body: Body) -> tuple[tuple[str, str], ...]:
+    """The fields that frame this body: Content-Length, Transfer-Encoding, or none (RFC 9110 §8.6)."""
+    if body is NO_BODY:
+        # A method that usually has content says so when it has none.
+        return (("Content-Length", "0"),) if method in ("POST", "PUT", "PATCH") else ()
+    if body.length is None:
+        return (("Transfer-Encoding", "chunked"),)
+    return (("Content-Length", str(body.length)),)

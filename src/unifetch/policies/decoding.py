@@ -1,0 +1,308 @@
+"""Content codings (RFC 9110 §8.4): which ones we ask for, and how each is undone, in bounded memory.
+
+A body passes through one stage for each coding, as a chain of generators: however much a few bytes
+decode to, one piece is in memory at a time. What is corrupt, cut short or followed by other data is an
+error, never a shorter body. A coding that we cannot undo leaves the body as it is, all of it.
+
+We undo no transfer codings (that is the backend's part), no `compress` (LZW is long dead), and no
+dictionaries (RFC 9842).
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache, partial
+from io import BytesIO
+
+from ..errors import DecodingError, TooLarge, evidence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    Library = tuple[Callable[[], "_Decompressor"], type[Exception]]
+
+MAX_CODINGS = 5  # as curl and urllib3
+MAX_PIECE = 64 * 1024  # bytes that a stage gives at once
+RATIO_FLOOR = 16 * 1024**2  # decoded bytes up to which no ratio is suspicious
+ZSTD_WINDOW = 8 * 1024**2  # bytes; RFC 9659 §3
+
+# Bytes that a stage takes at once. zlib copies what it leaves over at each call, so that a large chunk
+# that decodes to very much would take quadratic time.
+_STEP = 16 * 1024
+
+
+@cache
+def accept_encoding() -> str:
+    """The value of Accept-Encoding: the codings that can be undone here (RFC 9110 §12.5.3)."""
+    codings = ["gzip", "deflate"]
+    if _brotli() is not None:
+        codings.append("br")
+    if _has_zstd():
+        codings.append("zstd")
+    return ", ".join(codings)
+
+
+def decoder(
+    content_encoding: str | None, *, max_bytes: int | None = None, max_ratio: float | None = None
+) -> Decoder | None:
+    """What undoes these codings, or None if there is nothing to undo, or nothing that can be.
+
+    Args:
+        content_encoding: the value of the field, its lines joined with commas; None without one.
+        max_bytes: decoded bytes that are accepted; None for any number.
+        max_ratio: decoded bytes that are accepted for each encoded byte, counted from `RATIO_FLOOR` on.
+
+    Raises:
+        TooLarge: for more than five codings.
+    """
+    if not content_encoding:
+        return None
+    names = [name for item in content_encoding.split(",") if (name := item.strip(" \t").lower())]
+    names = [name for name in names if name != "identity"]
+    if len(names) > MAX_CODINGS:
+        raise TooLarge(
+            f"{len(names)} content codings are over the limit of {MAX_CODINGS}: {evidence(content_encoding)}",
+            request_sent="yes",
+        )
+    # They are listed in the order in which they were applied.
+    stages = [_stage(name) for name in reversed(names)]
+    known = [stage for stage in stages if stage is not None]
+    if not known or len(known) < len(stages):
+        return None
+    return Decoder(known, max_bytes=max_bytes, max_ratio=max_ratio)
+
+
+class Decoder:
+    """Undoes the codings of one body. Made by `decoder()`; it does no I/O."""
+
+    __slots__ = ("_decoded", "_encoded", "_max_bytes", "_max_ratio", "_stages")
+
+    def __init__(self, stages: list[_Stage], *, max_bytes: int | None, max_ratio: float | None) -> None:
+        self._stages = stages
+        self._max_bytes = max_bytes
+        self._max_ratio = max_ratio
+        self._encoded = 0
+        self._decoded = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """What this chunk decodes to, in non-empty pieces of at most 64 KiB.
+
+        The iterator must be exhausted before the next chunk is fed.
+
+        Raises:
+            DecodingError: for data that is corrupt, or goes on after its end.
+            TooLarge: for a decoded body over `max_bytes` or `max_ratio`.
+        """
+        self._encoded += len(chunk)
+        pieces: Iterable[bytes] = (chunk[start : start + _STEP] for start in range(0, len(chunk), _STEP))
+        for stage in self._stages:
+            pieces = stage.decode(pieces)
+        for piece in pieces:
+            self._decoded += len(piece)
+            self._check_size()
+            yield piece
+
+    def finish(self) -> tuple[()]:
+        """Check that the body was whole. Nothing is left to give: `feed` holds nothing back.
+
+        Raises:
+            DecodingError: for a body that was cut short.
+        """
+        for stage in self._stages:
+            stage.finish()
+        return ()
+
+    def _check_size(self) -> None:
+        if self._max_bytes is not None and self._decoded > self._max_bytes:
+            raise TooLarge(f"the decoded body is over the limit of {self._max_bytes} bytes", request_sent="yes")
+        if self._max_ratio is None or self._decoded <= RATIO_FLOOR:
+            return
+        if self._decoded > self._max_ratio * self._encoded:
+            raise TooLarge(
+                f"the decoded body is over the limit of {self._max_ratio} bytes for each byte received"
+                f" ({self._decoded} from {self._encoded})",
+                request_sent="yes",
+            )
+
+
+class _Stage:
+    """One coding of one body: a member after the other, where the coding allows more than one."""
+
+    __slots__ = ("_coding", "_error", "_member", "_open")
+
+    def __init__(self, coding: str, opener: Callable[[], _Decompressor], error: type[Exception]) -> None:
+        self._coding = coding
+        self._open = opener
+        self._error = error
+        self._member: _Decompressor | None = None
+
+    def decode(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for data in chunks:
+            member = self._member or self._next_member(data)
+            while data or not (member.eof or member.needs_input):
+                if member.eof:
+                    if self._coding == "gzip" and not (data := data.lstrip(b"\0")):
+                        break  # tapes and disk blocks left gzip files padded with zeros, which every gunzip ignores
+                    member = self._next_member(data)
+                try:
+                    piece = member.decompress(data, MAX_PIECE)
+                except self._error as error:
+                    raise DecodingError(f"the {self._coding} body is corrupt: {error}", request_sent="yes") from error
+                data = member.unused_data if member.eof else b""
+                if piece:
+                    yield piece
+
+    def _next_member(self, data: bytes) -> _Decompressor:
+        # RFC 1952 §2.2 and RFC 8878 §3.1 allow members (frames) in a row; deflate and br have one end.
+        if self._member is not None and self._coding not in ("gzip", "zstd"):
+            raise DecodingError(
+                f"the {self._coding} body is followed by other data: {evidence(data, 16)}", request_sent="yes"
+            )
+        self._member = self._open()
+        return self._member
+
+    def finish(self) -> None:
+        # A body without one byte has no member: servers name a coding on empty bodies, too.
+        if self._member is not None and not self._member.eof:
+            raise DecodingError(f"the {self._coding} body is cut short", request_sent="yes")
+
+
+def _stage(coding: str) -> _Stage | None:
+    if coding in ("gzip", "x-gzip"):  # RFC 9110 §8.4.1.3
+        return _Stage("gzip", partial(_Zlib, 16 + zlib.MAX_WBITS), zlib.error)
+    if coding == "deflate":
+        return _Stage(coding, _Deflate, zlib.error)
+    library = _brotli() if coding == "br" else _zstd() if coding == "zstd" else None
+    return library and _Stage(coding, *library)
+
+
+# --- The decompressors, one for each member ---
+
+
+class _Decompressor:
+    """The interface that the standard library gives its own: `bz2`, `lzma` and `compression.zstd`."""
+
+    eof = False
+    needs_input = True
+    unused_data = b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        raise NotImplementedError
+
+
+class _Zlib(_Decompressor):
+    def __init__(self, wbits: int) -> None:
+        self._zlib = zlib.decompressobj(wbits)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        piece = self._zlib.decompress(data or self._zlib.unconsumed_tail, max_length)
+        # A full piece may have left more behind in zlib's own window.
+        self.needs_input = len(piece) < max_length and not self._zlib.unconsumed_tail
+        self.eof = self._zlib.eof
+        self.unused_data = self._zlib.unused_data
+        return piece
+
+
+class _Deflate(_Zlib):
+    """deflate is the zlib format (RFC 9110 §8.4.1.2), but some servers send the raw one (RFC 1951)."""
+
+    def __init__(self) -> None:
+        super().__init__(zlib.MAX_WBITS)
+        self._head: bytes | None = b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._head is not None:
+            data = self._head + data
+            if len(data) < 2:
+                self._head = data
+                return b""
+            # RFC 1950 §2.2: the method is 8, and the first two bytes are a multiple of 31. In raw deflate, a
+            # first byte that ends in 8 would be a stored block with garbage as its padding.
+            if data[0] & 0x0F != 8 or int.from_bytes(data[:2], "big") % 31:
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+            self._head = None
+        return super().decompress(data, max_length)
+
+
+class _Brotli(_Decompressor):
+    def __init__(self, library: Any) -> None:
+        self._brotli = library.Decompressor()
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        # The library stops once it has *passed* the limit, block by block; its first block is of 32 KiB, its
+        # second of 64. Data after the end is an error of its own.
+        piece: bytes = self._brotli.process(data, output_buffer_limit=max_length // 4)
+        self.eof = self._brotli.is_finished()
+        # It accepts more as soon as its input is used up, even if there is output left.
+        self.needs_input = not piece and self._brotli.can_accept_more_data()
+        return piece
+
+
+class _Zstandard(_Decompressor):
+    """The package `zstandard` sets no bound on what it gives at once, but 4 bytes make 128 KiB at most (RFC 8878
+    §3.1.1.2), so it is fed in spoonfuls. It serves where the two libraries that have a bound are missing."""
+
+    def __init__(self, library: Any) -> None:
+        self._zstandard = library.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        self._input = self._output = BytesIO()
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if data:
+            self._input = BytesIO(data)
+        while not (piece := self._output.read(max_length)):
+            if self._zstandard.eof or not (spoonful := self._input.read(64)):
+                break
+            self._output = BytesIO(self._zstandard.decompress(spoonful))
+        self.needs_input = not piece
+        self.eof = self.needs_input and self._zstandard.eof
+        if self.eof:
+            self.unused_data = self._zstandard.unused_data + self._input.read()
+        return piece
+
+
+# --- The libraries: the only third-party imports of the policies, made when a coding is first met ---
+
+
+@cache
+def _brotli() -> Library | None:
+    for library in _importable("brotli", "brotlicffi"):
+        # Before 1.2 the output had no limit, and a bomb could not be stopped.
+        if hasattr(library.Decompressor, "can_accept_more_data"):
+            return partial(_Brotli, library), library.error
+    return None
+
+
+@cache
+def _zstd() -> Library | None:
+    for library in _importable("compression.zstd", "backports.zstd"):
+        options = {library.DecompressionParameter.window_log_max: ZSTD_WINDOW.bit_length() - 1}
+        return partial(library.ZstdDecompressor, options=options), library.ZstdError
+    for library in _importable("zstandard"):
+        return partial(_Zstandard, library), library.ZstdError
+    return None
+
+
+def _importable(*names: str) -> Iterator[Any]:
+    from importlib import import_module
+
+    for name in names:
+        try:
+            library = import_module(name)
+        except ImportError:
+            continue
+        yield library
+
+
+def _has_zstd() -> bool:
+    # Looked for, not imported: that takes up to 10 ms, for a coding that the server may not use.
+    from importlib.util import find_spec
+
+    for name in ("_zstd", "backports.zstd", "zstandard"):  # _zstd is what compression.zstd is built on
+        try:
+            if find_spec(name) is not None:
+                return True
+        except ImportError:  # of the package around it
+            continue
+    return False

@@ -1,0 +1,102 @@
+"""The body of a response on its way to the caller: counted against its framing, decoded, bounded.
+
+It does no I/O: a driver hands it what arrives and passes on what it gives back. A body that is shorter
+than declared is an error, never a short success (RFC 9112 §8).
+"""
+
+from __future__ import annotations
+
+import re
+from math import inf
+
+from ..errors import IncompleteBody, ProtocolError, TooLarge, evidence
+from .decoding import decoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..headers import Headers
+    from .limits import Limits
+
+_DIGITS = re.compile(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*\Z")
+
+
+class Incoming:
+    """What is known of one body, and how much of it has come.
+
+    Args:
+        method, status, headers: of the request and the response.
+        limits: bounds on the decoded bytes, for a body that is read into memory; None for a stream.
+
+    Raises:
+        ProtocolError: for framing that contradicts itself (RFC 9112 §6.3).
+        TooLarge: for more content codings than are undone.
+    """
+
+    __slots__ = ("_decoder", "_most", "expected", "received")
+
+    def __init__(self, method: str, status: int, headers: Headers, limits: Limits | None = None) -> None:
+        self.expected = _expected_length(method, status, headers)
+        self.received = 0
+        self._most = inf if limits is None or limits.body is None else limits.body
+        coding = headers.get("content-encoding")
+        if coding is None or self.expected == 0:
+            self._decoder = None
+        elif limits is None:
+            self._decoder = decoder(coding)
+        else:
+            self._decoder = decoder(coding, max_bytes=limits.body, max_ratio=limits.ratio)
+
+    def feed(self, chunk: bytes) -> Iterable[bytes]:
+        """What this piece of the body decodes to, in pieces of bounded size.
+
+        Raises:
+            TooLarge: for a body over `limits.body`, before or after decoding.
+            DecodingError: for data that is not in its coding.
+        """
+        self.received += len(chunk)
+        if self.received > self._most:
+            raise TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
+        return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
+
+    def finish(self) -> Iterable[bytes]:
+        """What is left to give at the end.
+
+        Raises:
+            IncompleteBody: for fewer bytes than were declared.
+            DecodingError: for a coding that was cut short.
+        """
+        if self.expected is not None and self.received != self.expected:
+            raise IncompleteBody(
+                f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes"
+            )
+        return () if self._decoder is None else self._decoder.finish()
+
+
+def _expected_length(method: str, status: int, headers: Headers) -> int | None:
+    """The bytes that the body must have, or None if only its end tells (RFC 9112 §6.3).
+
+    Every backend is held to these rules here, whatever its library makes of such a head.
+    """
+    length = headers.get("content-length")
+    coding = headers.get("transfer-encoding")
+    if coding is not None:
+        if length is not None:
+            raise ProtocolError(
+                f"both Transfer-Encoding {evidence(coding)} and Content-Length {evidence(length)}", request_sent="yes"
+            )
+        if coding.lower() != "chunked":
+            raise ProtocolError(f"Transfer-Encoding {evidence(coding)} is not chunked", request_sent="yes")
+    elif length is not None:
+        if not _DIGITS.match(length):
+            raise ProtocolError(f"bad Content-Length: {evidence(length)}", request_sent="yes")
+        if "," in length:
+            # Equal values, repeated, are allowed as one (RFC 9110 §8.6).
+            values = {value.strip(" \t") for value in length.split(",")}
+            if len(values) > 1:
+                raise ProtocolError(f"conflicting Content-Length: {evidence(length)}", request_sent="yes")
+            length = values.pop()
+    if method == "HEAD" or status in (204, 304):
+        return 0
+    return None if length is None else int(length)

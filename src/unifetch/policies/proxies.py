@@ -1,0 +1,278 @@
+"""Which proxy carries a request: from a setting, or from environment variables that are handed in.
+
+The decision is made here once, for every backend, and no library reads the environment after us. A proxy
+that is set and does not work is an error: it never means a direct connection, and neither does a setting
+that we cannot read. Left out: SOCKS4, PAC files, and what the operating system has in its preferences.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from collections.abc import Mapping
+from functools import lru_cache
+
+from ..errors import ConfigError, InvalidSetting, evidence
+from ..headers import REDACTED
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+    from typing import Any, TypeAlias
+
+    ProxyTypes: TypeAlias = "ProxyRules | Proxy | str | Mapping[str, Any] | None"
+    # A domain or a network, and a port if only that one is meant.
+    Exemption: TypeAlias = "tuple[str | IPv4Network | IPv6Network, int | None]"
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+# Stricter than a URL has to be: no path, query or fragment, and a name in ASCII.
+_PROXY = re.compile(
+    r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
+        (?:(?P<userinfo>[^@/?\#\\\x00-\x20\x7f]*)@)?
+        (?P<host>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)
+        (?::(?P<port>[0-9]{1,5}))?/?\Z""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+
+
+class Proxy(Value):
+    """One proxy server.
+
+    Args:
+        scheme: `"http"` or `"https"` (how to speak to the proxy itself), `"socks5"`, or `"socks5h"`: there the
+            proxy resolves the names.
+        host: its name in ASCII, or its address, an IPv6 one without brackets.
+        port: 1 to 65535.
+        username, password: both or neither.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+
+    def __init__(
+        self, scheme: str, host: str, port: int, username: str | None = None, password: str | None = None
+    ) -> None:
+        if scheme not in DEFAULT_PORTS:
+            raise InvalidSetting(f"proxy: scheme must be one of {', '.join(DEFAULT_PORTS)}, not {evidence(scheme)}")
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            raise InvalidSetting("proxy: port must be a whole number from 1 to 65535")
+        if ":" in host and _address(host) is None:
+            raise InvalidSetting(f"proxy: {evidence(host)} is no IPv6 address")
+        for name, text in (("username", username), ("password", password)):
+            if text is not None and re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
+                raise InvalidSetting(f"proxy: {name} has a control character or a lone surrogate")
+        if username is not None and ":" in username:
+            raise InvalidSetting("proxy: a username cannot hold a colon (RFC 7617 §2)")
+        if (username is None) != (password is None):
+            raise InvalidSetting("proxy: a username comes with a password, and the other way round")
+        vars(self).update(scheme=scheme, host=host.lower(), port=port, username=username, password=password)
+
+    @classmethod
+    def of(cls, setting: Proxy | str) -> Proxy:
+        """A `Proxy` from a URL as `"http://user:password@proxy.test:3128"`, userinfo percent-encoded.
+
+        Raises:
+            InvalidSetting: for what is not such a URL; userinfo is not shown.
+        """
+        if isinstance(setting, Proxy):
+            return setting
+        if not isinstance(setting, str):
+            raise InvalidSetting(f"proxy must be a URL or a Proxy, not {type(setting).__name__}")
+        parts = _PROXY.match(setting)
+        if parts is None:
+            shown = evidence(setting.rpartition("@")[2])
+            raise InvalidSetting(f"proxy: {shown} is not of the form scheme://user:password@host:port")
+        scheme = parts["scheme"].lower()
+        port = int(parts["port"]) if parts["port"] else DEFAULT_PORTS.get(scheme, 0)
+        host = parts["host"].strip("[]")
+        if not parts["userinfo"]:
+            return cls(scheme, host, port)
+        username, _, password = parts["userinfo"].partition(":")
+        return cls(scheme, host, port, _decoded(username), _decoded(password))
+
+    @property
+    def url(self) -> str:
+        """The URL, without credentials."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def authorization(self) -> str | None:
+        """The value of Proxy-Authorization (Basic, in UTF-8), or None. It is for an HTTP proxy, never for the origin.
+
+        Raises:
+            ConfigError: this proxy was pickled, and so has lost its password.
+        """
+        if self.username is None or self.password is None or self.scheme not in ("http", "https"):
+            return None
+        if REDACTED in (self.username, self.password):
+            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
+        return "Basic " + b2a_base64(f"{self.username}:{self.password}".encode(), newline=False).decode("ascii")
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.url if self.username is None else self.url.replace('//', f'//{REDACTED}@')!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) if self.username is None else {**vars(self), "username": REDACTED, "password": REDACTED}
+
+    def __copy__(self) -> Proxy:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Proxy:
+        return self
+
+
+def _decoded(userinfo: str) -> str:
+    raw = re.sub(
+        rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), userinfo.encode("utf-8", "surrogatepass")
+    )
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidSetting("proxy: the userinfo is not UTF-8") from None
+
+
+class ProxyRules(Value):
+    """Which proxy is for which origin.
+
+    Args:
+        http, https: the proxy for URLs of that scheme; None connects directly.
+        no: the hosts without a proxy, as in `NO_PROXY`.
+    """
+
+    http: Proxy | None
+    https: Proxy | None
+    no: tuple[str, ...]
+
+    def __init__(self, http: Proxy | None = None, https: Proxy | None = None, no: Iterable[str] = ()) -> None:
+        vars(self).update(http=http, https=https, no=tuple(no))
+
+    @classmethod
+    def of(cls, setting: ProxyTypes, environ: Mapping[str, str]) -> ProxyRules:
+        """Rules from what a caller may write.
+
+        Args:
+            setting: the URL of one proxy, or a `Proxy`, for everything; `"env"` to go by `environ`; a mapping with the
+                keys `http`, `https`, `all` (for a scheme without its own) and `no`; None for no proxy at all.
+            environ: the environment variables.
+
+        Raises:
+            InvalidSetting: for anything else.
+        """
+        if isinstance(setting, ProxyRules):
+            return setting
+        if setting is None:
+            return cls()
+        if setting == "env":
+            return environment_proxies(environ)
+        if not isinstance(setting, Mapping):
+            proxy = Proxy.of(setting)
+            return cls(proxy, proxy)
+        if wrong := [key for key in setting if key not in ("http", "https", "all", "no")]:
+            raise InvalidSetting(f"proxy: unknown key {wrong[0]!r}; accepted are http, https, all and no")
+        no = setting.get("no", ())
+        no = _patterns(no) if isinstance(no, str) else no
+        if not isinstance(no, (list, tuple)) or not all(isinstance(pattern, str) for pattern in no):
+            raise InvalidSetting("proxy: no must be a list of host names, addresses and networks")
+        for pattern in no:
+            if _exemption(pattern) is None:
+                raise InvalidSetting(f"proxy: no: {evidence(pattern)} is no host name, address or network")
+        chosen = {key: setting.get(key, setting.get("all")) for key in ("http", "https")}
+        return cls(no=no, **{key: None if url is None else Proxy.of(url) for key, url in chosen.items()})
+
+    def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
+        """The proxy for an origin, or None to connect directly.
+
+        Args:
+            scheme: `"http"` or `"https"`.
+            host: in lower case, an IPv6 address without brackets.
+            port: the port.
+        """
+        proxy = self.https if scheme == "https" else self.http
+        return None if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no) else proxy
+
+
+def environment_proxies(environ: Mapping[str, str]) -> ProxyRules:
+    """Rules from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, or their upper-case names.
+
+    The lower-case name wins, even if it is empty, which is as if neither were set. A proxy without scheme
+    is an HTTP proxy. What `NO_PROXY` holds besides host names, addresses and networks matches nothing.
+
+    Raises:
+        InvalidSetting: for the URL of a proxy that cannot be used; it names the variable.
+    """
+    # On Windows, os.environ finds HTTP_PROXY as http_proxy, too; its copy does not.
+    variables = dict(environ)
+    if "REQUEST_METHOD" in variables:
+        # In a CGI environment HTTP_PROXY is the request's Proxy field: the peer's word ("httpoxy").
+        variables.pop("HTTP_PROXY", None)
+
+    def value(name: str) -> tuple[str, str]:
+        name = name if name in variables else name.upper()
+        return name, variables.get(name, "").strip(" \t\r\n")
+
+    def proxy(name: str) -> Proxy | None:
+        variable, url = value(name)
+        if not url:
+            return None if name == "all_proxy" else proxy("all_proxy")
+        try:
+            return Proxy.of(url if "://" in url else f"http://{url}")
+        except InvalidSetting as error:
+            raise InvalidSetting(f"{variable}: {error}") from None
+
+    return ProxyRules(proxy("http_proxy"), proxy("https_proxy"), _patterns(value("no_proxy")[1]))
+
+
+def _patterns(text: str) -> list[str]:
+    return re.findall(r"[^, \t\r\n]+", text)
+
+
+def _exempts(pattern: str, host: str, port: int) -> bool:
+    exemption = _exemption(pattern)
+    if exemption is None or exemption[1] not in (None, port):
+        return False
+    wanted, address = exemption[0], _address(host)
+    if not isinstance(wanted, str):
+        return address is not None and address in wanted
+    # An address has no domain: "0.0.1" does not match 127.0.0.1.
+    return wanted == "*" or (address is None and f".{host.rstrip('.')}".endswith(f".{wanted}"))
+
+
+@lru_cache(maxsize=512)
+def _exemption(pattern: str) -> Exemption | None:
+    """What a pattern says, or None if it says nothing; `.example.com` and `*.example.com` are `example.com`."""
+    found = re.match(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})\Z", pattern)
+    host, port = (found[1], int(found[2])) if found else (pattern, None)
+    host = host.strip("[]").lower()
+    if host == "*":
+        return host, port
+    if "/" in host or _address(host) is not None:
+        from ipaddress import ip_network
+
+        try:
+            return ip_network(host, strict=False), port
+        except ValueError:
+            return None
+    domain = re.match(r"(?:\*?\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?\Z", host)
+    return (domain[1], port) if domain else None
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    # Most hosts are names, and `ipaddress` is not cheap to import.
+    if ":" not in host and not re.match(r"[0-9.]+\Z", host):
+        return None
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None

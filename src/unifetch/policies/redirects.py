@@ -1,0 +1,59 @@
+"""Where a redirect leads, and what may go there (Fetch, "HTTP-redirect fetch"; RFC 9110 §15.4).
+
+A change of origin (scheme, host or port) takes every credential off the request. A redirect never
+leads to a scheme other than http and https, and userinfo in a Location is ignored.
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidURL, RedirectError, evidence
+from ..messages import Request
+from ..url import location_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..headers import Headers
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# What belongs to one origin and must not be seen by another.
+_OF_ORIGIN = ("authorization", "cookie", "proxy-authorization", "host")
+# What described the body that a redirect to GET drops (Fetch, "request-body-header name").
+_OF_BODY = ("content-encoding", "content-language", "content-location", "content-type", "content-length")
+
+
+def follow(request: Request, status: int, headers: Headers, *, replayable: bool) -> Request | None:
+    """The request that a response redirects to, or None if it redirects nowhere.
+
+    Args:
+        request: the request that was answered.
+        status: the status of the response.
+        headers: the fields of the response.
+        replayable: whether the body of the request can be sent a second time.
+
+    Raises:
+        RedirectError: for a Location that is ambiguous or leads to no http or https URL, and for a
+            redirect that keeps a body which cannot be sent again.
+    """
+    if status not in REDIRECTS:
+        return None
+    locations = set(headers.get_all("location"))
+    if not locations:
+        return None
+    if len(locations) > 1:
+        raise RedirectError(f"{status} with two different Location fields: {evidence(headers['location'])}")
+    location = locations.pop()
+    try:
+        url = location_url(request.url, location)
+    except InvalidURL as error:
+        raise RedirectError(f"{status} with a Location that cannot be followed: {error}") from error
+
+    method, body, fields = request.method, request.body, request.headers
+    if (status in (301, 302) and method == "POST") or (status == 303 and method not in ("GET", "HEAD")):
+        method, body = "GET", None
+        fields = fields.without(*_OF_BODY)
+    elif body is not None and not replayable:
+        raise RedirectError(f"{status} asks to send the body again, and a one-shot stream cannot be")
+    if url.origin != request.url.origin:
+        fields = fields.without(*_OF_ORIGIN)
+    return Request(method, url, headers=fields, body=body)

@@ -1,0 +1,185 @@
+"""Whether a request is sent again, and after how long: decided here, carried out by the exchange.
+
+Off unless it is asked for. What may have had an effect is not repeated (RFC 9110 §9.2.2), nor is a body that
+cannot be sent twice, nor what will fail in the same way again. Left out: a budget over many requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..errors import (
+    ConnectError,
+    ConnectionLost,
+    IncompleteBody,
+    InvalidSetting,
+    ProxyError,
+    TimedOut,
+    TLSError,
+    TotalTimeout,
+)
+from ..headers import is_token
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from ..errors import UnifetchError
+    from ..headers import Headers
+
+    RetryTypes: TypeAlias = "int | Mapping[str, Any] | Retry | None"
+
+# Errors that may not come again, and those among them that will.
+_PASSING = (ConnectError, ConnectionLost, IncompleteBody, TimedOut)
+_LASTING = (TLSError, TotalTimeout)
+_KEYS = ("attempts", "backoff", "max_wait", "statuses", "methods", "respect_retry_after")
+
+
+class Retry(Value):
+    """When to send a request again.
+
+    Args:
+        attempts: how often it is sent at most, the first time included.
+        backoff: seconds; before attempt n + 1 the wait is random, up to `backoff * 2 ** (n - 1)` ("full jitter").
+        max_wait: seconds that one wait takes at most. A Retry-After that is longer is an error.
+        statuses: the responses to ask again for.
+        methods: which methods may be repeated though they may have arrived; by default the idempotent ones.
+        respect_retry_after: wait as long as a response's Retry-After says, in place of the back-off.
+
+    Raises:
+        InvalidSetting: it names the key.
+    """
+
+    attempts: int
+    backoff: float
+    max_wait: float
+    statuses: tuple[int, ...]
+    methods: tuple[str, ...]
+    respect_retry_after: bool
+
+    def __init__(
+        self,
+        attempts: int = 3,
+        *,
+        backoff: float = 0.5,
+        max_wait: float = 60,
+        statuses: tuple[int, ...] = (429, 502, 503, 504),
+        methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
+        respect_retry_after: bool = True,
+    ) -> None:
+        if type(attempts) is not int or not 1 <= attempts <= 100:
+            raise InvalidSetting(f"retry: attempts must be a whole number from 1 to 100, not {attempts!r}")
+        for name, seconds in (("backoff", backoff), ("max_wait", max_wait)):
+            if type(seconds) not in (int, float) or not 0 <= seconds <= 86_400:
+                raise InvalidSetting(f"retry: {name} must be a number of seconds, at most a day, not {seconds!r}")
+        if not _all(statuses, lambda status: type(status) is int and 400 <= status <= 999):
+            raise InvalidSetting(f"retry: statuses must be a list of status codes from 400 to 999, not {statuses!r}")
+        if not _all(methods, lambda method: isinstance(method, str) and is_token(method)):
+            raise InvalidSetting(f"retry: methods must be a list of methods, not {methods!r}")
+        if type(respect_retry_after) is not bool:
+            raise InvalidSetting(f"retry: respect_retry_after must be true or false, not {respect_retry_after!r}")
+        vars(self).update(
+            attempts=attempts,
+            backoff=backoff,
+            max_wait=max_wait,
+            statuses=tuple(statuses),
+            methods=tuple(methods),
+            respect_retry_after=respect_retry_after,
+        )
+
+    @classmethod
+    def of(cls, setting: RetryTypes) -> Retry | None:
+        """A `Retry` from what a caller may write: the number of attempts, a mapping, or None for no retry.
+
+        Raises:
+            InvalidSetting: for any other type, an unknown key, or a value that will not do.
+        """
+        if setting is None or isinstance(setting, Retry):
+            return setting
+        if not isinstance(setting, Mapping):
+            return cls(setting)
+        if wrong := [key for key in setting if key not in _KEYS]:
+            raise InvalidSetting(f"retry: unknown key {wrong[0]!r}; accepted are {', '.join(_KEYS)}")
+        return cls(**setting)
+
+    def wait_before(
+        self,
+        attempt: int,
+        method: str,
+        *,
+        replayable: bool,
+        error: UnifetchError | None = None,
+        status: int | None = None,
+        headers: Headers | None = None,
+        now: float,
+        random: float,
+    ) -> float | None:
+        """Seconds to wait before sending a request again, or None: what came of it is final.
+
+        More than `max_wait` comes of a Retry-After only: the server asks for more patience than there is, which
+        is for the caller to raise.
+
+        Args:
+            attempt: how often the request was sent so far.
+            method: its method.
+            replayable: whether its body can be sent again; true without a body.
+            error: what it failed with, or None if there is a response.
+            status, headers: of the response.
+            now: seconds since the epoch, for a Retry-After that is a date.
+            random: from 0 to 1.
+        """
+        if attempt >= self.attempts or not replayable:
+            return None
+        if method not in self.methods and (error is None or error.request_sent != "no"):
+            return None
+        said = error.status if isinstance(error, ProxyError) else status
+        if said is not None:
+            if said not in self.statuses:
+                return None
+        elif not isinstance(error, _PASSING) or isinstance(error, _LASTING):
+            return None
+        if self.respect_retry_after and error is None and headers is not None:
+            # Of two, neither is the one to believe.
+            values = headers.get_all("retry-after")
+            after = retry_after(values[0], now) if len(values) == 1 else None
+            if after is not None:
+                return after
+        return random * min(self.max_wait, self.backoff * 2.0 ** (attempt - 1))
+
+
+def _all(values: object, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(values, (list, tuple, set, frozenset)) and all(map(fits, values))
+
+
+# RFC 9110 §5.6.7: IMF-fixdate, and the two that are obsolete: RFC 850 and asctime.
+_DATE = re.compile(
+    r"""(?: [A-Z][a-z]{2},[ ][0-9]{2}[ ][A-Z][a-z]{2}[ ][1-9][0-9]{3}[ ]TIME[ ]GMT
+          | [A-Z][a-z]+day,[ ][0-9]{2}-[A-Z][a-z]{2}-[0-9]{2}[ ]TIME[ ]GMT
+          | [A-Z][a-z]{2}[ ][A-Z][a-z]{2}[ ][ 0-9][0-9][ ]TIME[ ][1-9][0-9]{3} )\Z""".replace(
+        "TIME", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+    ),
+    re.VERBOSE,
+)
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds from a Retry-After field (RFC 9110 §10.2.3), 0 for a date that is past, None for what is neither.
+
+    Args:
+        value: whole seconds, or an HTTP-date.
+        now: seconds since the epoch.
+    """
+    if re.match(r"[0-9]+\Z", value):
+        return float(value)
+    if not _DATE.match(value):
+        return None
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).replace(tzinfo=UTC).timestamp() - now)
+    except ValueError:  # a 31st of February
+        return None

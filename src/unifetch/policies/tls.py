@@ -1,0 +1,153 @@
+"""TLS settings as one value, which becomes one `ssl.SSLContext` that every backend uses.
+
+A context is built when the first https connection needs it, and kept: reading the system's trust store
+takes longer than everything else that a request does. Certificates that name their host only in the
+common name are refused, and so is a connection that ends without saying so (RFC 9112 §9.8).
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidSetting
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from typing import Any
+
+    TLSTypes = bool | Mapping[str, Any] | "TLS"
+
+_VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
+_contexts: dict[TLS, ssl.SSLContext] = {}
+
+
+class TLS(Value):
+    """How https connections are secured.
+
+    Args:
+        verify: whether the server must show a certificate that is trusted for its name.
+        ca_file: path of a file with the certificates to trust (PEM) instead of the system's.
+        ca_path: path of a directory of such certificates, named as OpenSSL does.
+        client_cert: path of our own certificate with its key (PEM), or a pair of paths.
+        min_version: `"1.2"` or `"1.3"`.
+        alpn: the protocols to offer, in order (RFC 7301).
+        check_hostname: whether the certificate must be for the host that was asked for.
+
+    Raises:
+        InvalidSetting: for a value of the wrong type.
+    """
+
+    verify: bool
+    ca_file: str | None
+    ca_path: str | None
+    client_cert: str | tuple[str, str] | None
+    min_version: str
+    alpn: tuple[str, ...]
+    check_hostname: bool
+
+    def __init__(
+        self,
+        *,
+        verify: bool = True,
+        ca_file: Any = None,
+        ca_path: Any = None,
+        client_cert: Any = None,
+        min_version: str = "1.2",
+        alpn: Any = ("http/1.1",),
+        check_hostname: bool = True,
+    ) -> None:
+        for name, flag in (("verify", verify), ("check_hostname", check_hostname)):
+            if not isinstance(flag, bool):
+                raise InvalidSetting(f"tls: {name} must be true or false, not {type(flag).__name__}")
+        if min_version not in _VERSIONS:
+            raise InvalidSetting(f"tls: min_version must be one of {', '.join(_VERSIONS)}, not {min_version!r}")
+        if isinstance(alpn, str) or not all(isinstance(name, str) for name in alpn):
+            raise InvalidSetting("tls: alpn must be a list of protocol names")
+        if isinstance(client_cert, (list, tuple)):
+            if len(client_cert) != 2:
+                raise InvalidSetting("tls: client_cert must be one path, or the paths of certificate and key")
+            client_cert = (_path("client_cert", client_cert[0]), _path("client_cert", client_cert[1]))
+        elif client_cert is not None:
+            client_cert = _path("client_cert", client_cert)
+        vars(self).update(
+            verify=verify,
+            ca_file=None if ca_file is None else _path("ca_file", ca_file),
+            ca_path=None if ca_path is None else _path("ca_path", ca_path),
+            client_cert=client_cert,
+            min_version=min_version,
+            alpn=tuple(alpn),
+            check_hostname=check_hostname,
+        )
+
+    @classmethod
+    def of(cls, setting: TLSTypes) -> TLS:
+        """A `TLS` from what a caller may write: a TLS, a mapping of its fields, or whether to verify.
+
+        Raises:
+            InvalidSetting: for another type or an unknown key.
+        """
+        if isinstance(setting, TLS):
+            return setting
+        if isinstance(setting, bool):
+            return cls(verify=setting)
+        if isinstance(setting, dict):
+            if unknown := setting.keys() - cls.__annotations__.keys():
+                raise InvalidSetting(
+                    f"tls: unknown key {sorted(map(str, unknown))[0]!r}; accepted are {', '.join(cls.__annotations__)}"
+                )
+            return cls(**setting)
+        raise InvalidSetting(f"tls: must be a TLS or its fields, not {type(setting).__name__}")
+
+    def context(self) -> ssl.SSLContext:
+        """The context of these settings, built at the first call and shared by all who have the same.
+
+        Raises:
+            InvalidSetting: if a certificate file cannot be read.
+        """
+        found = _contexts.get(self)
+        if found is None:
+            # Two threads may both build one; the first that is stored serves all.
+            found = _contexts.setdefault(self, _build(self))
+        return found
+
+
+def _path(name: str, value: object) -> str:
+    import os
+
+    try:
+        return os.fsdecode(os.fspath(value))  # type: ignore[arg-type, call-overload]  # the TypeError is the check
+    except TypeError:
+        raise InvalidSetting(f"tls: {name} must be a path, not {type(value).__name__}") from None
+
+
+def _build(settings: TLS) -> ssl.SSLContext:
+    import ssl
+
+    class Context(ssl.SSLContext):
+        """Reports a connection that ends without close_notify, which the default takes for a proper end."""
+
+        def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+            return super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
+
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    context.hostname_checks_common_name = False
+    context.minimum_version = getattr(ssl.TLSVersion, _VERSIONS[settings.min_version])
+    if settings.alpn:
+        context.set_alpn_protocols(list(settings.alpn))
+    context.check_hostname = settings.check_hostname and settings.verify
+    context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
+    try:
+        if settings.ca_file or settings.ca_path:
+            context.load_verify_locations(settings.ca_file, settings.ca_path)
+        elif settings.verify:
+            context.load_default_certs()
+        if isinstance(settings.client_cert, tuple):
+            context.load_cert_chain(*settings.client_cert)
+        elif settings.client_cert:
+            context.load_cert_chain(settings.client_cert)
+    except OSError as error:  # SSLError is an OSError, too
+        named = settings.ca_file or settings.ca_path
+        raise InvalidSetting(f"tls: cannot load {named or settings.client_cert}: {error}") from error
+    return context

@@ -1,0 +1,108 @@
+"""Everything that can be set, as one frozen value, from plain data as well as from our own types.
+
+The same names serve `configure(…)`, `Client(…)` and a single call, so a table in a TOML file will do:
+`Client(**tomllib.load(file)["http"])`.
+"""
+
+from __future__ import annotations
+
+from .errors import ConfigError, InvalidSetting
+from .headers import Headers
+from .policies.limits import Limits
+from .policies.tls import TLS
+from .timeouts import Timeout
+from .values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from .events import Event
+
+    Listener = Callable[[Event], None]
+
+
+def _redirects(setting: Any) -> int:
+    if isinstance(setting, bool) or not isinstance(setting, int) or setting < 0:
+        raise InvalidSetting(f"redirects: must be the most redirects to follow, 0 for none, not {setting!r}")
+    return setting
+
+
+def _base_url(setting: Any) -> str | None:
+    if setting is None:
+        return None
+    from .url import URL
+
+    return URL(setting)
+
+
+def _listeners(setting: Any) -> tuple[Listener, ...]:
+    listeners = (setting,) if callable(setting) else tuple(setting)
+    if not all(map(callable, listeners)):
+        raise InvalidSetting("listeners: must be callables that take one event")
+    return listeners
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "base_url": _base_url,
+    "headers": Headers,
+    "timeout": Timeout.of,
+    "redirects": _redirects,
+    "limits": Limits.of,
+    "tls": TLS.of,
+    "listeners": _listeners,
+}
+
+
+class Settings(Value):
+    """What one call goes by.
+
+    Attributes:
+        base_url: what a relative URL is joined to.
+        headers: fields of every request.
+        timeout: seconds for each phase and in all.
+        redirects: the most redirects to follow; 0 returns the redirect itself.
+        limits: bounds on what is used and accepted.
+        tls: how https connections are secured.
+        listeners: callables that are told each event.
+    """
+
+    base_url: str | None = None
+    headers: Headers = Headers()
+    timeout: Timeout = Timeout()
+    redirects: int = 20
+    limits: Limits = Limits()
+    tls: TLS = TLS()
+    listeners: tuple[Listener, ...] = ()
+
+    def __init__(self, **fields: Any) -> None:
+        """From fields that are parsed already; those that are not given have their default."""
+        vars(self).update(fields)
+
+    def replace(self, **changes: Any) -> Settings:
+        """A copy with these fields changed, from whatever a caller may write for them.
+
+        Raises:
+            InvalidSetting: for an unknown name or a value that will not do; it names the key.
+        """
+        return Settings(**{**vars(self), **parse(changes)})
+
+
+def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Settings` from what a caller wrote.
+
+    Raises:
+        InvalidSetting: for an unknown name, or a value that will not do; it names the key.
+    """
+    parsed = {}
+    for name, value in settings.items():
+        if name not in _PARSERS:
+            raise InvalidSetting(f"unknown setting {name!r}; known are {', '.join(['backend', *_PARSERS])}")
+        try:
+            parsed[name] = _PARSERS[name](value)
+        except ConfigError:
+            raise
+        except (TypeError, ValueError) as error:  # InvalidURL and InvalidHeader are ValueErrors
+            raise InvalidSetting(f"{name}: {error}") from error
+    return parsed

@@ -1,0 +1,36 @@
+"""The contract as tests: what unifetch promises of every backend, one promise a test.
+
+A module of tests takes the classes over by importing them, and says which backend is meant:
+
+    import pytest
+    from unifetch.testing.conformance import *
+
+    @pytest.fixture
+    def backend_factory():
+        return MyBackend
+
+The tests speak to servers of their own on the loopback interface, and to nothing else.
+"""
+
+from __future__ import annotations
+
+from .connections import TestConnections, TestErrors
+from .redirects import TestRedirects
+from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
+from .timeouts import TestTimeouts
+from .wire import TestInvalidCalls, TestWire
+
+__all__ = [
+    "TestBodies",
+    "TestConnections",
+    "TestDecoding",
+    "TestErrors",
+    "TestHeads",
+    "TestInvalidCalls",
+    "TestMalformed",
+    "TestRedirects",
+    "TestStreaming",
+    "TestText",
+    "TestTimeouts",
+    "TestWire",
+]

@@ -1,0 +1,47 @@
+"""Frozen values: what every setting, request and response of unifetch is.
+
+Written by hand instead of with `dataclasses`, because importing that module costs more than the rest
+of this package (it pulls in `inspect`), and because its frozen `__init__` sets one attribute at a time.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import Self
+
+
+class Value:
+    """Compared, hashed, shown and pickled by its fields; never changed.
+
+    A subclass sets its fields once, in `__init__`, by `vars(self).update(…)`, and gets a changed copy
+    by `replace(…)`, which runs `__init__` and so its checks.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: use .replace({name}=…)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields changed."""
+        return type(self)(**{**vars(self), **changes})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
