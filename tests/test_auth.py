@@ -8,12 +8,13 @@ import re
 import sys
 import warnings
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unifetch.errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
@@ -213,6 +214,10 @@ def test_what_a_callable_raises_passes_through() -> None:
 # --- The setting ----------------------------------------------------------------------------------
 
 
+def sign_nothing(final: FinalRequest) -> dict[str, str]:
+    return {}
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
@@ -221,7 +226,7 @@ def test_what_a_callable_raises_passes_through() -> None:
         (["user", "pass"], Basic("user", "pass")),
         (Bearer("token"), Bearer("token")),
         ("netrc", Netrc()),
-        (test_basic_is_utf8, Signed(test_basic_is_utf8)),
+        (sign_nothing, Signed(sign_nothing)),
         ({"type": "basic", "username": "user", "password": "pass"}, Basic("user", "pass")),
         ({"type": "digest", "username": "user", "password": "pass"}, Digest("user", "pass")),
         ({"type": "bearer", "token": "token"}, Bearer("token")),
@@ -355,6 +360,7 @@ def test_challenges(fields: list[str], expected: list[tuple[str, dict[str, str]]
     assert parse_challenges(fields) == expected
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.text(max_size=80) | st.text(alphabet='Digest Basic,="\\\t realmnonce\x00\r\n\xe9', max_size=80)))
 def test_the_parser_never_raises(fields: list[str]) -> None:
     """Whatever a server sends, nothing but names and values comes of it."""
@@ -362,6 +368,7 @@ def test_the_parser_never_raises(fields: list[str]) -> None:
         assert Headers({scheme: "", **parameters})
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.lists(
         st.tuples(
@@ -567,6 +574,17 @@ def test_a_new_nonce_starts_a_new_count() -> None:
         assert (sent["nonce"], sent["nc"]) == (nonce, "00000001")
 
 
+def test_threads_share_a_count() -> None:
+    """Eight threads with one client: no count is used twice, for a server takes that for a replay."""
+    auth, memory, asked = Digest("user", "pass"), AuthMemory(), request()
+    challenge = Headers({"WWW-Authenticate": 'Digest realm="r", nonce="n", qop=auth'})
+    auth.answer(asked, memory, response=challenge, answered=0)
+    with ThreadPoolExecutor(8) as pool:
+        sent = list(pool.map(lambda _: parameters_of(auth.authorize(asked, memory))["nc"], range(800)))
+
+    assert sorted(sent) == [f"{count:08x}" for count in range(2, 802)]
+
+
 def test_many_origins_are_not_remembered_for_ever() -> None:
     """What is learnt is bounded."""
     memory = AuthMemory()
@@ -638,6 +656,7 @@ def test_a_name_without_utf8_on_the_other_side() -> None:
     assert sent["response"] == md5(f"{key}:n:{md5(b'GET:/').hexdigest()}".encode()).hexdigest()
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_every_answer_is_a_valid_field(username: str, realm_and_nonce: str) -> None:
     """Whatever the name, and whatever the server sent, quotes included, the field can be sent."""
@@ -733,6 +752,7 @@ def test_a_malformed_netrc_is_an_error(text: str, line: int) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=100) | st.text(alphabet='machine default login password macdef\n"\\#', max_size=100))
 def test_any_text_is_a_netrc_or_a_config_error(text: str) -> None:
     """No other exception comes of a text."""

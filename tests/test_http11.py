@@ -406,7 +406,7 @@ def test_bad_field_after_a_good_one(line: bytes) -> None:
 
 
 def test_remembered_lines_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that was seen gives what it gave; one that differs in a byte is judged for itself; the memory is bounded."""
+    """A line that was seen gives what it gave, one that differs is judged for itself, and the memory is bounded."""
     memory = http11._FieldLines()
     monkeypatch.setattr(http11, "_known_field", memory.__getitem__)
     head = b"HTTP/1.1 200 OK\r\nA: b\r\nSet-Cookie: secret=1\r\nC: " + b"d" * 300 + b"\r\n\r\n"
@@ -477,7 +477,7 @@ def test_block_limit() -> None:
     assert message(start + filling + b"b\r\n\r\n") == "response head: 100 KiB exceeded"
 
 
-@pytest.mark.parametrize("flood", [b"b", b"A: b\r\n", b"\r\n b", b"\r\n"])
+@pytest.mark.parametrize("flood", [b"b", b"A: b\r\n", b"\r\n b"])
 def test_endless_head(flood: bytes) -> None:
     """A head that does not end is cut off at its limit, however it comes."""
     data = b"HTTP/1.1 200 OK\r\nA: b" + flood * 110_000
@@ -608,7 +608,12 @@ CODING = (("Transfer-Encoding", "chunked"),)
         (b"0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", b"hello", (), b""),
         (b'5;a\r\nhello\r\n1 \t; b="c;\xe9"\r\n!\r\n0;x=y\r\n\r\n', b"hello!", (), b""),
         (b"2\r\n\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"\r\n0\r\n\r\n", (), b""),  # data that looks like the end
-        (b"1\r\nx\r\n" * 30 + b"2\r\nyz\r\n" * 3 + b"1\r\nx\r\n" * 7 + b"0\r\n\r\n", b"x" * 30 + b"yz" * 3 + b"x" * 7, (), b""),
+        (
+            b"1\r\nx\r\n" * 30 + b"2\r\nyz\r\n" * 3 + b"1\r\nx\r\n" * 7 + b"0\r\n\r\n",
+            b"x" * 30 + b"yz" * 3 + b"x" * 7,
+            (),
+            b"",
+        ),
         (b"5\r\nhello\r\n0\r\nA: b\r\nA: c\r\n\r\nrest", b"hello", (("A", "b"), ("A", "c")), b"rest"),
         (b"0\r\nContent-Length: 5\r\nA: b\r\n c\r\n\r\n", b"", (("Content-Length", "5"), ("A", "b c")), b""),
     ],
@@ -742,9 +747,7 @@ def test_fast_chunks_are_the_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
         (304, "HTTP/1.1", {"content-length": "5"}, 0, True),
     ],
 )
-def test_persists(
-    status: int, version: str, fields: dict[str, str], framing: http11.Framing, expected: bool
-) -> None:
+def test_persists(status: int, version: str, fields: dict[str, str], framing: http11.Framing, expected: bool) -> None:
     """RFC 9112 §9.3, and no reuse where anything is doubtful."""
     assert http11.persists(status, version, fields, framing) is expected
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from unifetch.errors import TooLarge
-from unifetch.policies.streams import EventParser, LineSplitter, ServerSentEvent, events, lines
+from unifetch.streams import EventParser, LineSplitter, ServerSentEvent, events, lines
 
 
 def cuts(body):
@@ -123,7 +123,8 @@ def event(data, event="message", id="", retry=None):
         (b"id: 7\ndata: a\n\nid: 8\0\ndata: b\n\n", [event("a", id="7"), event("b", id="7")]),
         (b"retry: 3000\ndata: a\n\ndata: b\n\n", [event("a", retry=3000), event("b")]),
         (b"retry: 10\n\nretry: 20\n\ndata: a\n\n", [event("a", retry=20)]),
-        ("retry: +5\nretry: 5s\nretry:\nretry: 1_0\nretry: \N{FULLWIDTH DIGIT FIVE}\nretry: 1.5\ndata: a\n\n".encode(), [event("a")]),
+        (b"retry: +5\nretry: 5s\nretry:\nretry: 1_0\nretry: 1.5\ndata: a\n\n", [event("a")]),
+        ("retry: \N{FULLWIDTH DIGIT FIVE}\ndata: a\n\n".encode(), [event("a")]),
         (b"retry: " + b"9" * 5000 + b"\ndata: a\n\n", [event("a")]),
         (b"Data: a\ndata : b\n data: c\nunknown: d\n\n", []),
         (b"data: a:b: c\n\n", [event("a:b: c")]),

@@ -10,7 +10,7 @@ import pytest
 
 from unifetch.errors import InvalidJSON
 from unifetch.policies import text
-from unifetch.policies.text import decode_json, decode_text
+from unifetch.text import decode_json, decode_text
 
 CAFE = "café €"
 

@@ -26,6 +26,7 @@ class CallArguments(TypedDict, total=False):
     headers: HeaderTypes
     timeout: TimeoutTypes
     redirects: int
+    limits: LimitsTypes
     tls: TLSTypes
     backend: BackendTypes | None
 

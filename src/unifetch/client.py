@@ -15,17 +15,16 @@ from weakref import WeakSet
 from .backends import load, wrap
 from .config import check_capabilities, chosen_backend, process_settings
 from .errors import InvalidSetting, StreamError
-from .exchange import Discard, Journey, Receive
+from .exchange import Discard, Journey, Receive, Sleep
 from .headers import Headers
 from .messages import RawRequest, Request
 from .policies.bodies import encode
 from .settings import parse
-from .timeouts import Timeout
 from .url import URL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -91,7 +90,8 @@ class Client:
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         journey = self._journey(method, url, body, json, form, call)
-        return self._drive(journey, journey.steps(whole=True))
+        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
+        return response
 
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
@@ -171,10 +171,12 @@ class Client:
                     elif type(step) is Receive:
                         outcome = self._receive(step)
                     elif type(step) is Discard:
-                        outcome = self._discard(step)
-                    else:
-                        outcome = sleep(step.seconds)
-                except BaseException as error:
+                        outcome = None
+                        self._discard(step)
+                    elif type(step) is Sleep:
+                        outcome = None
+                        sleep(step.seconds)
+                except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
                 else:
                     step = steps.send(outcome)
@@ -308,7 +310,7 @@ class BodyStream:
 
     def __init__(self, step: Receive) -> None:
         self._raw: RawResponse = step.raw
-        self._pieces = _decoded(step)
+        self._pieces: Generator[bytes, None, None] = _decoded(step)
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -326,7 +328,7 @@ class BodyStream:
         self._raw.close()
 
 
-def _decoded(step: Receive) -> Any:
+def _decoded(step: Receive) -> Generator[bytes, None, None]:
     journey, incoming = step.journey, step.incoming
     try:
         for chunk in step.raw.body:

@@ -34,7 +34,7 @@ from .version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from .backends.base import Backend
     from .errors import RequestSent
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .policies.bodies import Body
     from .settings import Settings
 
-    Step = RawRequest | "Receive" | "Discard" | "Sleep"
+    Step: TypeAlias = "RawRequest | Receive | Discard | Sleep"
     Steps = Generator[Step, Any, Response[Any]]
 
 # RFC 9110 §9.2.2: repeating one of these does what sending it once did.
@@ -260,7 +260,9 @@ class Journey:
     def _check_deadline(self, sent: RequestSent) -> None:
         if self.deadline is None or self.clock() < self.deadline:
             return
-        error = TotalTimeout(f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent)
+        error = TotalTimeout(
+            f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent
+        )
         error.request, error.backend = self.request, self.backend.name
         raise error
 

@@ -79,11 +79,16 @@ class Headers(Mapping[str, str]):
         self._index = None
 
     @classmethod
-    def trusted(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
-        """From pairs that are known to be valid: what a backend has parsed, or what this class has checked."""
+    def trusted(cls, pairs: Iterable[tuple[str, str]], index: dict[str, str] | None = None) -> Headers:
+        """From pairs that are known to be valid: what a backend has parsed, or what this class has checked.
+
+        Args:
+            pairs: names and values.
+            index: the same by names in lower case, duplicates joined, where it is at hand.
+        """
         headers = cls.__new__(cls)
         headers.pairs = tuple(pairs)
-        headers._index = None
+        headers._index = index
         return headers
 
     def _lookup(self) -> dict[str, str]:
@@ -104,6 +109,10 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._lookup()[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of this field, or the default."""
+        return self._lookup().get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._lookup()

@@ -51,13 +51,8 @@ class Request(Value):
     body: BodyTypes
 
     def __init__(self, method: str, url: str, *, headers: HeaderTypes = None, body: BodyTypes = None) -> None:
-        if not isinstance(method, str) or not is_token(method):
-            shown = evidence(method) if isinstance(method, (str, bytes)) else type(method).__name__
-            raise InvalidMethod(f"method {shown} is not a token (RFC 9110 §9.1)")
-        if method.upper() in ("CONNECT", "TRACE", "TRACK"):
-            # Fetch's forbidden methods: CONNECT opens a tunnel, which is a connection's own business,
-            # and the other two echo credentials.
-            raise InvalidMethod(f"method {method} is not for a client of this kind (Fetch, forbidden methods)")
+        if type(method) is not str or method not in _USUAL_METHODS:
+            _check_method(method)
         vars(self).update(
             method=method,
             url=url if isinstance(url, URL) else URL(url),
@@ -76,6 +71,19 @@ class Request(Value):
         if self.without_stream() is not self:
             raise TypeError("a Request whose body is a stream cannot be pickled; read the body into bytes first")
         return super().__getstate__()
+
+
+_USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
+
+
+def _check_method(method: object) -> None:
+    if not isinstance(method, str) or not is_token(method):
+        shown = evidence(method) if isinstance(method, (str, bytes)) else type(method).__name__
+        raise InvalidMethod(f"method {shown} is not a token (RFC 9110 §9.1)")
+    if method.upper() in ("CONNECT", "TRACE", "TRACK"):
+        # Fetch's forbidden methods: CONNECT opens a tunnel, which is a connection's own business, and the
+        # other two echo credentials.
+        raise InvalidMethod(f"method {method} is not for a client of this kind (Fetch, forbidden methods)")
 
 
 class Response(Value, Generic[B_co]):
@@ -154,7 +162,7 @@ class Response(Value, Generic[B_co]):
 
         Bytes that do not decode become U+FFFD (WHATWG Encoding, "decode").
         """
-        from .policies.text import decode_text
+        from .text import decode_text
 
         return decode_text(self._read_body(), self.headers.get("content-type", ""))
 
@@ -164,7 +172,7 @@ class Response(Value, Generic[B_co]):
         Raises:
             InvalidJSON: if it is empty, not UTF-8 (UTF-16 and UTF-32 are recognised), or not JSON (RFC 8259).
         """
-        from .policies.text import decode_json
+        from .text import decode_json
 
         return decode_json(self._read_body())
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .events import Event
+    from .url import URL
 
     Listener = Callable[[Event], None]
 
@@ -29,7 +30,7 @@ def _redirects(setting: Any) -> int:
     return setting
 
 
-def _base_url(setting: Any) -> str | None:
+def _base_url(setting: Any) -> URL | None:
     if setting is None:
         return None
     from .url import URL
@@ -68,7 +69,7 @@ class Settings(Value):
         listeners: callables that are told each event.
     """
 
-    base_url: str | None = None
+    base_url: URL | None = None
     headers: Headers = Headers()
     timeout: Timeout = Timeout()
     redirects: int = 20

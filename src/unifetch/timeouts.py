@@ -12,9 +12,9 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    TimeoutTypes = float | None | Mapping[str, Any] | "Timeout"
+    TimeoutTypes: TypeAlias = "float | Mapping[str, Any] | Timeout | None"
 
 
 class Timeout(Value):

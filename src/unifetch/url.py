@@ -1,7 +1,7 @@
 """The one URL parser: where two disagree, a filter sees one host and the socket another.
 
 A URL is brought into one normal form, which every backend sends unchanged. Where RFC 3986 and the WHATWG URL
-Standard leave a choice, it is the form that urllib3 and requests leave alone.
+Standard leave a choice, we encode what urllib3 and requests would encode after us.
 
 Nothing is repaired by guessing: white space, controls, a backslash, a second `@`, an escape in the host and any
 scheme but http and https are refused. International names follow UTS #46 (non-transitional) by the interpreter's
@@ -27,7 +27,8 @@ MAX_LENGTH = 65_536
 
 # What stays as it is: RFC 3986 §3.3 and §3.4, less the `'` that WHATWG encodes in a query. The characters in which
 # WHATWG's path and query differ from that, | ^ [ ] ` { } " < >, are encoded, as urllib3 would encode them anyway;
-# so its encoding, and that of requests, changes nothing in the normal form. An escape stays as it was written.
+# so its encoding, and that of requests, adds nothing to the normal form. An escape stays as it was written, because
+# signatures are over it: urllib3 would raise the case of its digits, and requests decode the unreserved ones.
 _PATH = "A-Za-z0-9._~!$&'()*+,;=:@/-"
 _QUERY = "A-Za-z0-9._~!$&()*+,;=:@/?-"
 _ESCAPE = "%[0-9A-Fa-f]{2}"

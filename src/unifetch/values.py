@@ -8,9 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from typing_extensions import Self
+    from typing import Any, Self
 
 
 class Value:
@@ -39,6 +37,12 @@ class Value:
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed."""
         return type(self)(**{**vars(self), **changes})
+
+    def __copy__(self) -> Self:
+        return self  # nobody can tell a copy of what never changes
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return dict(vars(self))

@@ -115,25 +115,27 @@ class HttpxBackend:
         """Perform one exchange; see `Backend.send`."""
         attempt = Attempt(request.timeout, request.deadline)
         _current.attempt = attempt
+        answer: httpcore.Response | httpx.Response
         try:
             if self._client is None:
                 answer = self._through_pool(request, attempt)
-                chunks = answer.stream
-                status, reason = answer.status, answer.extensions.get("reason_phrase", b"")
-                fields, version = answer.headers, answer.extensions.get("http_version", b"HTTP/1.1")
+                status, fields = answer.status, answer.headers
             else:
-                reply = self._through_client(self._client, request, attempt)
-                answer, chunks = reply, reply.stream
-                status, reason = reply.status_code, reply.extensions.get("reason_phrase", b"")
-                fields, version = reply.headers.raw, reply.extensions.get("http_version", b"HTTP/1.1")
+                answer = self._through_client(self._client, request, attempt)
+                status, fields = answer.status_code, answer.headers.raw
         except Exception as error:
             raise _translated(error, attempt, request) from error
 
         # --- The head -----------------------------------------------------------------------------
         attempt.sent = "yes"
-        headers = Headers.trusted((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
-        body = _chunks(chunks, answer, attempt, request)
-        return RawResponse(status, reason.decode("latin-1"), version.decode("ascii"), headers, body, answer.close)
+        return RawResponse(
+            status,
+            answer.extensions.get("reason_phrase", b"").decode("latin-1"),
+            answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
+            Headers.trusted((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields),
+            _chunks(answer, attempt, request),
+            answer.close,
+        )
 
     def _through_pool(self, request: RawRequest, attempt: Attempt) -> httpcore.Response:
         host = request.host.encode("ascii")
@@ -185,15 +187,13 @@ class HttpxBackend:
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _chunks(
-    stream: Iterable[bytes], response: httpcore.Response | httpx.Response, attempt: Attempt, request: RawRequest
-) -> Iterator[bytes]:
+def _chunks(answer: httpcore.Response | httpx.Response, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
     try:
-        yield from stream
+        yield from answer.stream  # type: ignore[misc]  # typed as possibly asynchronous, which a sync call never gives
     except Exception as error:
         raise _translated(error, attempt, request) from error
     finally:
-        response.close()
+        answer.close()
 
 
 # --- The wire -------------------------------------------------------------------------------------
@@ -247,7 +247,9 @@ class _Stream(httpcore.NetworkStream):
             attempt.ended = True
         return data
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None) -> _Stream:
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None
+    ) -> _Stream:
         attempt: Attempt = _current.attempt
         with _as(httpcore.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
@@ -260,7 +262,7 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _as:  # noqa: N801  # reads as a preposition
+class _as:
     """A deadline that has passed, as the error of the library's phase."""
 
     def __init__(self, kind: type[Exception]) -> None:

@@ -38,6 +38,7 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     http.client.HTTPException: ProtocolError,
     OSError: ConnectionLost,
 }
+_RAISED: tuple[type[Exception], ...] = (UnifetchError, *ERRORS)
 
 IDLE_SECONDS = 30.0  # shorter than most servers wait
 IDLE_CONNECTIONS = 100
@@ -62,12 +63,13 @@ class UrllibBackend:
         """Perform one exchange, up to the head of the final response."""
         attempt = CURRENT.attempt = Attempt(request)
         try:
-            response: StrictResponse = self._opener.open(urllib.request.Request(request.url))
-        except (UnifetchError, *ERRORS) as error:
+            url = urllib.request.Request(request.url)  # noqa: S310  # this opener knows no scheme but http and https
+            response: StrictResponse = self._opener.open(url)
+        except _RAISED as error:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
-            CURRENT.attempt = None
+            CURRENT.attempt = None  # type: ignore[assignment]  # as it was
 
         # The head
         version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
@@ -81,7 +83,7 @@ class UrllibBackend:
                 yield block
             if not response.complete:
                 raise StreamError("the response was closed before its body was read", request_sent="yes")
-        except tuple(ERRORS) as error:
+        except _RAISED as error:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:

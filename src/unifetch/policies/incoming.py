@@ -68,9 +68,7 @@ class Incoming:
             DecodingError: for a coding that was cut short.
         """
         if self.expected is not None and self.received != self.expected:
-            raise IncompleteBody(
-                f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes"
-            )
+            raise IncompleteBody(f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes")
         return () if self._decoder is None else self._decoder.finish()
 
 

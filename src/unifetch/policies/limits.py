@@ -6,17 +6,19 @@ that a response that one backend accepts is accepted by all. They are not settin
 
 from __future__ import annotations
 
+from itertools import chain
+
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
 from ..values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from ..headers import Pairs
 
-    LimitsTypes = Mapping[str, Any] | "Limits"
+    LimitsTypes: TypeAlias = "Mapping[str, Any] | Limits"
 
 MAX_FIELDS = 99  # header fields in one response
 MAX_LINE = 64 * 1024  # bytes of one header line
@@ -92,8 +94,13 @@ def check_head(status: int, http_version: str, pairs: Pairs) -> None:
         raise ProtocolError(f"{status} is no status of a final response", request_sent="yes")
     if len(pairs) > MAX_FIELDS:
         raise TooLarge(f"the response has {len(pairs)} header fields; the limit is {MAX_FIELDS}", request_sent="yes")
+    if sum(map(len, chain.from_iterable(pairs))) > MAX_LINE - 4 * MAX_FIELDS:
+        _check_sizes(pairs)
+
+
+def _check_sizes(pairs: Pairs) -> None:
     sizes = [len(name) + len(value) + 4 for name, value in pairs]  # ": " and CRLF
     if sum(sizes) > MAX_HEAD:
         raise TooLarge(f"the head of the response is over the limit of {MAX_HEAD} bytes", request_sent="yes")
-    if sizes and max(sizes) > MAX_LINE:
+    if max(sizes) > MAX_LINE:
         raise TooLarge(f"a header line of the response is over the limit of {MAX_LINE} bytes", request_sent="yes")

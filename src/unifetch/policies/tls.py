@@ -14,9 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    TLSTypes = bool | Mapping[str, Any] | "TLS"
+    TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS"
 
 _VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 _contexts: dict[TLS, ssl.SSLContext] = {}
@@ -116,7 +116,7 @@ def _path(name: str, value: object) -> str:
     import os
 
     try:
-        return os.fsdecode(os.fspath(value))  # type: ignore[arg-type, call-overload]  # the TypeError is the check
+        return os.fsdecode(os.fspath(value))  # type: ignore[call-overload]  # the TypeError is the check
     except TypeError:
         raise InvalidSetting(f"tls: {name} must be a path, not {type(value).__name__}") from None
 

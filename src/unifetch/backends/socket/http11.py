@@ -356,6 +356,8 @@ def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Fields]:
     received = extensions = 0
     try:
         while True:
+            while not len(reader):
+                yield from reader.more()
             if whole := _whole_chunks(reader):
                 received += len(whole)
                 yield whole

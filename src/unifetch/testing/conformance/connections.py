@@ -18,7 +18,7 @@ from ...errors import (
     NameResolutionError,
     UnifetchError,
 )
-from .. import Close, OnHead, Reset, Server, Signal, Wait, refused_port, reply
+from .. import Close, OnHead, Reset, Script, Server, Signal, Wait, refused_port, reply
 from .base import BackendFactory, Conformance, requires
 
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
@@ -53,9 +53,9 @@ class TestErrors(Conformance):
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     @pytest.mark.parametrize("script", [[reply(503, b"", {"Retry-After": "0"})], [reply(429)], [reply(408)]])
-    def test_no_status_is_retried(self, client: Client, method: str, script: object) -> None:
+    def test_no_status_is_retried(self, client: Client, method: str, script: Script) -> None:
         """A request is sent once, whatever the status and Retry-After say."""
-        with Server(script) as server:  # type: ignore[arg-type]  # an untyped script
+        with Server(script) as server:
             client.request(method, server.url)
 
             assert 1 == len(server.requests)
@@ -128,9 +128,9 @@ class TestConnections(Conformance):
             [b"HTTP/1.1 200 OK\r\n\r\nx", Close()],
         ],
     )
-    def test_connection_that_is_to_close_is_not_used_again(self, client: Client, script: object) -> None:
+    def test_connection_that_is_to_close_is_not_used_again(self, client: Client, script: Script) -> None:
         """`Connection: close`, HTTP/1.0 and a body that ends with the connection end it."""
-        with Server(script, reply(200, b"next")) as server:  # type: ignore[arg-type]  # an untyped script
+        with Server(script, reply(200, b"next")) as server:
             client.get(server.url)
 
             assert (b"next", 2) == (client.get(server.url).body, server.connections)

@@ -172,7 +172,13 @@ class TestRedirects(Conformance):
 
     def test_userinfo_in_location_is_ignored(self, client: Client) -> None:
         """A server cannot make us send credentials of its choice."""
-        with Server(lambda request: reply(200) if request.target == "/end" else reply(302, b"", {"Location": f"http://user:pass@{request.header('host')}/end"})) as server:
+        with Server(
+            lambda request: (
+                reply(200)
+                if request.target == "/end"
+                else reply(302, b"", {"Location": f"http://user:pass@{request.header('host')}/end"})
+            )
+        ) as server:
             response = client.get(server.url)
 
             assert (None, f"{server.url}/end") == (server.requests[1].header("authorization"), response.url)

@@ -22,7 +22,7 @@ from ...errors import (
     TooLarge,
     UnifetchError,
 )
-from .. import Close, Drip, Reset, Server, Wait, reply
+from .. import Close, Drip, Reset, Script, Server, Wait, reply
 from .base import Conformance, requires
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -228,7 +228,7 @@ class TestBodies(Conformance):
         """Content-Length, chunks and the end of the connection give the same body."""
         body = bytes(index % 251 for index in range(size))
         chunks = [body[start : start + 7000] for start in range(0, size, 7000)]
-        until_close = [HEAD + b"\r\n" + body, Close()]
+        until_close: Script = [HEAD + b"\r\n" + body, Close()]
         with Server(reply(200, body), reply(200, chunks), until_close) as server:
             assert [body] * 3 == [client.get(server.url).body for _ in range(3)]
 
@@ -261,7 +261,7 @@ class TestBodies(Conformance):
     @pytest.mark.parametrize("ending", ["close", "reset"])
     def test_body_cut_short_by_length(self, client: Client, ending: str) -> None:
         """Fewer bytes than Content-Length says are an error, read whole or streamed."""
-        script = [HEAD + b"Content-Length: 10\r\n\r\nhello", Close() if ending == "close" else Reset()]
+        script: Script = [HEAD + b"Content-Length: 10\r\n\r\nhello", Close() if ending == "close" else Reset()]
         with Server(script) as server:
             with pytest.raises(IncompleteBody) as caught:
                 client.get(server.url)

@@ -16,14 +16,14 @@ import pytest
 from ... import Client, Timeout
 from ...backends.base import Capability
 from ...errors import ConnectTimeout, ReadTimeout, TimedOut, TotalTimeout, WriteTimeout
-from .. import Drip, OnConnect, Pause, Server, Stall, reply
+from .. import Drip, OnConnect, Pause, RecordedRequest, Script, Server, Stall, reply
 from .base import Conformance, requires
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 SHORT = Timeout(20, connect=5, read=0.2, write=0.2, pool=5)
 
 # Each would take ten seconds and more; none ever leaves a read waiting for long.
-DRIPS = {
+DRIPS: dict[str, Script] = {
     "status line": Drip(b"HTTP/1.1 200 OK" + b"K" * 200, every=0.05),
     "header": [HEAD, Drip(b"X: " + b"v" * 200, every=0.05)],
     "interim responses": Drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 200, every=0.05, size=25),
@@ -48,7 +48,8 @@ class TestTimeouts(Conformance):
             assert "maybe" == caught.value.request_sent
 
     @pytest.mark.parametrize(
-        "start", [HEAD + b"Content-Length: 9\r\n\r\nx", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", HEAD + b"\r\nx"]
+        "start",
+        [HEAD + b"Content-Length: 9\r\n\r\nx", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", HEAD + b"\r\nx"],
     )
     def test_read_inside_the_body(self, client: Client, start: bytes) -> None:
         """A body that stops coming is one, too, read whole or streamed."""
@@ -138,7 +139,7 @@ class TestTimeouts(Conformance):
 
     def test_a_stream_has_no_total_unless_it_names_one(self, client: Client) -> None:
         """A stream may take longer than the client's total; one of its own holds."""
-        slow = [HEAD + b"Content-Length: 6\r\n\r\n", Drip(b"x" * 6, every=0.1)]
+        slow: Script = [HEAD + b"Content-Length: 6\r\n\r\n", Drip(b"x" * 6, every=0.1)]
         backend = client.backend
         with Server(slow) as server, Client(backend=backend, timeout=0.3) as impatient:
             with impatient.stream("GET", server.url) as response:
@@ -150,13 +151,13 @@ class TestTimeouts(Conformance):
         """What comes after a timeout is not the answer to the next request."""
         late = threading.Event()
 
-        def answer(request: object) -> object:
-            if getattr(request, "target", "") == "/slow":
+        def answer(request: RecordedRequest) -> Script:
+            if request.target == "/slow":
                 late.wait(5)
                 return reply(200, b"late")
             return reply(200, b"in time")
 
-        with Server(answer) as server:  # type: ignore[arg-type]  # an untyped script
+        with Server(answer) as server:
             with pytest.raises(TimedOut):
                 client.get(f"{server.url}/slow", timeout=SHORT)
             late.set()

@@ -225,7 +225,7 @@ INVALID: dict[str, tuple[type[InvalidRequest], Ask]] = {
     "two Hosts": (InvalidHeader, lambda client, url: client.get(url, headers=[("Host", "a"), ("host", "b")])),
     "two bodies": (InvalidBody, lambda client, url: client.post(url, body=b"a", json={})),
     "a text file": (InvalidBody, lambda client, url: client.post(url, body=io.StringIO("text"))),  # type: ignore[arg-type]  # the test
-    "a mapping as body": (InvalidBody, lambda client, url: client.post(url, body={"a": 1})),  # type: ignore[arg-type]  # the test
+    "a mapping as body": (InvalidBody, lambda client, url: client.post(url, body={"a": 1})),  # type: ignore[dict-item]  # the test
     "a number as body": (InvalidBody, lambda client, url: client.post(url, body=5)),  # type: ignore[arg-type]  # the test
     "NaN in JSON": (InvalidBody, lambda client, url: client.post(url, json=float("nan"))),
     "a set in JSON": (InvalidBody, lambda client, url: client.post(url, json={1, 2})),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from codecs import getincrementaldecoder
 
-from ..errors import TooLarge
-from ..values import Value
+from .errors import TooLarge
+from .values import Value
 from .text import BYTE_ORDER_MARKS, codec_of
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..errors import InvalidJSON, evidence
+from .errors import InvalidJSON, evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

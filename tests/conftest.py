@@ -1,0 +1,94 @@
+"""What holds for every test: nothing leaves loopback, and nothing of the user's environment gets in."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from unifetch import config
+from unifetch.backends import BACKENDS, is_installed
+from unifetch.settings import Settings
+
+# What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend.
+VARIABLES = {
+    "ALL_PROXY",
+    "CURL_CA_BUNDLE",
+    "FTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NETRC",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "REQUEST_METHOD",
+    "SSLKEYLOGFILE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "UNIFETCH_BACKEND",
+}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def pytest_configure() -> None:
+    """Clear the variables before anything is imported that might keep them; child processes inherit that."""
+    for name in list(os.environ):
+        if name.upper() in VARIABLES:
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_beyond_loopback() -> Iterator[None]:
+    """A connection to, or a look-up of, anything but loopback fails the test, whatever the code under test catches."""
+
+    def guarded_connect(sock: socket.socket, address: Any) -> None:
+        _check(sock, address)
+        connect(sock, address)
+
+    def guarded_connect_ex(sock: socket.socket, address: Any) -> int:
+        _check(sock, address)
+        return connect_ex(sock, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode("ascii") if isinstance(host, bytes) else host
+        if name is None or name in LOOPBACK or _is_loopback(name):
+            return getaddrinfo(host, *args, **options)
+        # RFC 6761 §6.2 and §6.4: these names never have an address; a resolver would have to be asked to say so.
+        if name.rstrip(".").rpartition(".")[2] in ("invalid", "test"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        pytest.fail(f"a test wanted to look up {name!r}; only loopback, .invalid and .test are allowed")
+
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+        yield
+
+
+def _check(sock: socket.socket, address: Any) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and not (address[0] in LOOPBACK or _is_loopback(address[0])):
+        pytest.fail(f"a test wanted to connect to {address[0]!r}; only loopback is allowed")
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.")
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of each backend of the table in turn; skips those whose library is not installed."""
+    name: str = request.param
+    if not is_installed(BACKENDS[name]):
+        pytest.skip(f"the library of {name} is not installed")
+    return name
+
+
+@pytest.fixture
+def process() -> Iterator[None]:
+    """Undoes what a test does with `configure`."""
+    config._Process.backend, config._Process.settings = None, Settings()
+    yield
+    config._Process.backend, config._Process.settings = None, Settings()

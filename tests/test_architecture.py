@@ -1,0 +1,203 @@
+"""The house rules, checked by reading the imports of every file."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import unifetch
+
+PACKAGE = Path(unifetch.__file__).parent
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+# Each layer may import those before it, and its own.
+LAYERS = [
+    {"version", "values", "errors"},
+    {"headers", "url", "timeouts"},
+    {"messages"},
+    {"policies", "backends.base", "events"},
+    {"settings"},
+    {"exchange", "backend"},
+    {"backends"},
+    {"config"},
+    {"client", "arguments"},
+    {"api"},
+    {"__init__"},
+    {"cli", "demo", "testing"},
+    {"__main__"},
+]
+
+# A library, and the one file that may import it. `requests` and `httpx` come with their engines.
+LIBRARIES = {
+    "requests": {"backends/requests.py"},
+    "httpx": {"backends/httpx.py"},
+    "httpcore": {"backends/httpx.py"},
+    "httpx2": {"backends/httpx2.py"},
+    "httpcore2": {"backends/httpx2.py"},
+    "urllib3": {"backends/urllib3.py", "backends/requests.py"},
+    "aiohttp": {"backends/aiohttp.py"},
+    "brotli": {"policies/decoding.py"},
+    "brotlicffi": {"policies/decoding.py"},
+    "zstandard": {"policies/decoding.py"},
+    "backports": {"policies/decoding.py"},
+    "publicsuffixlist": {"policies/cookies.py"},
+    "pytest": {path for path in FILES if path.startswith("testing/conformance/")},
+}
+
+PURE = [
+    path
+    for path in FILES
+    if path == "exchange.py"
+    or path.startswith("policies/")
+    or path in ("backends/socket/http11.py", "backends/socket/reader.py", "backends/socket/pool.py")
+]
+
+
+def imports(path: str, *, lazy: bool = True, typing: bool = False) -> Iterator[str]:
+    """The modules that a file imports, as absolute names: `unifetch.x` for our own.
+
+    Args:
+        path: the file.
+        lazy: whether imports inside functions count.
+        typing: whether imports for type checkers count.
+    """
+    parents = (PACKAGE / path).relative_to(PACKAGE.parent).parent.parts
+    tree = ast.parse((PACKAGE / path).read_text())
+
+    def walk(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+                if typing:
+                    yield from walk(ast.Module(child.body, []))
+                yield from walk(ast.Module(child.orelse, []))
+            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not lazy:
+                continue
+            else:
+                yield child
+                yield from walk(child)
+
+    for node in walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*parents[: len(parents) - node.level + 1], node.module or ""]).strip(".")
+            base = base if node.level else (node.module or "")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                is_module = (PACKAGE.parent / full.replace(".", "/")).with_suffix(".py").exists()
+                yield full if is_module else base
+
+
+def layer(name: str) -> int:
+    """The number of the layer of one of our modules, named without `unifetch.`."""
+    name = name or "__init__"
+    for number, names in enumerate(LAYERS):
+        if name in names:
+            return number
+    if name.startswith("policies"):
+        return layer("policies")
+    if name.startswith("testing"):
+        return layer("testing")
+    if name.startswith("backends."):
+        return layer("backend")
+    raise AssertionError(f"{name} has no layer: give it one")
+
+
+def module_of(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_layers(path: str) -> None:
+    """A module imports only what lies below it."""
+    mine = layer(module_of(path))
+    ours = {
+        name.removeprefix("unifetch").removeprefix(".") for name in imports(path) if name.split(".")[0] == "unifetch"
+    }
+    # `from .version import VERSION` inside the package names the module; `from .. import x` the package.
+    above = {name for name in ours if layer(name) > mine}
+
+    assert set() == above
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_libraries_stay_in_their_files(path: str) -> None:
+    """A third-party library is imported in its own backend's file and nowhere else."""
+    roots = {name.split(".")[0] for name in imports(path)}
+    foreign = {name for name in roots - {"unifetch"} if name not in sys.stdlib_module_names}
+
+    assert {name for name in foreign if path in LIBRARIES.get(name, ())} == foreign
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.startswith("backends/") and path != "backends/__init__.py"]
+)
+def test_backends_do_not_import_each_other(path: str) -> None:
+    """A backend imports the vocabulary, `base`, and what its own library stands on."""
+    shared = {"unifetch.backends.base"}
+    if path in ("backends/urllib.py", "backends/urllib3.py", "backends/requests.py"):
+        shared.add("unifetch.backends.http_client")
+    if path.startswith("backends/socket/"):
+        shared |= {name for name in imports(path) if name.startswith("unifetch.backends.socket")}
+    others = {name for name in imports(path) if name.startswith(("unifetch.backends", "unifetch.policies"))}
+
+    assert set() == others - shared
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_policies_do_no_io(path: str) -> None:
+    """Exchange, policies and parsers import neither sockets nor threads nor clocks."""
+    forbidden = {"socket", "asyncio", "threading", "time", "select", "selectors"}
+    if path != "policies/tls.py":
+        forbidden.add("ssl")
+
+    assert set() == forbidden & {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("backends/socket/")])
+def test_the_socket_backend_stands_on_its_own(path: str) -> None:
+    """It is what http.client does underneath, so it does not import it."""
+    assert not [name for name in imports(path) if name.startswith(("http", "urllib", "h11"))]
+
+
+def test_file_names_say_something() -> None:
+    """No file is a drawer."""
+    drawers = {"utils", "util", "helpers", "common", "misc", "compat", "core"}
+
+    assert not [path for path in FILES if drawers.intersection(Path(path).with_suffix("").parts)]
+
+
+def test_import_is_cheap() -> None:
+    """`import unifetch` loads no backend, nothing of third parties, and nothing heavy of the standard library."""
+    code = "import sys; before = set(sys.modules); import unifetch; print(*sorted(set(sys.modules) - before))"
+    # Without `site`, so that what an environment's own .pth files import does not count.
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); {code}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    heavy = {
+        "asyncio",
+        "ssl",
+        "socket",
+        "email",
+        "http",
+        "json",
+        "dataclasses",
+        "inspect",
+        "typing",
+        "urllib",
+        "logging",
+    }
+
+    assert set() == heavy.intersection(loaded)
+    assert ["unifetch.backends", "unifetch.backends.base"] == [
+        name for name in loaded if name.startswith("unifetch.backends")
+    ]
+    assert {"unifetch"} == {name.split(".")[0] for name in loaded if name.split(".")[0] not in sys.stdlib_module_names}

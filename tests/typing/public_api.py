@@ -1,0 +1,36 @@
+"""What a type checker must accept of the public API, and what it must refuse.
+
+It is checked, not run: `mypy --strict` reports an ignore that is not needed, so each refusal is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_type
+
+from unifetch import Client, Headers, Request, Response, Timeout, get, post, stream
+
+whole = get("https://example.org/", params={"a": [1, 2]}, timeout=Timeout(5, connect=1), headers={"X": "1"})
+assert_type(whole, Response[bytes])
+assert_type(whole.body, bytes)
+assert_type(whole.text, str)
+assert_type(whole.headers, Headers)
+assert_type(whole.request, Request)
+assert_type(whole.history, tuple[Response[bytes], ...])
+assert_type(whole.raise_for_status(), Response[bytes])
+
+with stream("GET", "https://example.org/") as streamed:
+    assert_type(streamed, Response[Iterator[bytes]])
+    assert_type(streamed.raise_for_status(), Response[Iterator[bytes]])
+    _ = streamed.text  # type: ignore[misc]  # an unread stream has no text
+    streamed.json()  # type: ignore[misc]  # nor JSON
+    assert_type(streamed.read(), Response[bytes])
+    assert_type(streamed.read().text, str)
+
+whole.read()  # type: ignore[misc]  # there is nothing left to read
+
+with Client(backend="httpx", base_url="https://example.org", timeout={"total": 5}) as client:
+    assert_type(client.post("/", json={"a": 1}), Response[bytes])
+    client.get("/", jason={})  # type: ignore[call-arg]  # no such argument
+
+post("https://example.org/", body=5)  # type: ignore[arg-type]  # a number is no body
