@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ def fields(timeout: Timeout) -> tuple[float | None, ...]:
         (31_536_000, (31_536_000, 10, 30, 30, 30)),
         (None, (None, None, None, None, None)),
         ({}, (300, 10, 30, 30, 30)),
+        (MappingProxyType({"read": 1.5}), (300, 10, 1.5, 30, 30)),
         ({"read": 1.5}, (300, 10, 1.5, 30, 30)),
         ({"total": None, "pool": None}, (None, 10, 30, 30, None)),
         (Timeout(7, connect=2), (7, 2, 30, 30, 30)),
@@ -65,7 +67,7 @@ def test_a_single_value_is_the_total(wrong: Any) -> None:
 @pytest.mark.parametrize("key", ["reed", "Total", "", 5])
 def test_unknown_key(key: Any) -> None:
     """The message names the key, and those that there are."""
-    with pytest.raises(InvalidSetting, match=f"^timeout: unknown key {key!r}; accepted are total, connect, read"):
+    with pytest.raises(InvalidSetting, match=f"^timeout: unknown key '{key}'; accepted are total, connect, read"):
         Timeout.of({key: 1})
 
 

@@ -10,13 +10,13 @@ from .client import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Unpack
+    from typing import Unpack
 
     from .arguments import BodyArguments, CallArguments
     from .client import Stream
     from .messages import Response
 
-_client = Client()
+_client = Client(cookies=False)
 
 
 def request(method: str, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:

@@ -11,7 +11,9 @@ from typing import IO, Any, TypedDict
 from .config import BackendTypes
 from .events import Event
 from .headers import HeaderTypes
+from .policies.auth import AuthTypes
 from .policies.limits import LimitsTypes
+from .policies.retries import RetryTypes
 from .policies.tls import TLSTypes
 from .timeouts import TimeoutTypes
 
@@ -24,8 +26,11 @@ class CallArguments(TypedDict, total=False):
 
     params: ParamTypes
     headers: HeaderTypes
+    cookies: Mapping[str, str] | None
+    auth: AuthTypes
     timeout: TimeoutTypes
     redirects: int
+    retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
     backend: BackendTypes | None
@@ -44,8 +49,10 @@ class ClientArguments(TypedDict, total=False):
 
     base_url: str | None
     headers: HeaderTypes
+    auth: AuthTypes
     timeout: TimeoutTypes
     redirects: int
+    retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
     listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from io import BytesIO
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from weakref import WeakSet
 
 from .backends import load, wrap
 from .config import check_capabilities, chosen_backend, process_settings
 from .errors import InvalidSetting, StreamError
-from .exchange import Discard, Journey, Receive, Sleep
+from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
 from .messages import RawRequest, Request
 from .policies.bodies import encode
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .config import BackendTypes
     from .exchange import Steps
     from .messages import RawResponse, Response
+    from .policies.cookies import CookieJar
     from .settings import Settings
 
 
@@ -42,15 +43,23 @@ class Client:
     Args:
         backend: who carries the requests: a name, a `Backend`, or a native object. None leaves it to
             `use_backend`, `configure`, the environment and the default, each time anew.
+        cookies: a jar to begin with and to fill; True for a new one, False to keep none.
         **settings: see `Settings`; each accepts plain data. One that is not given is left to `configure`.
 
     Raises:
         ConfigError: for an unknown setting or a value that will not do; it names the key.
     """
 
-    def __init__(self, backend: BackendTypes | None = None, **settings: Unpack[ClientArguments]) -> None:
+    def __init__(
+        self,
+        backend: BackendTypes | None = None,
+        *,
+        cookies: CookieJar | bool = True,
+        **settings: Unpack[ClientArguments],
+    ) -> None:
         self._named = backend
         self._own = parse(settings)
+        self._memory = self._remember(cookies)
         self._merged: tuple[Settings, Settings] | None = None
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
@@ -78,11 +87,14 @@ class Client:
             url: an absolute http or https URL, or one relative to `base_url`.
             params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
             headers: a mapping or pairs; they replace the client's fields of the same name.
+            cookies: a mapping, sent to the origin of the URL and no other.
+            auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
             body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes.
             json: sent as compact UTF-8.
             form: a mapping or pairs, sent as application/x-www-form-urlencoded.
             timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
             redirects: the most redirects to follow; 0 returns the redirect itself.
+            retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
             backend: a name, a `Backend`, or a native object, for this call.
 
         Raises:
@@ -141,21 +153,27 @@ class Client:
         return Stream(self, journey)
 
     def _journey(self, method: str, url: str, body: Any, json: Any, form: Any, call: CallArguments) -> Journey:
-        settings, headers = self.settings, Headers(call.pop("headers", None))
+        settings, headers = self.settings, call.pop("headers", None)
         named, params = call.pop("backend", None), call.pop("params", None)
+        cookies = call.pop("cookies", None)
         if call:
             settings = settings.replace(**call)
         target = _absolute(url, settings.base_url)
         if params is not None:
             target = target.with_params(params)
         content = encode(body, json=json, form=form)
-        if content.content_type is not None and "content-type" not in headers:
-            headers = Headers.trusted([*headers.pairs, ("Content-Type", content.content_type)])
-        headers = settings.headers.merged(headers)
-        request = Request(method, target, headers=headers, body=content.source)
+        fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
+        if content.content_type is not None and "content-type" not in fields:
+            fields = Headers.trusted([*fields.pairs, ("Content-Type", content.content_type)])
+        request = Request(method, target, headers=fields, body=content.source)
+        cookie: str | None = None
+        if cookies is not None:
+            from .policies.cookies import cookie_header
+
+            cookie = cookie_header(cookies)
         backend = self._backend(named)
         check_capabilities(backend, settings)
-        return Journey(request, content, settings, backend, monotonic)
+        return Journey(request, content, settings, backend, self._memory, cookie, monotonic, time)
 
     # --- Driving the exchange ---------------------------------------------------------------------
 
@@ -206,6 +224,21 @@ class Client:
         finally:
             step.raw.close()
 
+    def _remember(self, cookies: Any) -> Memory:
+        from_caller = None
+        if not isinstance(cookies, bool):
+            from .policies.cookies import CookieJar
+
+            if not isinstance(cookies, CookieJar):
+                raise InvalidSetting(
+                    "cookies: a client takes a CookieJar, True or False; cookies of one origin belong to a call, "
+                    "or into the jar by its set()"
+                )
+            from_caller = cookies
+        return Memory(
+            threading.Lock(), jar=from_caller, keeps_cookies=cookies is not False, settings_auth=self._own.get("auth")
+        )
+
     # --- Settings and backends --------------------------------------------------------------------
 
     @property
@@ -216,6 +249,15 @@ class Client:
         if merged is None or merged[0] is not process:
             merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
         return merged[1]
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that this client keeps; a module's own functions keep none."""
+        if self._memory.jar is None:
+            from .policies.cookies import CookieJar
+
+            self._memory.jar = CookieJar()
+        return self._memory.jar
 
     @property
     def backend(self) -> Backend:
@@ -264,16 +306,17 @@ class Client:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._native is not None:
             raise TypeError("a Client around a native object cannot be pickled; name the backend instead")
-        return _revive, (self._named, self._own)
+        return _revive, (self._named, self._memory.keeps_cookies, self._own)
 
     def _forget(self) -> None:
         # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
         self._lock = threading.Lock()
+        self._memory.lock = threading.Lock()
         self._backends = {}
 
 
-def _revive(backend: str | None, own: dict[str, Any]) -> Client:
-    return Client(backend, **own)
+def _revive(backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> Client:
+    return Client(backend, cookies=keeps_cookies, **own)
 
 
 def _absolute(url: Any, base: URL | None) -> URL:

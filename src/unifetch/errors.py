@@ -28,8 +28,10 @@ class UnifetchError(Exception):
             repeat a request that is not idempotent (RFC 9110 §9.2.2).
         request: the request that failed, once there is one.
         backend: the name of the backend that carried it, once there is one.
+        attempts: what came of each attempt, in words, if the request was retried.
     """
 
+    attempts: tuple[str, ...] = ()
     request_sent: RequestSent = "no"
     request: Request | None = None
     backend: str | None = None

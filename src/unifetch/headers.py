@@ -6,13 +6,13 @@ space around it. Fields that carry credentials are masked in `repr` and in a pic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .errors import InvalidHeader, evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     Pairs = tuple[tuple[str, str], ...]
@@ -73,8 +73,10 @@ class Headers(Mapping[str, str]):
             pairs = fields.pairs
         elif isinstance(fields, Mapping):
             pairs = fields.items()
-        else:
+        elif isinstance(fields, Iterable):
             pairs = fields
+        else:
+            raise InvalidHeader(f"headers must be a mapping or pairs, not {type(fields).__name__}")
         self.pairs = tuple(map(_checked, pairs))
         self._index = None
 
@@ -166,6 +168,8 @@ class Headers(Mapping[str, str]):
 
 def _checked(pair: Any) -> tuple[str, str]:
     try:
+        if isinstance(pair, str):  # one of two characters would unpack
+            raise TypeError
         name, value = pair
     except (TypeError, ValueError):
         raise InvalidHeader(f"a header is a name and a value, not {type(pair).__name__}") from None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .events import Event
+    from .policies.auth import Auth
+    from .policies.retries import Retry
     from .url import URL
 
     Listener = Callable[[Event], None]
@@ -45,11 +47,29 @@ def _listeners(setting: Any) -> tuple[Listener, ...]:
     return listeners
 
 
+def _auth(setting: Any) -> Auth | None:
+    if setting is None:
+        return None
+    from .policies.auth import Auth  # not before it is asked for: it compiles what it parses with
+
+    return Auth.of(setting)
+
+
+def _retry(setting: Any) -> Retry | None:
+    if setting is None:
+        return None
+    from .policies.retries import Retry
+
+    return Retry.of(setting)
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "headers": Headers,
+    "auth": _auth,
     "timeout": Timeout.of,
     "redirects": _redirects,
+    "retry": _retry,
     "limits": Limits.of,
     "tls": TLS.of,
     "listeners": _listeners,
@@ -62,8 +82,10 @@ class Settings(Value):
     Attributes:
         base_url: what a relative URL is joined to.
         headers: fields of every request.
+        auth: credentials for the origin of a call.
         timeout: seconds for each phase and in all.
         redirects: the most redirects to follow; 0 returns the redirect itself.
+        retry: whether and when a request is sent again; None for never.
         limits: bounds on what is used and accepted.
         tls: how https connections are secured.
         listeners: callables that are told each event.
@@ -71,8 +93,10 @@ class Settings(Value):
 
     base_url: URL | None = None
     headers: Headers = Headers()
+    auth: Auth | None = None
     timeout: Timeout = Timeout()
     redirects: int = 20
+    retry: Retry | None = None
     limits: Limits = Limits()
     tls: TLS = TLS()
     listeners: tuple[Listener, ...] = ()

@@ -11,8 +11,8 @@ import re
 from codecs import getincrementaldecoder
 
 from .errors import TooLarge
-from .values import Value
 from .text import BYTE_ORDER_MARKS, codec_of
+from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ for a connection, name resolution, connecting, TLS, every redirect and retry, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .errors import InvalidSetting
 from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     TimeoutTypes: TypeAlias = "float | Mapping[str, Any] | Timeout | None"
@@ -62,7 +63,7 @@ class Timeout(Value):
             return setting
         if setting is None:
             return cls(None, connect=None, read=None, write=None, pool=None)
-        if isinstance(setting, dict):
+        if isinstance(setting, Mapping):
             unknown = setting.keys() - {"total", "connect", "read", "write", "pool"}
             if unknown:
                 raise InvalidSetting(
@@ -71,7 +72,7 @@ class Timeout(Value):
                 )
             return cls(**setting)
         _check("total", setting)
-        return cls(setting)  # type: ignore[arg-type]  # _check has refused every other type
+        return cls(setting)
 
 
 def _check(name: str, seconds: object) -> None:

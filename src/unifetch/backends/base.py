@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Literal, Protocol
 
     from ..errors import RequestSent
-    from ..timeouts import Timeout
     from ..messages import RawRequest, RawResponse
+    from ..timeouts import Timeout
 else:
     Protocol = object
 

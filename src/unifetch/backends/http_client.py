@@ -25,6 +25,7 @@ from ..errors import (
     ConnectionLost,
     ConnectTimeout,
     IncompleteBody,
+    InvalidBody,
     NameResolutionError,
     PoolTimeout,
     ProtocolError,
@@ -41,7 +42,7 @@ from .http_reader import MAX_HEAD, Reader, framing, parse_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from ..errors import RequestSent
@@ -83,7 +84,7 @@ class Attempt(BaseAttempt):
         """The error for a connection that broke."""
         self.ended = True
         message = f"the connection broke: {error}"
-        if type(error).__name__ == "SSLEOFError":  # by name, because there are Pythons without ssl
+        if getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING" or "EOF occurred" in message:
             message = "the TLS connection ended without close_notify (RFC 9112 §9.8)"
         return self.failed(ConnectionLost if self.response is None else IncompleteBody, message)
 
@@ -111,6 +112,18 @@ class Attempt(BaseAttempt):
         return failure
 
 
+def guarded(body: bytes | Iterable[bytes] | None) -> bytes | Iterator[bytes] | None:
+    """The body, with its own errors as ones that no library takes for errors of the network."""
+    return body if body is None or isinstance(body, bytes) else _guarded(body)
+
+
+def _guarded(body: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from body
+    except Exception as error:
+        raise InvalidBody(f"the body raised {type(error).__name__}", request_sent="maybe") from error
+
+
 class _Current(threading.local):
     # A library's pool hands a connection nothing but its own arguments; this is how it learns of ours.
     attempt: Attempt = None  # type: ignore[assignment]  # it is one wherever a connection looks for it
@@ -134,7 +147,8 @@ class Connection(http.client.HTTPConnection):
         """Write the request of the current attempt; the arguments are the library's idea of it."""
         attempt = CURRENT.attempt
         attempt.connection = self
-        request, body = attempt.request, attempt.request.body
+        request = attempt.request
+        body = guarded(request.body)
         if self.sock is not None:
             self.sock.serve(attempt)
         try:
@@ -148,8 +162,7 @@ class Connection(http.client.HTTPConnection):
                 self._send_blocks(body, chunked=request.chunked)
         except ConnectionLost:
             # RFC 9112 §9.5: the server may have answered before it closed. The response, or its absence, decides.
-            if not attempt.ended:
-                raise
+            pass
 
     def _send_blocks(self, body: Iterable[bytes], *, chunked: bool) -> None:
         for block in body:
@@ -333,7 +346,8 @@ class StrictResponse(http.client.HTTPResponse):
         self.code = self.status = status
         self.reason = reason
         self.chunked, self.length = framing(fields)
-        self.chunk_left = None
+        if self.chunked:
+            self.chunk_left = None
         if status in (204, 304) or attempt.request.method == "HEAD":
             self.chunked, self.length = False, 0
         self.will_close = (

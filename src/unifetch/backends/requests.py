@@ -29,7 +29,7 @@ from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
 from .base import Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection
+from .http_client import BLOCK, CURRENT, Attempt, Connection, guarded
 from .http_reader import unfolded
 
 TYPE_CHECKING = False
@@ -94,14 +94,15 @@ class RequestsBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = CURRENT.attempt = Attempt(request, sent="maybe" if self._injected else "no")
+        attempt = Attempt(request, sent="maybe" if self._injected else "no")
+        outer, CURRENT.attempt = CURRENT.attempt, attempt  # a body may be a stream that makes requests of its own
         try:
             response = self._send(request, attempt)
         except _RAISED as error:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
-            CURRENT.attempt = None  # type: ignore[assignment]  # as it was
+            CURRENT.attempt = outer
 
         # The head
         attempt.sent = "yes"
@@ -115,7 +116,7 @@ class RequestsBackend:
         # `Request.prepare` would encode, frame and add; all that is decided.
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
-        prepared.body = request.body  # type: ignore[assignment]  # an iterable, too, is sent as it is
+        prepared.body = guarded(request.body)  # type: ignore[assignment]  # an iterator, too, is sent as it is
         headers = HTTPHeaderDict(request.headers)
         if self._injected:
             for name in ("User-Agent", "Accept-Encoding"):

@@ -61,7 +61,8 @@ class UrllibBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = CURRENT.attempt = Attempt(request)
+        attempt = Attempt(request)
+        outer, CURRENT.attempt = CURRENT.attempt, attempt  # a body may be a stream that makes requests of its own
         try:
             url = urllib.request.Request(request.url)  # noqa: S310  # this opener knows no scheme but http and https
             response: StrictResponse = self._opener.open(url)
@@ -69,7 +70,7 @@ class UrllibBackend:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
-            CURRENT.attempt = None  # type: ignore[assignment]  # as it was
+            CURRENT.attempt = outer
 
         # The head
         version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"

@@ -22,7 +22,7 @@ from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
 from .base import Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection
+from .http_client import BLOCK, CURRENT, Attempt, Connection, guarded
 from .http_reader import unfolded
 
 TYPE_CHECKING = False
@@ -83,14 +83,15 @@ class Urllib3Backend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = CURRENT.attempt = Attempt(request, sent="maybe" if self._injected else "no")
+        attempt = Attempt(request, sent="maybe" if self._injected else "no")
+        outer, CURRENT.attempt = CURRENT.attempt, attempt  # a body may be a stream that makes requests of its own
         try:
             response = (self._send_natively if self._injected else self._send)(request, attempt)
         except _RAISED as error:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
-            CURRENT.attempt = None  # type: ignore[assignment]  # as it was
+            CURRENT.attempt = outer
 
         # The head
         attempt.sent = "yes"
@@ -117,7 +118,7 @@ class Urllib3Backend:
             headers.setdefault(name, SKIP_HEADER)
         phases = request.timeout
         return self._manager.urlopen(
-            request.method, request.url, body=request.body, headers=headers, chunked=request.chunked,
+            request.method, request.url, body=guarded(request.body), headers=headers, chunked=request.chunked,
             timeout=Timeout(connect=attempt.within(phases.connect), read=attempt.within(phases.read)),
             retries=NEVER, redirect=False, preload_content=False, decode_content=False,
         )  # fmt: skip

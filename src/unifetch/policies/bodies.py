@@ -111,7 +111,9 @@ class Blocks(Stream):
         if isinstance(iterable, (list, tuple)):
             for block in iterable:
                 _check_block(block, "no")
-            self.length = sum(map(len, iterable))
+            # Copied, because their length is declared now, and whoever gave them may change them.
+            self.source = [bytes(block) for block in iterable]
+            self.length = sum(map(len, self.source))
 
     def blocks(self) -> Iterator[bytes]:
         for block in self.source:
@@ -134,6 +136,8 @@ def encode(body: Any = None, *, json: Any = None, form: Any = None) -> Body:
     Raises:
         InvalidBody: for two bodies, another type, a text file, NaN in JSON.
     """
+    if body is None and json is None and form is None:
+        return NO_BODY
     if sum(given is not None for given in (body, json, form)) > 1:
         raise InvalidBody("give one of body=, json= and form=, not several")
     if json is not None:
@@ -142,8 +146,6 @@ def encode(body: Any = None, *, json: Any = None, form: Any = None) -> Body:
         if isinstance(form, (str, bytes)):
             raise InvalidBody("form= takes a mapping or pairs; send text that is already encoded as body=")
         return Bytes(form_urlencode(form).encode("ascii"), "application/x-www-form-urlencoded")
-    if body is None:
-        return NO_BODY
     if isinstance(body, bytes):
         return Bytes(body)
     if isinstance(body, str):

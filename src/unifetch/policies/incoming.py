@@ -31,7 +31,7 @@ class Incoming:
 
     Raises:
         ProtocolError: for framing that contradicts itself (RFC 9112 §6.3).
-        TooLarge: for more content codings than are undone.
+        TooLarge: for a length over `limits.body`, and for more content codings than are undone.
     """
 
     __slots__ = ("_decoder", "_most", "expected", "received")
@@ -40,6 +40,8 @@ class Incoming:
         self.expected = _expected_length(method, status, headers)
         self.received = 0
         self._most = inf if limits is None or limits.body is None else limits.body
+        if self.expected is not None and self.expected > self._most:
+            raise self._too_large()
         coding = headers.get("content-encoding")
         if coding is None or self.expected == 0:
             self._decoder = None
@@ -57,8 +59,11 @@ class Incoming:
         """
         self.received += len(chunk)
         if self.received > self._most:
-            raise TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
+            raise self._too_large()
         return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
 
     def finish(self) -> Iterable[bytes]:
         """What is left to give at the end.

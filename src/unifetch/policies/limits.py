@@ -6,6 +6,7 @@ that a response that one backend accepts is accepted by all. They are not settin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
@@ -13,7 +14,6 @@ from ..values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     from ..headers import Pairs
@@ -72,7 +72,7 @@ class Limits(Value):
         """
         if isinstance(setting, Limits):
             return setting
-        if not isinstance(setting, dict):
+        if not isinstance(setting, Mapping):
             raise InvalidSetting(f"limits: must be a Limits or its fields, not {type(setting).__name__}")
         if unknown := setting.keys() - cls.__annotations__.keys():
             raise InvalidSetting(

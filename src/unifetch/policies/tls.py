@@ -7,13 +7,14 @@ common name are refused, and so is a connection that ends without saying so (RFC
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..errors import InvalidSetting
 from ..values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS"
@@ -91,7 +92,7 @@ class TLS(Value):
             return setting
         if isinstance(setting, bool):
             return cls(verify=setting)
-        if isinstance(setting, dict):
+        if isinstance(setting, Mapping):
             if unknown := setting.keys() - cls.__annotations__.keys():
                 raise InvalidSetting(
                     f"tls: unknown key {sorted(map(str, unknown))[0]!r}; accepted are {', '.join(cls.__annotations__)}"

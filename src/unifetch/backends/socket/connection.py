@@ -139,7 +139,7 @@ class Connection:
         return None
 
     def _has_answered(self) -> bool:
-        return self._sent == "maybe" and self._poll()
+        return self._sent == "maybe" and bool(self._poll())
 
     def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""

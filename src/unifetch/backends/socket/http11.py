@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Head = tuple[int, str, str, Fields, dict[str, str]]
     Framing = int | Literal["chunked", "close"]
 
-# Bytes; a field is counted with its continuation lines. The first three are what all backends have in common.
+# In bytes or in number; a continuation line counts as a field. The first three are common to all backends.
 MAX_LINE = 65_536
 MAX_BLOCK = 102_400
 MAX_FIELDS = 99
@@ -80,7 +80,7 @@ def last_chunk(trailers: Iterable[tuple[str, str]] = ()) -> bytes:
 
 
 def _lines(lines: list[str]) -> bytes:
-    # The core has checked every token and value; this is the last door before the wire, for 0.3 µs: there
+    # The core has checked every token and value; this is the last door before the wire, for 0.2 µs: there
     # are as many line endings as were put in here.
     try:
         section = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
@@ -164,7 +164,7 @@ def parse_head(block: bytes) -> Head:
     if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
         _refuse_large(block, lines)
     fields = _fields(lines)
-    # One pass in which nearly every name is new serves framing, keep-alive and the caller's look-ups.
+    # One look-up for framing, keep-alive and the caller: 0.5 µs for 5 fields, 1.4 for 20, in place of a search each.
     index = {name.lower(): value for name, value in fields}
     if len(index) != len(fields):
         index = dict(Headers.trusted(fields))
@@ -201,8 +201,8 @@ def _status_line(line: str) -> tuple[int, str, str]:
 class _FieldLines(dict[str, tuple[str, str]]):
     """From a field line to its name and value: those that were seen, by a look-up; others are parsed.
 
-    At C speed, so that 20 fields of which most repeat cost 0.5 µs instead of 10. Bounded: 1,024 lines
-    of at most 256 characters, then it starts again. What carries a credential is not kept.
+    Twenty lines that are known cost 0.8 µs instead of 11.5, as `map` asks a dict without a step in Python.
+    Bounded: 1,024 lines of at most 256 characters, then it starts again. No credential is kept.
     """
 
     def __missing__(self, line: str) -> tuple[str, str]:
@@ -310,7 +310,7 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
 _LENGTH = re.compile("[0-9]{1,19}")
 
 
-# === §5 The body (RFC 9112 §6 to §8) ====================================================================
+# === §5 The body (RFC 9112 §6 to §8) =================================================================
 
 
 def read_body(reader: ByteReader, framing: Framing) -> Generator[bytes | None, None, Fields]:
@@ -400,7 +400,7 @@ def _chunk_line(line: bytes) -> tuple[int, int]:
 def _whole_chunks(reader: ByteReader) -> bytes:
     """The data of the chunks that are completely there, joined. Anything else is left to `_read_chunked`.
 
-    It costs 0.4 µs a chunk, where the general loop costs 3.
+    It costs 0.5 µs a chunk, where the general loop costs 1.5.
     """
     if isinstance(reader.data, bytearray):
         reader.data = bytes(reader.data)
@@ -432,17 +432,17 @@ def _equal_chunks(data: bytes, start: int, size: int, delimiter: bytes) -> tuple
     """The data of chunks of one size in a row, from the first data on, each with its delimiter verified.
 
     A server that copies through a buffer sends nothing else. One `struct` call cuts 64 of them apart:
-    0.05 µs a chunk instead of 0.4. The delimiter is the CRLF of one chunk and the size line of the next.
+    0.1 µs a chunk instead of 0.5. The delimiter is the CRLF of one chunk and the size line of the next.
     """
     unit = size + len(delimiter)
     if data[start + size : start + unit] != delimiter or (count := min(64, (len(data) - start) // unit)) < 4:
         return ()
     # A power of two, so that there are few cutters to keep.
     parts = _cutter(size, len(delimiter), 1 << (count.bit_length() - 1)).unpack_from(data, start)
-    verified = 1
     delimiters = parts[1::2]
     if delimiters.count(delimiter) == len(delimiters):
         return parts[::2]
+    verified = 1
     while delimiters[verified] == delimiter:
         verified += 1
     return parts[: 2 * verified : 2]

@@ -85,7 +85,8 @@ EXACT: dict[str, tuple[Ask, str]] = {
     ),
     "text": (
         lambda client, url: client.put(url, body="é"),
-        "PUT / HTTP/1.1\r\nHost: HOST\r\nDEFAULTSContent-Type: text/plain;charset=UTF-8\r\nContent-Length: 2\r\n\r\n\xc3\xa9",
+        "PUT / HTTP/1.1\r\nHost: HOST\r\nDEFAULTSContent-Type: text/plain;charset=UTF-8\r\n"
+        "Content-Length: 2\r\n\r\n\xc3\xa9",
     ),
     "json": (
         lambda client, url: client.post(url, json={"a": [1, None, "é"]}),

@@ -1,0 +1,118 @@
+"""What a process pays before its first response: imports, and one GET from start to exit.
+
+    python bench/run.py cold --rounds 9 --clients urllib3,requests,unifetch:urllib
+
+Imports are timed by `-X importtime`, whose clock slows them down a little, all alike; modules are counted
+against a bare interpreter. The GET is a whole process, user and system time, less that of a bare one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HERE = Path(__file__).parent
+
+# What a program would write, with nothing imported that it does not use.
+GETS = {
+    "raw": "import socket; s = socket.create_connection(({host!r}, {port})); s.sendall({head!r}); s.recv(65536)",
+    "http.client": "import http.client; c = http.client.HTTPConnection({host!r}, {port}); "
+    "c.request('GET', '/5'); c.getresponse().read()",
+    "pycurl": "import pycurl; c = pycurl.Curl(); c.setopt(c.URL, {url!r}); c.perform_rb()",
+    "urllib": "from urllib.request import urlopen; urlopen({url!r}).read()",
+    "urllib3": "import urllib3; urllib3.request('GET', {url!r}).data",
+    "requests": "import requests; requests.get({url!r}).content",
+    "httpx": "import httpx; httpx.get({url!r}).content",
+    "httpx2": "import httpx2; httpx2.get({url!r}).content",
+}
+MODULES = {"raw": "socket", "urllib": "urllib.request"}  # where it is not the client's own name
+
+Costs = dict[str, dict[str, list[float]]]
+
+
+def measure(clients: list[str], rounds: int) -> Costs:
+    """Milliseconds and modules of each import, and milliseconds of each GET over a bare interpreter."""
+    imports = {"unifetch": "unifetch", "http.client": "http.client"}
+    imports |= {name: MODULES.get(name, name) for name in clients if not name.startswith("unifetch:")}
+    costs: Costs = {}
+    for _ in range(rounds):
+        for name, module in imports.items():
+            for what, figure in _import(module).items():
+                costs.setdefault(name, {}).setdefault(what, []).append(figure)
+    with ExitStack() as stack:
+        port = _server(stack)
+        for _ in range(rounds):
+            bare = _process("pass")
+            for name in clients:
+                code = _get(name, port)
+                if (cost := _process(code)) is not None and bare is not None:
+                    costs.setdefault(name, {}).setdefault("get", []).append(cost - bare)
+    return costs
+
+
+def _import(module: str) -> dict[str, float]:
+    code = f"import sys; before = len(sys.modules); import {module}; print(len(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True)
+    # The package itself comes after all that it imports: import time: self [us] | cumulative | imported package
+    times = re.findall(r"\| +([0-9]+) \| +([A-Za-z0-9_.]+)$", ran.stderr, re.MULTILINE)
+    parts = [module, *({module.partition(".")[0]} - {module})]
+    found = {name: int(cumulative) for cumulative, name in times}
+    if ran.returncode or module not in found:
+        return {}
+    # `import a.b` lists `a` beside `a.b`, not in it, unless a bare interpreter has it already.
+    return {"import": sum(found.get(part, 0) for part in parts) / 1000, "modules": int(ran.stdout)}
+
+
+def _server(stack: ExitStack) -> int:
+    import json
+
+    server = stack.enter_context(
+        subprocess.Popen(
+            [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    )
+    assert server.stdout is not None
+    port: int = json.loads(server.stdout.readline())["http"]
+    return port
+
+
+def _get(name: str, port: int) -> str:
+    if name.startswith("unifetch:"):
+        code = f"import unifetch; unifetch.get({{url!r}}, backend={name.removeprefix('unifetch:')!r}).body"
+    else:
+        code = GETS.get(name, "raise SystemExit(1)")
+    head = f"GET /5 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    return code.format(host="127.0.0.1", port=port, url=f"http://127.0.0.1:{port}/5", head=head)
+
+
+def _process(code: str) -> float | None:
+    """Milliseconds of user and system time; None if it failed."""
+    before = getrusage(RUSAGE_CHILDREN)  # os.times() counts in hundredths of a second
+    ran = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=_environment())
+    after = getrusage(RUSAGE_CHILDREN)
+    if ran.returncode:
+        return None
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+
+
+def print_table(costs: Costs) -> None:
+    print("\ncold: milliseconds of an import, and of a process that sends one GET, over a bare interpreter; medians")
+    print(f"  {'client':<18}{'import':>8}{'modules':>9}{'GET +':>9}")
+    for name, figures in costs.items():
+        row: list[Any] = [f"{median(figures[what]):.1f}" if figures.get(what) else "" for what in ("import", "get")]
+        modules = f"{median(figures['modules']):.0f}" if figures.get("modules") else ""
+        print(f"  {name:<18}{row[0]:>8}{modules:>9}{row[1]:>9}".rstrip())

@@ -1,0 +1,27 @@
+"""The benchmarks run. What they measure decides nothing here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parent.parent / "bench" / "run.py"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the load server waits for its standard input to end")
+def test_one_quick_round_prints_a_ratio_for_each_client() -> None:
+    """The harness starts its server and its clients, measures a turn of each, and holds them against each other."""
+    pytest.importorskip("urllib3", reason="the ratio is against urllib3")
+    command = [sys.executable, str(RUN), "small5", "chunked256", "--quick", "--rounds", "1", "--requests", "20"]
+
+    ran = subprocess.run(
+        [*command, "--clients", "urllib3,unifetch:urllib3,unifetch:urllib"], capture_output=True, text=True, check=False
+    )
+
+    with_ratio = re.findall(r"^  (\S+) +[0-9.]+ +[0-9.]+-[0-9.]+ +[0-9]+\.[0-9]{2}\b", ran.stdout, re.MULTILINE)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert with_ratio == ["urllib3", "unifetch:urllib3", "unifetch:urllib"] * 2
