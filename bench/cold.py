@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
+from tempfile import TemporaryDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,24 +46,37 @@ def measure(clients: list[str], rounds: int) -> Costs:
     imports = {"unifetch": "unifetch", "http.client": "http.client"}
     imports |= {name: MODULES.get(name, name) for name in clients if not name.startswith("unifetch:")}
     costs: Costs = {}
-    for _ in range(rounds):
-        for name, module in imports.items():
-            for what, figure in _import(module).items():
-                costs.setdefault(name, {}).setdefault(what, []).append(figure)
     with ExitStack() as stack:
+        environment = _environment(stack.enter_context(TemporaryDirectory()))
+        for turn in range(rounds + 1):
+            for name, module in imports.items():
+                for what, figure in _import(module, environment).items() if turn else ():
+                    costs.setdefault(name, {}).setdefault(what, []).append(figure)
         port = _server(stack)
-        for _ in range(rounds):
-            bare = _process("pass")
+        for turn in range(rounds + 1):
+            bare = _process("pass", environment)
             for name in clients:
-                code = _get(name, port)
-                if (cost := _process(code)) is not None and bare is not None:
+                cost = _process(_get(name, port), environment)
+                if turn and cost is not None and bare is not None:
                     costs.setdefault(name, {}).setdefault("get", []).append(cost - bare)
     return costs
 
 
-def _import(module: str) -> dict[str, float]:
+def _environment(cache: str) -> dict[str, str]:
+    # Bytecode is what an installed package has: all of it is compiled in the first turn, which is not counted,
+    # and into a directory of this run, because a source tree may have none, or be told not to keep any.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.lower().endswith("_proxy")
+    }
+    return {**kept, "PYTHONPYCACHEPREFIX": cache}
+
+
+def _import(module: str, environment: dict[str, str]) -> dict[str, float]:
     code = f"import sys; before = len(sys.modules); import {module}; print(len(sys.modules) - before)"
-    ran = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     # The package itself comes after all that it imports: import time: self [us] | cumulative | imported package
     times = re.findall(r"\| +([0-9]+) \| +([A-Za-z0-9_.]+)$", ran.stderr, re.MULTILINE)
     parts = [module, *({module.partition(".")[0]} - {module})]
@@ -95,18 +109,14 @@ def _get(name: str, port: int) -> str:
     return code.format(host="127.0.0.1", port=port, url=f"http://127.0.0.1:{port}/5", head=head)
 
 
-def _process(code: str) -> float | None:
+def _process(code: str, environment: dict[str, str]) -> float | None:
     """Milliseconds of user and system time; None if it failed."""
     before = getrusage(RUSAGE_CHILDREN)  # os.times() counts in hundredths of a second
-    ran = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=_environment())
+    ran = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment, check=False)
     after = getrusage(RUSAGE_CHILDREN)
     if ran.returncode:
         return None
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def print_table(costs: Costs) -> None:

@@ -130,9 +130,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure HTTP clients side by side.")
     known = [*CASES, "cold", *GROUPS]
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"default small; {', '.join(known)}")
-    parser.add_argument(
-        "--clients", default=DEFAULT, help="names, with commas (default: the libraries, and unifetch by each)"
-    )
+    parser.add_argument("--clients", default=DEFAULT, help="names, with commas (default: all, without http.client)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each client (default 9)")
     parser.add_argument("--baseline", default="urllib3", help="the client that the others are held against")
     parser.add_argument("--requests", type=int, help="requests in one turn, at most")

@@ -18,7 +18,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # Each layer may import those before it, and its own.
 LAYERS = [
     {"version", "values", "errors"},
-    {"headers", "url", "timeouts"},
+    {"headers", "url", "timeouts", "text", "streams"},
     {"messages"},
     {"policies", "backends.base", "events"},
     {"settings"},
@@ -140,8 +140,8 @@ def test_libraries_stay_in_their_files(path: str) -> None:
 def test_backends_do_not_import_each_other(path: str) -> None:
     """A backend imports the vocabulary, `base`, and what its own library stands on."""
     shared = {"unifetch.backends.base"}
-    if path in ("backends/urllib.py", "backends/urllib3.py", "backends/requests.py"):
-        shared.add("unifetch.backends.http_client")
+    if path in ("backends/http_client.py", "backends/urllib.py", "backends/urllib3.py", "backends/requests.py"):
+        shared |= {"unifetch.backends.http_client", "unifetch.backends.http_reader"}
     if path.startswith("backends/socket/"):
         shared |= {name for name in imports(path) if name.startswith("unifetch.backends.socket")}
     others = {name for name in imports(path) if name.startswith(("unifetch.backends", "unifetch.policies"))}

@@ -174,3 +174,21 @@ def test_certificate_that_is_missing_beside_an_authority(tmp_path: Path) -> None
 
     with pytest.raises(InvalidSetting, match=f"^tls: cannot load {tmp_path / 'client.pem'}: "):
         TLS(ca_file=authority.ca_file, client_cert=tmp_path / "client.pem").context()
+
+
+def test_encrypted_key(tmp_path: Path) -> None:
+    """A key that needs a passphrase is refused; nobody is asked for it on the terminal."""
+    from cryptography.hazmat.primitives import serialization
+
+    whole = servers.certificate_authority().certificate("client.test").read_bytes()
+    key = serialization.load_pem_private_key(whole, None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"passphrase"),
+    )
+    path = tmp_path / "encrypted.pem"
+    path.write_bytes(encrypted + whole[whole.index(b"-----BEGIN CERTIFICATE") :])
+
+    with pytest.raises(InvalidSetting, match=f"^tls: cannot load {path}: "):
+        TLS(client_cert=path).context()

@@ -286,11 +286,10 @@ def _is_urllib3_future() -> bool:
 def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style) -> None:
     print(style.bold("  ".join([f"{'capability':14}", *capabilities])))
     for capability in Capability:
-        cells = [
-            style.green(f"{'yes':{len(name)}}") if capability in having else f"{'no':{len(name)}}"
-            for name, having in capabilities.items()
-        ]
-        print("  ".join([f"{capability.name:14}", *cells]).rstrip())
+        cells = [f"{capability.name:14}"]
+        for name, having in capabilities.items():
+            cells.append(style.green(f"{'yes':{len(name)}}") if capability in having else f"{'no':{len(name)}}")
+        print("  ".join(cells).rstrip())
         print(style.dim(f"  {capability.value}"))
 
 

@@ -244,8 +244,8 @@ class Journey:
     def _tried(self, whole: bool) -> Outcome:
         retry = self.settings.retry
         if retry is None:
-            raw = yield from self._authorized()
-            return (yield from self._concluded(raw, whole))
+            answer = yield from self._authorized()
+            return (yield from self._concluded(answer, whole))
         failures: list[str] = []
         while True:
             error: UnifetchError | None = None

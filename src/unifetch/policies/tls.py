@@ -61,10 +61,10 @@ class TLS(Value):
         for name, flag in (("verify", verify), ("check_hostname", check_hostname)):
             if not isinstance(flag, bool):
                 raise InvalidSetting(f"tls: {name} must be true or false, not {type(flag).__name__}")
-        if min_version not in _VERSIONS:
+        if not isinstance(min_version, str) or min_version not in _VERSIONS:
             raise InvalidSetting(f"tls: min_version must be one of {', '.join(_VERSIONS)}, not {min_version!r}")
-        if isinstance(alpn, str) or not all(isinstance(name, str) for name in alpn):
-            raise InvalidSetting("tls: alpn must be a list of protocol names")
+        if not isinstance(alpn, (list, tuple)) or not all(map(_is_protocol_name, alpn)):
+            raise InvalidSetting("tls: alpn must be a list of protocol names, of 1 to 255 ASCII characters each")
         if isinstance(client_cert, (list, tuple)):
             if len(client_cert) != 2:
                 raise InvalidSetting("tls: client_cert must be one path, or the paths of certificate and key")
@@ -113,6 +113,10 @@ class TLS(Value):
         return found
 
 
+def _is_protocol_name(name: object) -> bool:
+    return isinstance(name, str) and name.isascii() and 1 <= len(name) <= 255  # RFC 7301 §3.1
+
+
 def _path(name: str, value: object) -> str:
     import os
 
@@ -139,16 +143,17 @@ def _build(settings: TLS) -> ssl.SSLContext:
         context.set_alpn_protocols(list(settings.alpn))
     context.check_hostname = settings.check_hostname and settings.verify
     context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
+    loading: object = settings.ca_file or settings.ca_path
     try:
-        if settings.ca_file or settings.ca_path:
+        if loading:
             context.load_verify_locations(settings.ca_file, settings.ca_path)
         elif settings.verify:
             context.load_default_certs()
-        if isinstance(settings.client_cert, tuple):
-            context.load_cert_chain(*settings.client_cert)
-        elif settings.client_cert:
-            context.load_cert_chain(settings.client_cert)
+        loading = settings.client_cert
+        if loading:
+            paths = (loading,) if isinstance(loading, str) else loading
+            # Without a password, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+            context.load_cert_chain(*paths, password="")  # type: ignore[misc]  # one path or two
     except OSError as error:  # SSLError is an OSError, too
-        named = settings.ca_file or settings.ca_path
-        raise InvalidSetting(f"tls: cannot load {named or settings.client_cert}: {error}") from error
+        raise InvalidSetting(f"tls: cannot load {loading}: {error}") from error
     return context
