@@ -21,7 +21,7 @@ LAYERS = [
     {"headers", "url", "timeouts", "text", "streams"},
     {"messages"},
     {"policies", "backends.base", "events"},
-    {"settings"},
+    {"settings", "logs", "otel"},
     {"exchange", "backend"},
     {"backends"},
     {"config"},
@@ -46,6 +46,7 @@ LIBRARIES = {
     "zstandard": {"policies/decoding.py"},
     "backports": {"policies/decoding.py"},
     "publicsuffixlist": {"policies/cookies.py"},
+    "opentelemetry": {"otel.py"},
     "pytest": {path for path in FILES if path.startswith("testing/conformance/")},
 }
 

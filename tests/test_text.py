@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from unifetch.errors import InvalidJSON
-from unifetch.policies import text
+from unifetch import text
 from unifetch.text import decode_json, decode_text
 
 CAFE = "café €"

@@ -6,12 +6,14 @@ Nothing imports this module at run time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
 from typing import IO, Any, TypedDict
 
 from .config import BackendTypes
 from .events import Event
 from .headers import HeaderTypes
 from .policies.auth import AuthTypes
+from .policies.bodies import Progress
 from .policies.limits import LimitsTypes
 from .policies.retries import RetryTypes
 from .policies.tls import TLSTypes
@@ -19,6 +21,9 @@ from .timeouts import TimeoutTypes
 
 ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
+FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
+FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
+FilesTypes = Mapping[str, FileTypes | Sequence[FileTypes]] | Iterable[tuple[str, FileTypes | Sequence[FileTypes]]] | None
 
 
 class CallArguments(TypedDict, total=False):
@@ -42,6 +47,8 @@ class BodyArguments(CallArguments, total=False):
     body: BodyTypes
     json: Any
     form: ParamTypes
+    files: FilesTypes
+    progress: Progress | None
 
 
 class ClientArguments(TypedDict, total=False):

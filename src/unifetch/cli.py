@@ -189,7 +189,7 @@ def _checked_json(text: str) -> str:
 def _hint(text: str) -> str:
     if ":/" not in text:
         with suppress(InvalidURL):
-            return f"; did you mean {URL(f'http://{text}')}?"
+            return f"; did you mean '{URL(f'http://{text}')}'?"
     return ""
 
 

@@ -18,7 +18,7 @@ from .errors import InvalidSetting, StreamError
 from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
 from .messages import RawRequest, Request
-from .policies.bodies import encode
+from .policies.bodies import encode, with_content_type
 from .settings import parse
 from .url import URL
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .config import BackendTypes
     from .exchange import Steps
     from .messages import RawResponse, Response
+    from .policies.bodies import Body, Progress
     from .policies.cookies import CookieJar
     from .settings import Settings
 
@@ -78,6 +79,8 @@ class Client:
         body: Any = None,
         json: Any = None,
         form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Response[bytes]:
         """Send a request and read its response into memory.
@@ -91,7 +94,11 @@ class Client:
             auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
             body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes.
             json: sent as compact UTF-8.
-            form: a mapping or pairs, sent as application/x-www-form-urlencoded.
+            form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
+            files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
+                file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+            progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
+                body; `total` is None where only the end will tell. What it raises ends the call.
             timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
             redirects: the most redirects to follow; 0 returns the redirect itself.
             retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
@@ -101,7 +108,7 @@ class Client:
             InvalidRequest, ConfigError: before anything is sent.
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
-        journey = self._journey(method, url, body, json, form, call)
+        journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
         response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
         return response
 
@@ -141,6 +148,8 @@ class Client:
         body: Any = None,
         json: Any = None,
         form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Stream:
         """Send a request, and read its body as it comes: `with client.stream("GET", url) as response: …`.
@@ -149,10 +158,10 @@ class Client:
         """
         if "timeout" not in call:
             call["timeout"] = self.settings.timeout.replace(total=None)
-        journey = self._journey(method, url, body, json, form, call)
+        journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
         return Stream(self, journey)
 
-    def _journey(self, method: str, url: str, body: Any, json: Any, form: Any, call: CallArguments) -> Journey:
+    def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
         settings, headers = self.settings, call.pop("headers", None)
         named, params = call.pop("backend", None), call.pop("params", None)
         cookies = call.pop("cookies", None)
@@ -161,11 +170,8 @@ class Client:
         target = _absolute(url, settings.base_url)
         if params is not None:
             target = target.with_params(params)
-        content = encode(body, json=json, form=form)
         fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
-        if content.content_type is not None and "content-type" not in fields:
-            fields = Headers.trusted([*fields.pairs, ("Content-Type", content.content_type)])
-        request = Request(method, target, headers=fields, body=content.source)
+        request = Request(method, target, headers=with_content_type(fields, content), body=content.source)
         cookie: str | None = None
         if cookies is not None:
             from .policies.cookies import cookie_header

@@ -1,15 +1,22 @@
-"""What happens during a request, told as frozen values to whoever listens.
+"""What happens during a call, told as frozen values to whoever listens.
 
-A listener is a callable that takes one event. It sees every attempt, also those of a redirect or a
-retry. It runs on the request's own path: what it raises ends the request.
+A listener is a callable that takes one event. A call begins with `RequestStarted` and ends with `Finished`
+or `Failed`; in between comes every `Attempt`, also those of a redirect, a retry or a 401 that was answered.
+Listeners are told in their order, on the call's own path: what one raises ends the call, and those after it
+are not told. They are told what happens and change nothing. How a stream is read after its head, they are
+not told: that is its reader's own doing.
 """
 
 from __future__ import annotations
+
+import re
 
 from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from .errors import UnifetchError
     from .headers import Headers
     from .messages import Request, Response
@@ -20,15 +27,17 @@ class Event(Value):
     """What all events have in common.
 
     Attributes:
-        request: the request as its caller meant it.
+        call: the same number in all events of one call, and in those of no other in this process.
+        request: what is being asked: first as its caller meant it, after a redirect what that leads to.
         time: `time.monotonic()` when it happened, in seconds.
     """
 
+    call: int
     request: Request
     time: float
 
-    def __init__(self, request: Request, time: float) -> None:
-        vars(self).update(request=request, time=time)
+    def __init__(self, call: int, request: Request, time: float) -> None:
+        vars(self).update(call=call, request=request, time=time)
 
 
 class RequestStarted(Event):
@@ -36,30 +45,27 @@ class RequestStarted(Event):
 
 
 class Attempt(Event):
-    """One request is handed to the backend.
+    """The request is handed to the backend.
 
     Attributes:
-        number: 1 for the first attempt of the call; redirects and retries count on.
-        method, url: what is asked for.
-        target: the request target on the wire.
-        headers: every field that is sent.
+        number: 1 for the first attempt of the call; redirects, retries and answers to a 401 count on.
+        headers: every field that is sent, credentials included; its `repr` masks them.
         backend: the name of the backend.
     """
 
     number: int
-    url: URL
     headers: Headers
     backend: str
 
-    def __init__(self, request: Request, time: float, number: int, headers: Headers, backend: str) -> None:
-        vars(self).update(request=request, time=time, number=number, headers=headers, backend=backend)
+    def __init__(self, call: int, request: Request, time: float, number: int, headers: Headers, backend: str) -> None:
+        vars(self).update(call=call, request=request, time=time, number=number, headers=headers, backend=backend)
 
 
 class ResponseHead(Event):
-    """The head of a response has come.
+    """The head of a response has come, and nothing in it was checked yet.
 
     Attributes:
-        status, reason, http_version, headers: of the response.
+        status, reason, http_version, headers: as in `Response`.
     """
 
     status: int
@@ -68,35 +74,34 @@ class ResponseHead(Event):
     headers: Headers
 
     def __init__(
-        self, request: Request, time: float, status: int, reason: str, http_version: str, headers: Headers
+        self, call: int, request: Request, time: float, status: int, reason: str, http_version: str, headers: Headers
     ) -> None:
-        vars(self).update(
-            request=request, time=time, status=status, reason=reason, http_version=http_version, headers=headers
-        )
+        head = {"status": status, "reason": reason, "http_version": http_version, "headers": headers}
+        vars(self).update(call=call, request=request, time=time, **head)
 
 
 class Redirect(Event):
     """A redirect is about to be followed.
 
     Attributes:
-        status: the status that redirects.
+        status: the status code that redirects.
         url: where to.
     """
 
     status: int
     url: URL
 
-    def __init__(self, request: Request, time: float, status: int, url: URL) -> None:
-        vars(self).update(request=request, time=time, status=status, url=url)
+    def __init__(self, call: int, request: Request, time: float, status: int, url: URL) -> None:
+        vars(self).update(call=call, request=request, time=time, status=status, url=url)
 
 
 class Retry(Event):
-    """A request is about to be sent again.
+    """The request is about to be sent again. One of `error` and `status` is None.
 
     Attributes:
         delay: seconds until then.
-        error: what the last attempt failed with, if it failed.
-        status: what the last attempt was answered with, if it was.
+        error: what the last attempt failed with.
+        status: the status code that the last attempt was answered with.
     """
 
     delay: float
@@ -104,22 +109,28 @@ class Retry(Event):
     status: int | None
 
     def __init__(
-        self, request: Request, time: float, delay: float, error: UnifetchError | None, status: int | None
+        self, call: int, request: Request, time: float, delay: float, error: UnifetchError | None, status: int | None
     ) -> None:
-        vars(self).update(request=request, time=time, delay=delay, error=error, status=status)
+        vars(self).update(call=call, request=request, time=time, delay=delay, error=error, status=status)
 
 
 class Finished(Event):
-    """The response is complete (for a stream: its head is).
+    """The response is complete; for a stream, its head is.
 
     Attributes:
         response: what the caller gets.
     """
 
-    response: Response[object]  # type: ignore[type-var]  # bytes or a stream
+    response: Response[bytes | Iterator[bytes] | AsyncIterator[bytes]]
 
-    def __init__(self, request: Request, time: float, response: Response[object]) -> None:  # type: ignore[type-var]  # as above
-        vars(self).update(request=request, time=time, response=response)
+    def __init__(
+        self,
+        call: int,
+        request: Request,
+        time: float,
+        response: Response[bytes | Iterator[bytes] | AsyncIterator[bytes]],
+    ) -> None:
+        vars(self).update(call=call, request=request, time=time, response=response)
 
 
 class Failed(Event):
@@ -131,5 +142,20 @@ class Failed(Event):
 
     error: BaseException
 
-    def __init__(self, request: Request, time: float, error: BaseException) -> None:
-        vars(self).update(request=request, time=time, error=error)
+    def __init__(self, call: int, request: Request, time: float, error: BaseException) -> None:
+        vars(self).update(call=call, request=request, time=time, error=error)
+
+
+# The four that OpenTelemetry's conventions name, AWSAccessKeyId, Signature, sig and X-Goog-Signature, and their like.
+_CREDENTIALS = (
+    r"(?i)([?&](?:AWSAccessKeyId|Signature|sig|X-(?:Amz|Goog)-(?:Credential|Signature)|X-Amz-Security-Token"
+    r"|(?:access_|auth_|id_|refresh_)?token|api[_-]?key|(?:client_)?secret|password|passwd|pwd)=)[^&#\s'\"]*"
+)
+
+
+def redacted(text: str) -> str:
+    """A URL, or a text with URLs in it, as a listener may show it: without values of a query that are credentials.
+
+    They are known by their keys alone. Userinfo is not in the text of a `URL` in the first place.
+    """
+    return re.sub(_CREDENTIALS, r"\1REDACTED", text) if "?" in text else text

@@ -12,6 +12,8 @@ is needed around it (`client.py`), and it can be a synchronous or an asynchronou
 
 from __future__ import annotations
 
+from itertools import count
+
 from . import events
 from .backends.base import Capability
 from .errors import (
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
 
     Step: TypeAlias = "RawRequest | Receive | Discard | Sleep"
     Steps = Generator[Step, Any, Response[Any]]
-    Answer = Generator[Step, Any, RawResponse]
-    Outcome = Generator[Step, Any, Response[Any] | Request]
+
+_calls = count(1)  # next() is atomic
 
 # RFC 9110 §9.2.2: repeating one of these does what sending it once did.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -162,13 +164,20 @@ class Journey:
     """
 
     __slots__ = (
+        "_answer",
+        "_answered",
         "_at_home",
         "_auth",
         "_cookies",
+        "_failures",
+        "_own_memory",
+        "_resent",
+        "_signed",
         "attempts",
         "backend",
         "body",
         "calendar",
+        "call",
         "clock",
         "deadline",
         "history",
@@ -200,6 +209,7 @@ class Journey:
         total = settings.timeout.total
         self.deadline = None if total is None else self.started + total
         self.history: tuple[Response[bytes], ...] = ()
+        self.call = next(_calls) if settings.listeners else 0
         self.attempts = 0
         self._cookies = cookies
         self._auth: Auth | None = settings.auth
@@ -207,10 +217,18 @@ class Journey:
             from .policies.auth import Basic
 
             self._auth = Basic.of_url(request.url)
+        self._answer: Pairs | None = None  # what answers the last 401, and how many were answered
+        self._answered = 0
+        self._own_memory: AuthMemory | None = None
+        self._failures: list[str] = []
+        self._resent = False
         self._at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
 
     def steps(self, *, whole: bool) -> Steps:
         """The steps of this call; the generator returns its response.
+
+        This is the main loop of all of unifetch. Each turn is one request on the wire; what comes of it is
+        either the end, or the reason for another turn.
 
         Args:
             whole: whether the body is read into memory, or left to be read as a stream.
@@ -221,60 +239,166 @@ class Journey:
         self._tell(events.RequestStarted)
         try:
             while True:
-                outcome = yield from self._tried(whole)
-                if isinstance(outcome, Response):
-                    break
-                self._move(outcome)
+                raw: RawResponse | None = None
+                try:
+                    raw = yield self._attempt()
+                    self._arrived(raw)
+                    wait = self._goes_on(raw)
+                    if wait is None:
+                        incoming = self._incoming(raw, whole)
+                        body = yield Receive(raw, incoming, whole, self)
+                        response = self._response(raw, body)
+                        break
+                    yield Discard(raw)
+                except BaseException as error:
+                    if raw is not None:
+                        raw.close()
+                    wait = self._tries_again(error)
+                    if wait is None:
+                        raise
+                if wait:
+                    yield Sleep(wait)
         except BaseException as error:
-            self.explain(error)
             self._tell(events.Failed, error)
             raise
-        self._tell(events.Finished, outcome)
-        return outcome
+        self._tell(events.Finished, response)
+        return response
 
-    def _move(self, target: Request) -> None:
+    # --- The request ------------------------------------------------------------------------------
+
+    def _attempt(self) -> RawRequest:
+        self.attempts += 1
+        self._check_deadline("no")
+        request, settings = self.request, self.settings
+        pairs = self._with_credentials(wire_headers(request, self.body))
+        if settings.listeners:
+            self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), self.backend.name)
+        takes_context = request.url.scheme == "https" and Capability.TLS_CONTEXT in self.backend.capabilities
+        return RawRequest(
+            request.method,
+            request.url,
+            pairs,
+            self.body.open(),
+            self.body.length,
+            settings.timeout,
+            self.deadline,
+            settings.tls.context() if takes_context else None,
+        )
+
+    def _with_credentials(self, pairs: Pairs) -> Pairs:
+        jar = self.memory.jar
+        if (jar or self._cookies is not None) and "cookie" not in self.request.headers:
+            # A Cookie field of the caller's own says it all.
+            value = jar.header(self.request.url, self.calendar()) if jar else None
+            if self._cookies is not None and self._at_home:
+                from .policies.cookies import merged
+
+                value = merged(value, self._cookies)
+            if value is not None:
+                pairs = (*pairs, ("Cookie", value))
+        if self._auth is None or not self._at_home:
+            return pairs
+        from .policies.auth import FinalRequest
+
+        headers = Headers.trusted(pairs)
+        self._signed = FinalRequest(self.request.method, self.request.url, headers, self.body.source)
+        credentials, self._answer = self._answer, None
+        if credentials is None:
+            credentials = self._auth.authorize(self._signed, self._auth_memory(self._auth))
+        return headers.merged(Headers(credentials)).pairs
+
+    def _auth_memory(self, auth: Auth) -> AuthMemory:
+        from .policies.auth import AuthMemory
+
+        if auth is not self.memory.settings_auth:
+            if self._own_memory is None:  # auth of this call alone
+                self._own_memory = AuthMemory()
+            return self._own_memory
+        if self.memory.auth is None:
+            self.memory.auth = AuthMemory()
+        return self.memory.auth
+
+    # --- What came of it --------------------------------------------------------------------------
+
+    def _arrived(self, raw: RawResponse) -> None:
+        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
+        check_head(raw.status, raw.http_version, raw.headers.pairs)
+        if self.memory.keeps_cookies and "set-cookie" in raw.headers:
+            self.memory.store(self.request.url, raw.headers.get_all("set-cookie"), self.calendar())
+
+    def _goes_on(self, raw: RawResponse) -> float | None:
+        """Whether a response leads to another request: then the seconds to wait before it."""
+        if raw.status < 300:
+            return None
+        if raw.status == 401 and self._is_answered(raw):
+            return 0
+        settings = self.settings
+        wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
+        if wait is not None:
+            self._failures.append(f"{raw.status} {raw.reason}".strip())
+            self._tell(events.Retry, wait, None, raw.status)
+            return wait
+        if settings.redirects and raw.status < 400:
+            target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
+            if target is not None:
+                self._move(raw, target)
+                return 0
+        return None
+
+    def _is_answered(self, raw: RawResponse) -> bool:
+        if self._auth is None or not self._at_home or not self.body.replayable:
+            return False
+        memory = self._auth_memory(self._auth)
+        self._answer = self._auth.answer(self._signed, memory, response=raw.headers, answered=self._answered)
+        self._answered += 1
+        return self._answer is not None
+
+    def _move(self, raw: RawResponse, target: Request) -> None:
+        if len(self.history) == self.settings.redirects:
+            raise TooManyRedirects(
+                f"more than {self.settings.redirects} redirects, the last to {target.url}", request_sent="yes"
+            )
+        self._tell(events.Redirect, raw.status, target.url)
+        self.history += (self._response(raw, b""),)
         if target.url.origin != self.request.url.origin:
             self._at_home = False
         if target.body is None:
             self.body = NO_BODY
         self.request = target
+        self._failures = []
+        self._answered = 0
 
-    # --- One request, until what came of it is final ----------------------------------------------
+    def _tries_again(self, error: BaseException) -> float | None:
+        """Whether a failure leads to another request: then the seconds to wait before it.
 
-    def _tried(self, whole: bool) -> Outcome:
+        Raises:
+            BaseException: what the caller's own stream had raised, in place of what was made of it.
+        """
+        if self.body.failure is not None:
+            raise self.body.failure from None
+        self.explain(error)
+        if not isinstance(error, UnifetchError):
+            return None
+        replayable = self.body.replayable and self.request.method in IDEMPOTENT
+        if isinstance(error, ConnectionLost) and error.reused and replayable and not self._resent:
+            self._resent = True  # RFC 9112 §9.3.1 allows one, without being asked
+            return 0
         retry = self.settings.retry
-        if retry is None:
-            answer = yield from self._authorized()
-            return (yield from self._concluded(answer, whole))
-        failures: list[str] = []
-        while True:
-            error: UnifetchError | None = None
-            raw: RawResponse | None = None
-            try:
-                raw = yield from self._authorized()
-                wait = self._wait(retry, len(failures) + 1, None, raw)
-                if wait is None:
-                    return (yield from self._concluded(raw, whole))
-                yield Discard(raw)
-                failures.append(f"{raw.status} {raw.reason}".strip())
-            except UnifetchError as failure:
-                error = failure
-                self.explain(error)
-                wait = self._wait(retry, len(failures) + 1, error, None)
-                failures.append(f"{type(error).__name__}: {error}")
-                if wait is None:
-                    error.attempts = tuple(failures)
-                    raise
-            self._tell(events.Retry, wait, error, raw.status if raw else None)
-            yield Sleep(wait)
+        if retry is None or isinstance(error, StatusError):
+            return None
+        wait = self._wait(retry, error, None)
+        self._failures.append(f"{type(error).__name__}: {error}")
+        if wait is None:
+            error.attempts = tuple(self._failures)
+            return None
+        self._tell(events.Retry, wait, error, None)
+        return wait
 
-    def _wait(self, retry: Retry, attempt: int, error: UnifetchError | None, raw: RawResponse | None) -> float | None:
+    def _wait(self, retry: Retry, error: UnifetchError | None, raw: RawResponse | None) -> float | None:
         from random import random
 
-        if isinstance(error, StatusError):
-            return None
         wait = retry.wait_before(
-            attempt,
+            len(self._failures) + 1,
             self.request.method,
             replayable=self.body.replayable,
             error=error,
@@ -283,129 +407,19 @@ class Journey:
             now=self.calendar(),
             random=random(),  # noqa: S311  # jitter
         )
-        if wait is None:
-            return None
-        if raw is not None and wait > retry.max_wait:
-            raw.close()
+        if wait is not None and raw is not None and wait > retry.max_wait:
             message = f"{raw.status} with a Retry-After of {wait:.0f} s, which is above max_wait, {retry.max_wait:g} s"
             raise StatusError(message, self._response(raw, b""))
         # A wait that the deadline would cut short only delays the answer.
-        return None if self.deadline is not None and self.clock() + wait >= self.deadline else wait
-
-    # --- One request, with the credentials that are asked for -------------------------------------
-
-    def _authorized(self) -> Answer:
-        pairs = self._pairs()
-        auth = self._auth
-        if auth is None or not self._at_home:
-            return (yield from self._answered(pairs))
-        from .policies.auth import FinalRequest
-
-        memory = self._memory_of(auth)
-        final = FinalRequest(self.request.method, self.request.url, Headers.trusted(pairs), self.body.source)
-        credentials = auth.authorize(final, memory)
-        answered = 0
-        while True:
-            raw = yield from self._answered(final.headers.merged(Headers(credentials)).pairs)
-            if raw.status != 401 or not self.body.replayable:
-                return raw
-            again = auth.answer(final, memory, response=raw.headers, answered=answered)
-            if again is None:
-                return raw
-            credentials = again
-            answered += 1
-            yield Discard(raw)
-
-    def _memory_of(self, auth: Auth) -> AuthMemory:
-        from .policies.auth import AuthMemory
-
-        if auth is not self.memory.settings_auth:
-            return AuthMemory()  # auth of this call alone
-        if self.memory.auth is None:
-            self.memory.auth = AuthMemory()
-        return self.memory.auth
-
-    def _pairs(self) -> Pairs:
-        pairs = wire_headers(self.request, self.body)
-        jar = self.memory.jar
-        if not jar and self._cookies is None:
-            return pairs
-        if "cookie" in self.request.headers:
-            return pairs  # the caller has said it all
-        value = jar.header(self.request.url, self.calendar()) if jar else None
-        if self._cookies is not None and self._at_home:
-            from .policies.cookies import merged
-
-            value = merged(value, self._cookies)
-        return pairs if value is None else (*pairs, ("Cookie", value))
-
-    # --- One request, answered --------------------------------------------------------------------
-
-    def _answered(self, pairs: Pairs) -> Answer:
-        resent = False
-        while True:
-            raw_request = self._raw_request(pairs)
-            try:
-                raw: RawResponse = yield raw_request
-                break
-            except BaseException as error:
-                if self.body.failure is not None:
-                    raise self.body.failure from None
-                stale = isinstance(error, ConnectionLost) and error.reused and not resent
-                if not (stale and self.request.method in IDEMPOTENT and self.body.replayable):
-                    raise
-                resent = True
-        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
-        try:
-            check_head(raw.status, raw.http_version, raw.headers.pairs)
-        except BaseException:
-            raw.close()
-            raise
-        if self.memory.keeps_cookies and "set-cookie" in raw.headers:
-            self.memory.store(self.request.url, raw.headers.get_all("set-cookie"), self.calendar())
-        return raw
-
-    def _raw_request(self, pairs: Pairs) -> RawRequest:
-        self.attempts += 1
-        self._check_deadline("no")
-        settings, url = self.settings, self.request.url
-        takes_context = Capability.TLS_CONTEXT in self.backend.capabilities
-        if settings.listeners:
-            self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), self.backend.name)
-        return RawRequest(
-            self.request.method,
-            url,
-            pairs,
-            self.body.open(),
-            self.body.length,
-            settings.timeout,
-            self.deadline,
-            settings.tls.context() if url.scheme == "https" and takes_context else None,
-        )
+        if wait is None or (self.deadline is not None and self.clock() + wait >= self.deadline):
+            return None
+        return wait
 
     # --- The response -----------------------------------------------------------------------------
 
-    def _concluded(self, raw: RawResponse, whole: bool) -> Outcome:
-        """The response with its body, or the request that it redirects to."""
-        most = self.settings.redirects
-        try:
-            target = None
-            if most:
-                target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
-            if target is None:
-                limits = self.settings.limits if whole else None
-                incoming = Incoming(self.request.method, raw.status, raw.headers, limits)
-                body = yield Receive(raw, incoming, whole, self)
-                return self._response(raw, body)
-            if len(self.history) == most:
-                raise TooManyRedirects(f"more than {most} redirects, the last to {target.url}", request_sent="yes")
-        except BaseException:
-            raw.close()
-            raise
-        self._tell(events.Redirect, raw.status, target.url)
-        yield Discard(raw)
-        self.history += (self._response(raw, b""),)
-        return target
+    def _incoming(self, raw: RawResponse, whole: bool) -> Incoming:
+        limits = self.settings.limits if whole else None
+        return Incoming(self.request.method, raw.status, raw.headers, limits)
 
     def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
         return Response(
@@ -457,8 +471,10 @@ class Journey:
         raise error
 
     def _tell(self, event: Any, *details: Any) -> None:
-        for listener in self.settings.listeners:
-            listener(event(self.request, self.clock(), *details))
+        if self.settings.listeners:
+            told = event(self.call, self.request, self.clock(), *details)
+            for listener in self.settings.listeners:
+                listener(told)
 
 
 def wire_headers(request: Request, body: Body) -> Pairs:

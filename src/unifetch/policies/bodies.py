@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..errors import InvalidBody
+from ..errors import InvalidBody, InvalidHeader, InvalidSetting
+from ..headers import Headers
 from ..url import form_urlencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO, Any
+
+    Progress = Callable[[int, int | None], object]
 
 BLOCK = 64 * 1024  # bytes; larger reads cost more than they save (glibc maps blocks from 128 KiB anew each time)
 
@@ -39,6 +43,10 @@ class Body:
         """What to send, from the start."""
         return None
 
+    def blocks(self) -> Iterator[bytes]:
+        """The same block by block, none of them empty: an empty chunk would end a chunked body."""
+        return iter(())
+
 
 class Bytes(Body):
     """A body in memory."""
@@ -51,6 +59,10 @@ class Bytes(Body):
     def open(self) -> bytes:
         data: bytes = self.source
         return data
+
+    def blocks(self) -> Iterator[bytes]:
+        data = self.open()
+        return (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
 
 
 class Stream(Body):
@@ -118,26 +130,67 @@ class Blocks(Stream):
     def blocks(self) -> Iterator[bytes]:
         for block in self.source:
             _check_block(block, "maybe")
-            if block:  # an empty chunk would end a chunked body
+            if block:
                 yield bytes(block)
+
+
+class Watched(Stream):
+    """Another body, and somebody who wants to know how much of it has been sent."""
+
+    def __init__(self, body: Body, progress: Progress) -> None:
+        self.body = body
+        self.progress = progress
+        self.source = body.source
+        self.content_type = body.content_type
+        self.length = body.length
+        self.replayable = body.replayable
+
+    def blocks(self) -> Iterator[bytes]:
+        sent = 0
+        for block in self.body.blocks():
+            yield block
+            # Only here is it known that the backend has taken it: it came back for the next one.
+            sent += len(block)
+            self.progress(sent, self.length)
 
 
 NO_BODY = Body()
 
 
-def encode(body: Any = None, *, json: Any = None, form: Any = None) -> Body:
+def encode(
+    body: Any = None, *, json: Any = None, form: Any = None, files: Any = None, progress: Progress | None = None
+) -> Body:
     """The body of a request from what its caller gave.
 
     Args:
         body: bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes.
         json: anything that `json.dumps` takes, sent as compact UTF-8.
-        form: a mapping or pairs, sent as application/x-www-form-urlencoded.
+        form: a mapping or pairs, sent as application/x-www-form-urlencoded, or together with `files`.
+        files: a mapping or pairs, sent as multipart/form-data; see `policies.multipart.multipart`.
+        progress: called with the bytes sent so far and their total, or None where only the end will tell it,
+            each time the backend has taken a block; from the start again when the body is sent again.
 
     Raises:
         InvalidBody: for two bodies, another type, a text file, NaN in JSON.
+        InvalidSetting: for a `progress` that cannot be called.
     """
-    if body is None and json is None and form is None:
+    if body is None and json is None and form is None and files is None:
         return NO_BODY
+    content = _encoded(body, json, form, files)
+    if progress is None:
+        return content
+    if not callable(progress):
+        raise InvalidSetting(f"progress: must be a callable (sent, total), not {type(progress).__name__}")
+    return Watched(content, progress)
+
+
+def _encoded(body: Any, json: Any, form: Any, files: Any) -> Body:
+    if files is not None:
+        if body is not None or json is not None:
+            raise InvalidBody("files= goes together with form=, not with body= or json=")
+        from .multipart import multipart
+
+        return multipart(files, form)
     if sum(given is not None for given in (body, json, form)) > 1:
         raise InvalidBody("give one of body=, json= and form=, not several")
     if json is not None:
@@ -146,36 +199,49 @@ def encode(body: Any = None, *, json: Any = None, form: Any = None) -> Body:
         if isinstance(form, (str, bytes)):
             raise InvalidBody("form= takes a mapping or pairs; send text that is already encoded as body=")
         return Bytes(form_urlencode(form).encode("ascii"), "application/x-www-form-urlencoded")
-    if isinstance(body, bytes):
-        return Bytes(body)
-    if isinstance(body, str):
+    return content_of(body, "body=")
+
+
+def content_of(given: Any, name: str) -> Body:
+    """What was given as one body, or as one part of several.
+
+    Args:
+        given: bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes.
+        name: what to call it in an error.
+
+    Raises:
+        InvalidBody: for another type, or a text file.
+    """
+    if isinstance(given, bytes):
+        return Bytes(given)
+    if isinstance(given, str):
         try:
-            return Bytes(body.encode(), "text/plain;charset=UTF-8")
+            return Bytes(given.encode(), "text/plain;charset=UTF-8")
         except UnicodeEncodeError:
-            raise InvalidBody("the text of body= holds a lone surrogate, which UTF-8 cannot encode") from None
-    if isinstance(body, (bytearray, memoryview)):
-        return Bytes(bytes(body))
-    if isinstance(body, Body):
-        return body
-    if hasattr(body, "read"):
-        return _file(body)
-    if isinstance(body, Iterable) and not isinstance(body, (Mapping, set, frozenset)):
-        return Blocks(body)
-    if hasattr(body, "__aiter__"):
-        raise InvalidBody("an asynchronous iterator as body= needs AsyncClient")
+            raise InvalidBody(f"the text of {name} holds a lone surrogate, which UTF-8 cannot encode") from None
+    if isinstance(given, (bytearray, memoryview)):
+        return Bytes(bytes(given))
+    if isinstance(given, Body):
+        return given
+    if hasattr(given, "read"):
+        return _file(given, name)
+    if isinstance(given, Iterable) and not isinstance(given, (Mapping, set, frozenset)):
+        return Blocks(given)
+    if hasattr(given, "__aiter__"):
+        raise InvalidBody(f"an asynchronous iterator as {name} needs AsyncClient")
     raise InvalidBody(
-        f"body= takes bytes, str, a binary file or an iterable of bytes, not {type(body).__name__}"
+        f"{name} takes bytes, str, a binary file or an iterable of bytes, not {type(given).__name__}"
         " (a mapping goes into json= or form=)"
     )
 
 
-def _file(file: Any) -> Body:
+def _file(file: Any, name: str) -> Body:
     try:
         binary = isinstance(file.read(0), bytes)
     except (OSError, ValueError, TypeError) as error:
-        raise InvalidBody(f"body= is a file that cannot be read: {error}") from error
+        raise InvalidBody(f"{name} is a file that cannot be read: {error}") from error
     if not binary:
-        raise InvalidBody("body= is a text file; open it in binary mode")
+        raise InvalidBody(f"{name} is a text file; open it in binary mode")
     if not hasattr(file, "seekable"):  # duck-typed readers have read() and no more
         return Blocks(iter(lambda: file.read(BLOCK), b""))
     return File(file)
@@ -203,3 +269,18 @@ def framing(method: str, body: Body) -> tuple[tuple[str, str], ...]:
     if body.length is None:
         return (("Transfer-Encoding", "chunked"),)
     return (("Content-Length", str(body.length)),)
+
+
+def with_content_type(fields: Headers, body: Body) -> Headers:
+    """The fields of a request and the Content-Type that its body implies, unless they name one.
+
+    Raises:
+        InvalidHeader: if they do beside `files=`: without its boundary, nobody could read the body.
+    """
+    if body.content_type is None:
+        return fields
+    if "content-type" not in fields:
+        return Headers.trusted([*fields.pairs, ("Content-Type", body.content_type)])
+    if body.content_type.startswith("multipart/"):
+        raise InvalidHeader("Content-Type has to name the boundary of the body that files= makes: leave it to unifetch")
+    return fields

@@ -1,0 +1,685 @@
+"""The command line: what goes where, which exit code, and how it looks."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from servers import certificate_authority
+from unifetch import __version__, available_backends
+from unifetch import cli as command_line
+from unifetch.backends import BACKENDS, is_installed
+from unifetch.cli import main
+from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
+
+COMMAND = [sys.executable, "-m", "unifetch"]
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UNIFETCH_BACKEND", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def in_terminal(*words: str, **environment: str) -> tuple[int, str]:
+    """Run the command in a terminal of 80 columns; gives its exit code and what the terminal was sent."""
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen(
+        [*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **environment}
+    ) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while block := os.read(ours, 65536):
+                written += block
+        except OSError:
+            pass  # Linux's way to say that the other side is closed
+        os.close(ours)
+    return process.returncode, written.decode().replace("\r\n", "\n")
+
+
+# --- get: where things go -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_body_goes_to_standard_output(backend: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The body, whatever its bytes, is all that standard output gets; a success says nothing else."""
+    body = bytes(range(256)) * 1000
+    with Server(reply(302, headers={"Location": "/b"}), reply(body=body)) as server:
+        code = main(["get", "-b", backend, server.url])
+
+    assert (0, body, b"") == (code, *capsysbinary.readouterr())
+
+
+def test_a_body_is_written_as_it_comes() -> None:
+    """What has arrived is shown at once, and not only when the body is complete."""
+    more = threading.Event()
+    head = reply(headers={"Transfer-Encoding": "chunked"})
+    with Server([head, b"5\r\nfirst\r\n", Wait(more), b"4\r\nlast\r\n0\r\n\r\n"]) as server:
+        with subprocess.Popen([*COMMAND, "get", server.url], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            first = process.stdout.read(5)
+            more.set()
+            rest = process.stdout.read()
+
+    assert (b"first", b"last", 0) == (first, rest, process.returncode)
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
+    """As in `unifetch get URL | head -1`."""
+    with Server([reply(framed=False), Flood(b"a line\n")]) as server:
+        with subprocess.Popen([*COMMAND, "get", server.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            process.stdout.close()
+            complaint = process.stderr.read()
+
+    assert (b"a line\n", b"", 0) == (first, complaint, process.returncode)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", [["get"], ["backends"]])
+def test_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:
+    """A full disk is an error of ours, also for what Python would still flush at exit."""
+    with Server(reply(body=b"hello")) as server, open("/dev/full", "wb") as full:
+        url = [server.url] if words == ["get"] else []
+        done = subprocess.run([*COMMAND, *words, *url], stdout=full, stderr=subprocess.PIPE, text=True)
+
+    assert (2, "unifetch: OSError: [Errno 28] No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
+    """`-v` shows every head on standard error, redirects included, in the order of the wire."""
+    moved = reply(302, headers={"Location": "/b?c"})
+    with Server(moved, reply(body=b"hello", headers=[("X-A", "1"), ("x-a", "2")])) as server:
+        code = main(["get", "-v", "-H", "Accept: text/plain", f"{server.url}/a"])
+        origin = server.url
+    out, err = capsys.readouterr()
+
+    assert (0, "hello") == (code, out)
+    lines = err.splitlines()
+    assert lines[:3] == [f"* {origin} through urllib", "> GET /a HTTP/1.1", f"> Host: {origin.removeprefix('http://')}"]
+    assert [line for line in lines if "HTTP/1.1" in line] == [
+        "> GET /a HTTP/1.1",
+        "< HTTP/1.1 302 Found",
+        "> GET /b?c HTTP/1.1",
+        "< HTTP/1.1 200 OK",
+    ]
+    assert lines[-4:] == ["< X-A: 1", "< x-a: 2", "< Content-Length: 5", "<"]
+    assert "> Accept: text/plain" in lines
+
+
+def test_verbose_hides_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither the credentials that go out nor those that come in are shown; they are sent, though."""
+    with Server(reply(headers={"Set-Cookie": "session=hunter2"})) as server:
+        main(["get", "-v", "-H", "Authorization: Bearer hunter2", "-H", "Cookie: a=hunter2", server.url])
+        sent = server.requests[0].header("authorization")
+    err = capsys.readouterr().err
+
+    assert sent == "Bearer hunter2"
+    assert "> Authorization: [redacted]\n" in err
+    assert "> Cookie: [redacted]\n" in err
+    assert "< Set-Cookie: [redacted]\n" in err
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 O\x9b2JK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 404 O\x9b2JK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: \x9b2J\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 O\x1b[2JK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 0\r\n\r\n",
+        b"\x1b[2J\x9b2J\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://\x9b/\x1b[2J\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: \x9b2J\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
+def test_a_server_cannot_control_the_terminal(head: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a server sends in a head, what is shown of it on standard error is harmless."""
+    with Server([head, Close()]) as server:
+        main(["get", "-v", "--fail", server.url])
+    err = capsys.readouterr().err
+
+    assert err
+    assert [] == [line for line in err.split("\n") if not line.isprintable()]
+
+
+# --- get: what is sent ----------------------------------------------------------------------------
+
+
+def test_headers_and_method(capsys: pytest.CaptureFixture[str]) -> None:
+    """`-X` and each `-H` are sent as they are, duplicates in their order, an empty value too."""
+    with Server() as server:
+        code = main(["get", "-X", "DELETE", "-H", "X-A: 1", "-H", "x-a:2", "-H", "X-Empty:", server.url])
+        request = server.requests[0]
+
+    assert (0, "DELETE") == (code, request.method)
+    assert [("X-A", "1"), ("x-a", "2"), ("X-Empty", "")] == [
+        field for field in request.headers if field[0].lower().startswith("x-")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "content_type", "body"),
+    [
+        (["-d", "grüß dich"], "text/plain;charset=UTF-8", "grüß dich".encode()),
+        (["-d", ""], "text/plain;charset=UTF-8", b""),
+        (["-d", "@FILE"], None, b"\x00\xff\r\n"),
+        (["-d", "@-"], None, b"\x01\xfe"),
+        (["-d", "a=b", "-H", "Content-Type: text/x"], "text/x", b"a=b"),
+        (["--json", '{"a": 1.0000000000000000001, "a": "ü"}'], "application/json", None),
+        (["--json", "null"], "application/json", b"null"),
+        (["--json", "[]", "-H", "content-type: application/x+json"], "application/x+json", b"[]"),
+    ],
+)
+def test_bodies(
+    words: list[str], content_type: str | None, body: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text, files and standard input are sent as they are, JSON as it was typed; the method is then POST."""
+    file = tmp_path / "file"
+    file.write_bytes(b"\x00\xff\r\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\x01\xfe")))
+    with Server() as server:
+        code = main(["get", *(word.replace("FILE", str(file)) for word in words), server.url])
+        request = server.wait_requests(1)[0]
+
+    expected = words[1].encode() if body is None else body
+    assert (0, "POST", content_type, expected) == (code, request.method, request.header("content-type"), request.body)
+
+
+def test_the_environment_names_the_backend(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`UNIFETCH_BACKEND` counts where `-b` says nothing."""
+    monkeypatch.setenv("UNIFETCH_BACKEND", "nonesuch")
+    with Server() as server:
+        by_environment = main(["get", server.url])
+        complaint = capsys.readouterr().err
+        by_option = main(["get", "-b", "urllib", server.url])
+
+    assert (2, 0) == (by_environment, by_option)
+    assert complaint.startswith(
+        f"unifetch: UnknownBackend: unknown backend 'nonesuch'; known are {', '.join(BACKENDS)}"
+    )
+
+
+# --- get: exit codes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_no_connection_is_3(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody listens: one line, and exit code 3."""
+    with refused_port() as port:
+        code = main(["get", "-b", backend, f"http://127.0.0.1:{port}/"])
+    out, err = capsys.readouterr()
+
+    assert (3, "", 1) == (code, out, err.count("\n"))
+    assert err.startswith("unifetch: ConnectError: ")
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_timeout_is_4(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server never answers, and `--timeout` covers all of it."""
+    with Server(b"") as server:
+        code = main(["get", "-b", backend, "--timeout", "0.2", server.url])
+
+    assert (4, ("", "unifetch: TotalTimeout: not over within the total timeout of 0.2 s\n")) == (
+        code,
+        capsys.readouterr(),
+    )
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_certificate_that_nobody_trusts_is_5(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """TLS fails before a byte of the request is sent."""
+    with Server(tls=certificate_authority().server_context()) as server:
+        code = main(["get", "-b", backend, server.url])
+        requests = server.requests
+    out, err = capsys.readouterr()
+
+    assert (5, "", 1, []) == (code, out, err.count("\n"), requests)
+    assert err.startswith("unifetch: TLSError: ")
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ([reply(headers={"Content-Length": "9"}), b"cut", HalfClose()], "IncompleteBody"),
+        ([b"nonsense\r\n\r\n", HalfClose()], "ProtocolError"),
+        (HalfClose(), "ConnectionLost"),
+        (reply(headers={"Content-Encoding": "gzip"}, body=b"not gzip"), "DecodingError"),
+        (reply(302, headers={"Location": "/"}), "TooManyRedirects"),
+    ],
+)
+def test_another_error_of_the_protocol_is_6(script: object, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server answers with what HTTP does not allow, or not at all."""
+    with Server(script) as server:  # type: ignore[arg-type]  # each row is a script
+        code = main(["get", server.url])
+    err = capsys.readouterr().err
+
+    assert (6, 1) == (code, err.count("\n"))
+    assert err.startswith(f"unifetch: {kind}: ")
+
+
+@pytest.mark.parametrize(("words", "code", "out"), [([], 0, "no\n"), (["--fail"], 22, "")])
+def test_a_status_is_22_with_fail(words: list[str], code: int, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A 404 is a response like any other, unless `--fail` says that it is none."""
+    with Server(reply(404, b"no\n")) as server:
+        got = main(["get", *words, server.url])
+        err = f"unifetch: StatusError: 404 Not Found for GET {server.url}/\n" if code else ""
+
+    assert (code, (out, err)) == (got, capsys.readouterr())
+
+
+def test_fail_lets_a_success_through(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--fail` changes nothing for a status below 400."""
+    with Server(reply(body=b"yes")) as server:
+        code = main(["get", "--fail", server.url])
+
+    assert (0, ("yes", "")) == (code, capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--timeout", "0"], "InvalidSetting: timeout: total must be above 0"),
+        (["--timeout", "nan"], "InvalidSetting: timeout: total must be above 0"),
+        (["-b", "nonesuch"], f"UnknownBackend: unknown backend 'nonesuch'; known are {', '.join(BACKENDS)}"),
+        (["-X", "NO SUCH"], "InvalidMethod: method 'NO SUCH'"),
+        (["-H", "no colon"], "InvalidRequest: -H takes 'NAME: VALUE'"),
+        (["-H", "X Y: 1"], "InvalidHeader: header name 'X Y'"),
+        (["-H", "X: a\nY: b"], "InvalidHeader: header X has a character"),
+        (["--json", "{"], "InvalidRequest: --json is not JSON: Expecting"),
+        (["--json", "[NaN]"], "InvalidRequest: --json is not JSON: NaN"),
+        (["--json", "[" * 100_000], "InvalidRequest: --json is not JSON"),
+        (["-d", "@/none/such"], "FileNotFoundError: [Errno 2] No such file or directory: '/none/such'"),
+        (["-d", "\udcff"], "InvalidBody: the text of body= holds a lone surrogate"),
+    ],
+)
+def test_wrong_usage_is_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong with the call is said in one line, and nothing is sent."""
+    with Server() as server:
+        code = main(["get", *words, server.url])
+        connections = server.connections
+    out, err = capsys.readouterr()
+
+    assert (2, "", 1, 0) == (code, out, err.count("\n"), connections)
+    assert err.startswith(f"unifetch: {message}")
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("example.org/a?b", "; did you mean 'http://example.org/a?b'?"),
+        ("localhost:8000", "; did you mean 'http://localhost:8000/'?"),
+        ("user:hunter2@example.org", "; did you mean 'http://example.org/'?"),
+        ("http:/example.org", ""),
+        ("ftp://example.org/", ""),
+        ("mailto:somebody", ""),
+        ("/path", ""),
+        ("", ""),
+    ],
+)
+def test_a_url_without_its_scheme(url: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is guessed; but where `http://` in front makes a URL, the error says so, without a password."""
+    code = main(["get", url])
+    err = capsys.readouterr().err
+
+    assert (2, 1) == (code, err.count("\n"))
+    assert err.startswith("unifetch: InvalidURL: a URL must start with http:// or https://: ")
+    assert hint == (err[err.index("; did") : -1] if "; did" in err else "")
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["get"], ["nonesuch"], ["get", "--timeout", "soon", "http://h/"], ["get", "-d", "1", "--json", "1", "http://h/"],
+     ["get", "--verb", "http://h/"], ["demo", "more"]],
+)  # fmt: skip
+def test_arguments_that_cannot_be_parsed_are_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """That is argparse's own message; options are not abbreviated."""
+    with pytest.raises(SystemExit) as exit:
+        main(words)
+    out, err = capsys.readouterr()
+
+    assert (2, "") == (exit.value.code, out)
+    assert err.startswith("usage: unifetch")
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, because nobody asked for it."""
+    code = main([])
+    out, err = capsys.readouterr()
+
+    assert (2, "") == (code, out)
+    assert err.startswith("usage: unifetch")
+
+
+def test_a_library_that_is_broken_is_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own error is shown, in one line."""
+
+    def broken(*arguments: object) -> None:
+        raise ImportError("cannot import name 'x' from 'y'")
+
+    monkeypatch.setattr("unifetch.client.load", broken)
+    code = main(["get", "http://127.0.0.1:9/"])
+
+    assert (2, ("", "unifetch: ImportError: cannot import name 'x' from 'y'\n")) == (code, capsys.readouterr())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT between processes")
+def test_interrupted_is_130(tmp_path: Path) -> None:
+    """Ctrl-C ends the command without a traceback, and without a half file."""
+    # A shell that runs the tests in the background has SIGINT ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from unifetch.cli import main; sys.exit(main())"
+    )
+    with Server([reply(headers={"Content-Length": "9"}), b"half"]) as server:
+        words = [sys.executable, "-c", code, "get", "-o", str(tmp_path / "file"), server.url]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            server.wait_requests(1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+
+    assert (130, b"", b"", []) == (process.returncode, out, err, os.listdir(tmp_path))
+
+
+# --- get: -o --------------------------------------------------------------------------------------
+
+
+def test_output_file(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """`-o` writes the body to a file and nothing to standard output; a name without a directory will do."""
+    body = bytes(range(256)) * 1000
+    file = tmp_path / "file"
+    with Server(reply(body=body)) as server:
+        code = main(["get", "-o", str(file), server.url])
+
+    assert (0, b"", b"") == (code, *capsysbinary.readouterr())
+    assert (body, ["file"]) == (file.read_bytes(), os.listdir(tmp_path))
+
+
+def test_output_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name without a directory, and an empty body, make a file there."""
+    monkeypatch.chdir(tmp_path)
+    with Server() as server:
+        code = main(["get", "-o", "file", server.url])
+
+    assert (0, ["file"], 0) == (code, os.listdir(tmp_path), (tmp_path / "file").stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ([reply(headers={"Content-Length": "9"}), b"half", HalfClose()], 6),
+        ([reply(headers={"Content-Length": "9"}), b"half"], 4),
+        (reply(500, b"an error page"), 22),
+    ],
+)
+@pytest.mark.parametrize("before", [None, b"what was there"])
+def test_a_failure_leaves_no_half_file(script: object, code: int, before: bytes | None, tmp_path: Path) -> None:
+    """The file is what it was before, or is not there; nothing else is left beside it."""
+    file = tmp_path / "file"
+    if before is not None:
+        file.write_bytes(before)
+    with Server(script) as server:  # type: ignore[arg-type]  # each row is a script
+        got = main(["get", "--fail", "--timeout", "0.5", "-o", str(file), server.url])
+
+    assert code == got
+    assert ([], None) == (os.listdir(tmp_path), before) if before is None else ["file"] == os.listdir(tmp_path)
+    assert before == (file.read_bytes() if file.exists() else None)
+
+
+def test_nothing_is_sent_where_the_file_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory that is missing, or stands in the file's place, is wrong usage: one line and no request."""
+    missing = tmp_path / "none" / "such"
+    with Server() as server:
+        codes = [main(["get", "-o", str(path), server.url]) for path in (missing, tmp_path)]
+        connections = server.connections
+    out, err = capsys.readouterr()
+
+    assert ([2, 2], "", 0) == (codes, out, connections)
+    assert err.startswith(f"unifetch: FileNotFoundError: [Errno 2] No such file or directory: {str(missing)!r}\n")
+    assert err.endswith(f"Is a directory: {str(tmp_path)!r}\n") or os.name == "nt"
+    assert err.count("\n") == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="about POSIX files")
+def test_links_and_permissions_stay(tmp_path: Path) -> None:
+    """A symbolic link still leads to the file, and a private file stays private."""
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"old")
+    file.chmod(0o600)
+    link.symlink_to("file")
+    with Server(reply(body=b"new")) as server:
+        main(["get", "-o", str(link), server.url])
+
+    assert (b"new", 0o600, True) == (file.read_bytes(), stat.S_IMODE(file.stat().st_mode), link.is_symlink())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="about POSIX files")
+def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
+    """`-o` to a named pipe, as to /dev/null, goes through it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    with Server(reply(body=b"through")) as server:
+        code = main(["get", "-o", str(pipe), server.url])
+    reader.join()
+
+    assert (0, [b"through"], True) == (code, read, stat.S_ISFIFO(pipe.stat().st_mode))
+
+
+def test_a_dash_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """As everywhere."""
+    with Server(reply(body=b"hello")) as server:
+        code = main(["get", "-o", "-", server.url])
+
+    assert (0, ("hello", "")) == (code, capsys.readouterr())
+
+
+# --- backends -------------------------------------------------------------------------------------
+
+
+def test_backends_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each backend has a line, with the version that is imported or the command that installs it."""
+    code = main(["backends"])
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    found = {line[2:].split(maxsplit=1)[0]: line[2:].split(maxsplit=1)[1] for line in lines[: len(BACKENDS)]}
+
+    assert (0, "") == (code, err)
+    assert list(BACKENDS) == list(found)
+    assert found["urllib"] == "Python {}.{}.{}".format(*sys.version_info)
+    for name in ("requests", "httpx", "httpx2", "urllib3"):
+        if not is_installed(BACKENDS[name]):
+            assert found[name] == f"not installed: pip install 'unifetch-http[{name}]'"
+            continue
+        engine = {"requests": "urllib3", "httpx": "httpcore", "httpx2": "httpcore2"}.get(name)
+        version = sys.modules[name].__version__
+        assert found[name] == (f"{version} on {engine} {sys.modules[engine].__version__}" if engine else version)
+
+
+def test_backends_shows_capabilities(capsys: pytest.CaptureFixture[str]) -> None:
+    """Below, a table says who declares what."""
+    main(["backends"])
+    lines = capsys.readouterr().out.splitlines()
+    heading = next(line for line in lines if line.startswith("capability"))
+    http2 = next(line for line in lines if line.startswith("HTTP2"))
+
+    assert heading.split() == ["capability", *available_backends()]
+    assert len(http2.split()) == 1 + len(available_backends())
+    assert http2.split()[1] == "no"
+    assert "  speaks HTTP/2 where the server offers it" in lines
+
+
+def test_backends_without_a_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not installed says how to install it, and has no column."""
+    monkeypatch.setattr(command_line, "is_installed", lambda entry: entry.library == "urllib")
+    code = main(["backends"])
+    out = capsys.readouterr().out
+
+    assert code == 0
+    assert "  httpx2     not installed: pip install 'unifetch-http[httpx2]'\n" in out
+    assert "\ncapability      urllib\n" in out
+
+
+def test_backends_with_a_broken_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A library that cannot be imported says why, within 80 columns; the others are listed as always."""
+    real = command_line.adapter
+
+    def adapter(name: str) -> object:
+        if name == "socket":
+            raise AttributeError("broken\n" * 50)
+        return real(name)
+
+    monkeypatch.setattr(command_line, "adapter", adapter)
+    code = main(["backends"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert code == 0
+    assert r"  socket     broken: AttributeError: broken\nbroken\n" in next(line for line in lines if "broken" in line)
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "reason"), [(None, "urllib", "the default"), ("socket", "socket", "UNIFETCH_BACKEND")]
+)
+def test_backends_says_which_is_the_default(
+    value: str | None, name: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is marked, and a line says who decided that."""
+    if value is not None:
+        monkeypatch.setenv("UNIFETCH_BACKEND", value)
+    main(["backends"])
+    out = capsys.readouterr().out
+
+    assert [name] == re.findall(r"^\* (\w+)  ", out, re.MULTILINE)
+    assert f"\n* {name} is used where none is named ({reason}).\n" in out
+
+
+def test_backends_with_an_unknown_default(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list is printed, and the error says that no call would work."""
+    monkeypatch.setenv("UNIFETCH_BACKEND", "nonesuch")
+    code = main(["backends"])
+    out, err = capsys.readouterr()
+
+    assert (2, len(BACKENDS)) == (code, sum(f"\n  {name} " in f"\n{out}" for name in BACKENDS))
+    assert err.startswith("unifetch: UnknownBackend: unknown backend 'nonesuch'; known are urllib, ")
+
+
+@pytest.mark.parametrize("sign", ["version", "backend"])
+def test_backends_warns_of_urllib3_future(
+    sign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """niquests installs another library under the name of urllib3, which shows by its version or a module."""
+    urllib3 = pytest.importorskip("urllib3", reason="urllib3 is not installed")
+    warning = "\nWarning: niquests has put urllib3-future in the place of urllib3.\n"
+    main(["backends"])
+    before = capsys.readouterr().out
+    if sign == "version":
+        monkeypatch.setattr(urllib3, "__version__", "2.13.907")
+    else:
+        monkeypatch.setattr(urllib3, "backend", object(), raising=False)
+    main(["backends"])
+    after = capsys.readouterr().out
+
+    assert warning not in before
+    assert warning in after
+
+
+# --- The terminal ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["backends", "demo"])
+def test_in_a_terminal_of_80_columns(command: str) -> None:
+    """There are colours, and no line is wider than the terminal."""
+    code, written = in_terminal(command)
+    lines = ESCAPES.sub("", written).split("\n")
+
+    assert code == 0
+    assert {"\x1b[1m", "\x1b[32m", "\x1b[0m"} <= set(ESCAPES.findall(written))
+    assert [] == [line for line in lines if len(line) > 80 or not line.isprintable()]
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("command", ["backends", "demo"])
+def test_without_colours(command: str, environment: dict[str, str]) -> None:
+    """NO_COLOR and a terminal that knows none get plain text: not one escape."""
+    code, written = in_terminal(command, **environment)
+
+    assert code == 0
+    assert "\x1b" not in written
+
+
+def test_an_empty_no_color_counts_as_none() -> None:
+    """As the convention says."""
+    assert "\x1b[" in in_terminal("backends", NO_COLOR="")[1]
+
+
+@pytest.mark.parametrize("command", ["backends", "demo"])
+def test_through_a_pipe(command: str) -> None:
+    """No colours, no trailing blanks, and nothing on standard error; ASCII is enough for standard output."""
+    done = subprocess.run([*COMMAND, command], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert b"\x1b" not in done.stdout
+    assert [] == [line for line in done.stdout.decode("ascii").splitlines() if line != line.rstrip() or len(line) > 80]
+
+
+def test_each_stream_is_coloured_for_itself() -> None:
+    """With standard error on a terminal, `-v` has colours, whatever is in the body; without one, it has none."""
+    with Server(reply(body=b"hello\n")) as server:
+        _, written = in_terminal("get", "-v", server.url)
+        _, plain = in_terminal("get", "-v", server.url, NO_COLOR="1")
+        piped = subprocess.run([*COMMAND, "get", "-v", server.url], capture_output=True, text=True)
+
+    assert "< \x1b[36mContent-Length\x1b[0m: 6\n" in written
+    assert plain == ESCAPES.sub("", written)
+    assert ("hello\n", plain) == (piped.stdout, piped.stderr + piped.stdout)
+
+
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The help of every command is at most 80 columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], ["get"], ["backends"], ["demo"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+
+    assert [] == [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` says what is installed."""
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+
+    assert (0, f"unifetch {__version__}\n") == (exit.value.code, capsys.readouterr().out)
+
+
+def test_as_a_module() -> None:
+    """`python -m unifetch` is the same command."""
+    with Server(reply(body=b"hello")) as server:
+        done = subprocess.run([*COMMAND, "get", server.url], capture_output=True)
+
+    assert (0, b"hello", b"") == (done.returncode, done.stdout, done.stderr)

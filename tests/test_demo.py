@@ -1,0 +1,175 @@
+"""The demonstration compares in earnest: one backend that answers differently, and it says so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from unifetch import URL, ConnectError, Headers, Request, Response, available_backends, demo
+from unifetch.backends import BACKENDS, Entry
+from unifetch.backends.urllib import UrllibBackend
+from unifetch.cli import main
+from unifetch.messages import RawRequest, RawResponse
+
+Change = Callable[[RawRequest, RawResponse], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
+    """Adds a backend `odd` to the table, which is urllib's but for what the change makes of its responses."""
+
+    def add(change: Change) -> None:
+        class Odd(UrllibBackend):
+            name = "odd"
+
+            def send(self, request: RawRequest) -> RawResponse:
+                raw = super().send(request)
+                change(request, raw)
+                return raw
+
+        module = ModuleType("unifetch.backends.odd")
+        module.Odd = Odd  # type: ignore[attr-defined]  # a module made by hand
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setitem(BACKENDS, "odd", Entry("odd", "Odd", "json"))
+
+    return add
+
+
+def test_all_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every installed backend has a row for every request, and the last line says that they agree."""
+    code = main(["demo"])
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    backends = [line[11:19].rstrip() for line in lines[3 : 3 + len(demo.PAGES) * len(available_backends())]]
+
+    assert (0, "") == (code, err)
+    assert backends == list(available_backends()) * len(demo.PAGES)
+    assert lines[-1] == f"All {len(available_backends())} backends gave the same answers."
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row shows statuses with those of redirects, the selected fields, and the bytes of the decoded body."""
+    monkeypatch.setattr(demo, "available_backends", lambda: ("urllib",))
+    code = main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert code == 0
+    assert [line[:64].split() for line in lines[2:8]] == [
+        ["request", "backend", "status", "content-type", "encoding", "bytes"],
+        ["/text", "urllib", "200", "text/plain", "-", "60"],
+        ["/json", "urllib", "200", "application/json", "-", "55"],
+        ["/redirect", "urllib", "302,", "200", "text/plain", "-", "60"],
+        ["/gzip", "urllib", "200", "text/plain", "gzip", "3000"],
+        ["/missing", "urllib", "404", "text/plain", "-", "23"],
+    ]
+
+
+def test_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the table stands how to install the others; one backend alone agrees with nobody."""
+    monkeypatch.setattr(demo, "available_backends", lambda: ("urllib",))
+    code = main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert code == 0
+    assert "           httpx     not installed: pip install 'unifetch-http[httpx]'" in lines
+    assert lines[-1] == "Only urllib is installed: there is nothing to compare it with."
+
+
+def status(request: RawRequest, raw: RawResponse) -> None:
+    if request.target == "/missing":
+        raw.status = 410
+
+
+def headers(request: RawRequest, raw: RawResponse) -> None:
+    if request.target == "/json":
+        raw.headers = Headers.trusted([*raw.headers.pairs, ("X-Odd", "1")])
+
+
+def body(request: RawRequest, raw: RawResponse) -> None:
+    if request.target == "/gzip":
+        raw.headers, raw.body = raw.headers.without("content-encoding", "content-length"), iter([b"other"])
+
+
+def bytes_of_body(request: RawRequest, raw: RawResponse) -> None:
+    if request.target == "/json":
+        raw.body = iter([demo.JSON.replace(b"1", b"2")])
+
+
+def escapes(request: RawRequest, raw: RawResponse) -> None:
+    if request.target == "/json":
+        raw.headers = Headers.trusted(
+            (name, "\x1b[2J" if name == "Content-Type" else value) for name, value in raw.headers.pairs
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (status, "/missing by odd (status)"),
+        (headers, "/json by odd (headers)"),
+        (body, "/gzip by odd (headers, body)"),
+        (bytes_of_body, "/json by odd (body)"),
+        (escapes, "/json by odd (headers)"),
+    ],
+)
+def test_a_difference_is_found(
+    change: Change, verdict: str, install: Callable[[Change], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last line names the request, the backend and what differs, and the exit code is 1."""
+    install(change)
+    code = main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert (1, f"Not the same answers: {verdict}") == (code, lines[-1])
+    assert [] == [line for line in lines if len(line) > 80 or not line.isprintable()]
+
+
+@pytest.mark.parametrize("kind", [ConnectError, AttributeError, ImportError])
+def test_a_backend_that_fails(
+    kind: type[Exception], install: Callable[[Change], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rows show the error, on one line, and it does not agree."""
+
+    def fail(request: RawRequest, raw: RawResponse) -> None:
+        raw.close()
+        raise kind("no\x1b[2J\n" * 50)
+
+    install(fail)
+    code = main(["demo"])
+    out = capsys.readouterr().out
+    table, _, verdict = out.partition("Not the same answers: ")
+
+    assert code == 1
+    assert table.count(rf"odd       {kind.__name__}: no\x1b[2J\nno") == len(demo.PAGES)
+    assert " ".join(verdict.split()) == "; ".join(f"{path} by odd (failed)" for path in demo.PAGES)
+    assert [] == [line for line in out.splitlines() if len(line) > 80 or not line.isprintable()]
+
+
+def test_failing_alike_is_not_agreeing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If no backend reaches the server, they do not give the same answers."""
+
+    def refused(*arguments: object) -> None:
+        raise ConnectError("refused")
+
+    monkeypatch.setattr("unifetch.demo.Client.get", refused)
+    code = main(["demo"])
+
+    assert code == 1
+    assert "gave the same answers" not in capsys.readouterr().out
+
+
+def test_url_and_history_are_compared() -> None:
+    """Two ways to the same page are not the same answer, nor are the same bytes from another one."""
+    request = Request("GET", "http://h/")
+    there = Response(status=200, headers=Headers(), body=b"", request=request)
+    moved = Response(status=302, headers=Headers({"Location": "/", "Date": "now"}), body=b"", request=request)
+    later = moved.replace(headers=Headers({"Location": "/", "Date": "later"}))
+    elsewhere = moved.replace(headers=Headers({"Location": "http://h/", "Date": "now"}))
+
+    assert demo._difference(there, there.replace(url=URL("http://h/b"))) == "URL"
+    assert demo._difference(there, there.replace(history=(moved,))) == "history"
+    assert demo._difference(there.replace(history=(moved,)), there.replace(history=(elsewhere,))) == "history"
+    assert demo._difference(there.replace(history=(moved,)), there.replace(history=(later,))) == ""
