@@ -17,7 +17,9 @@ from unifetch import InvalidBody
 from unifetch.policies.bodies import BLOCK, NO_BODY, Body, encode, framing
 
 TEXT = "text/plain;charset=UTF-8"
+JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+NUMBERS = array.array("H", [1, 2])
 
 
 def sent(body: Body) -> bytes:
@@ -67,13 +69,13 @@ BODIES: list[tuple[str, dict[str, Any], bytes, int | None, str | None, bool]] = 
     ("no bytes", {"body": b""}, b"", 0, None, True),
     ("a bytearray", {"body": bytearray(b"ab")}, b"ab", 2, None, True),
     ("a memoryview", {"body": memoryview(b"abcd")[::2]}, b"ac", 2, None, True),
-    ("a memoryview of numbers", {"body": memoryview(array.array("H", [1]))}, array.array("H", [1]).tobytes(), 2, None, True),
+    ("a memoryview of numbers", {"body": memoryview(NUMBERS)}, NUMBERS.tobytes(), 4, None, True),
     ("text", {"body": "é"}, b"\xc3\xa9", 2, TEXT, True),
     ("no text", {"body": ""}, b"", 0, TEXT, True),
-    ("JSON", {"json": {"a": [1, None, True, "é", 1.5]}}, '{"a":[1,null,true,"é",1.5]}'.encode(), 28, "application/json", True),
-    ("JSON that is false", {"json": False}, b"false", 5, "application/json", True),
-    ("JSON that is empty", {"json": {}}, b"{}", 2, "application/json", True),
-    ("a form", {"form": {"a b": "1&2", "c": ["x", "y"], "d": None, "e": True}}, b"a+b=1%262&c=x&c=y&e=true", 24, FORM, True),
+    ("JSON", {"json": {"a": [1, None, True, "é"]}}, b'{"a":[1,null,true,"\xc3\xa9"]}', 24, JSON, True),
+    ("JSON that is false", {"json": False}, b"false", 5, JSON, True),
+    ("JSON that is empty", {"json": {}}, b"{}", 2, JSON, True),
+    ("a form", {"form": {"a b": "1&2", "c": ["x", True], "d": None}}, b"a+b=1%262&c=x&c=true", 20, FORM, True),
     ("a form of pairs", {"form": [("a", 1), ("a", 2)]}, b"a=1&a=2", 7, FORM, True),
     ("an empty form", {"form": {}}, b"", 0, FORM, True),
     ("a list", {"body": [b"ab", bytearray(b"c"), b""]}, b"abc", 3, None, True),
@@ -90,7 +92,7 @@ BODIES: list[tuple[str, dict[str, Any], bytes, int | None, str | None, bool]] = 
 
 
 @pytest.mark.parametrize(("name", "given", "data", "length", "kind", "again"), BODIES, ids=[row[0] for row in BODIES])
-def test_bodies(name: str, given: dict[str, Any], data: bytes, length: int | None, kind: str | None, again: bool) -> None:
+def test_bodies(name: str, given: Any, data: bytes, length: int | None, kind: str | None, again: bool) -> None:
     """A known size is declared, the type is told where it is known, and what is in memory can be sent again."""
     body = encode(**given)
 
@@ -117,13 +119,12 @@ def test_blocks_are_never_empty() -> None:
 
 def test_the_length_of_a_list_is_that_of_its_bytes() -> None:
     """Also where a block counts otherwise, and where the list changes before it is sent."""
-    numbers = memoryview(array.array("H", [1, 2]))
-    blocks = [b"a", numbers, bytearray(b"b")]
+    blocks = [b"a", memoryview(NUMBERS), bytearray(b"b")]
     body = encode(blocks)
     blocks.append(b"more")
     blocks[2].extend(b"more")  # type: ignore[attr-defined]  # a bytearray
 
-    assert (6, b"a" + numbers.tobytes() + b"b") == (body.length, sent(body))
+    assert (6, b"a" + NUMBERS.tobytes() + b"b") == (body.length, sent(body))
 
 
 def test_a_file_goes_in_blocks() -> None:

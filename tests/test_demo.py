@@ -74,7 +74,7 @@ def test_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     lines = capsys.readouterr().out.splitlines()
 
     assert code == 0
-    assert "           httpx     not installed: pip install 'unifetch-http[httpx]'" in lines
+    assert "httpx     not installed: pip install 'unifetch-http[httpx]'" in lines
     assert lines[-1] == "Only urllib is installed: there is nothing to compare it with."
 
 

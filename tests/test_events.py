@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from typing import Any
 
@@ -58,10 +59,8 @@ def told(backend: Any, *args: Any, **call: Any) -> list[Event]:
     """The events of one call, also of one that fails."""
     seen: list[Event] = []
     with Client(backend=backend, listeners=seen.append) as client:
-        try:
+        with contextlib.suppress(UnifetchError):
             client.request("GET", *(args or ("http://h/",)), **call)
-        except UnifetchError as error:
-            assert error is seen[-1].error  # type: ignore[attr-defined]  # a Failed
     return seen
 
 
@@ -115,6 +114,16 @@ def test_stream() -> None:
             assert b"body" == response.read().body
 
     assert [RequestStarted, Attempt, ResponseHead, Finished] == [type(event) for event in seen]
+
+
+def test_failed() -> None:
+    """It tells the very error that the caller gets."""
+    seen: list[Event] = []
+    with Client(backend=Scripted(ConnectError("refused")), listeners=seen.append) as client:
+        with pytest.raises(ConnectError) as caught:
+            client.get("http://h/")
+
+    assert caught.value is seen[-1].error  # type: ignore[attr-defined]  # a Failed
 
 
 def test_a_request_that_is_refused() -> None:
@@ -176,9 +185,7 @@ def test_redacted(text: str, shown: str) -> None:
 def test_retry() -> None:
     """Why, and how long it waits."""
     refused = ConnectError("refused")
-    after_error = next(
-        event for event in told(Scripted(refused, OK), retry={"backoff": 0}) if isinstance(event, Retry)
-    )
+    after_error = next(event for event in told(Scripted(refused, OK), retry={"backoff": 0}) if isinstance(event, Retry))
     after_status = next(
         event for event in told(Scripted((503, {}, []), OK), retry={"backoff": 0}) if isinstance(event, Retry)
     )

@@ -39,7 +39,7 @@ def test_fields(fields: Any, pairs: tuple[tuple[str, str], ...]) -> None:
     assert pairs == Headers(fields).pairs
 
 
-@pytest.mark.parametrize("name", ["", " ", "X A", "X-A ", " X-A", "X:A", "X\r\nA", "X\0", "X(A)", "é", "X\u212a", b"\xe9"])
+@pytest.mark.parametrize("name", ["", " ", "X A", "X-A ", " X-A", "X:A", "X\r\nA", "X\0", "X(A)", "é", "X\u212a"])
 def test_names_that_are_no_token(name: str) -> None:
     """A name is a token (RFC 9110 §5.6.2), and the error shows it."""
     with pytest.raises(InvalidHeader, match="token"):

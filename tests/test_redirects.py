@@ -93,7 +93,7 @@ def test_location(location: str, url: str) -> None:
 )
 def test_location_that_cannot_be_followed(location: str) -> None:
     """Anything but an http or https URL is an error that names the status, and shows a bounded part of it."""
-    with pytest.raises(RedirectError, match="^302 with a Location that cannot be followed: ") as caught:
+    with pytest.raises(RedirectError, match=r"^302 with a Location that cannot be followed: ") as caught:
         followed(302, location)
 
     assert len(str(caught.value)) < 300
@@ -126,9 +126,7 @@ def test_method(status: int, method: str) -> None:
     assert ("GET" if becomes_get else method) == leads(status, "/", method=method).method
 
 
-@pytest.mark.parametrize(
-    ("status", "kept"), [(301, False), (302, False), (303, False), (307, True), (308, True)]
-)
+@pytest.mark.parametrize(("status", "kept"), [(301, False), (302, False), (303, False), (307, True), (308, True)])
 def test_body(status: int, kept: bool) -> None:
     """With the method goes the body, and every field that described it."""
     request = leads(status, "/", method="POST", body=b"body", headers={**CONTENT, "Accept": "x", "X-A": "1"})

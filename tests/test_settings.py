@@ -157,7 +157,7 @@ def test_is_a_value() -> None:
     assert (7, 5) == (settings.replace(redirects=7).redirects, settings.redirects)
     with pytest.raises(AttributeError, match="frozen"):
         settings.redirects = 7
-    with pytest.raises(InvalidSetting, match="^redirects: "):
+    with pytest.raises(InvalidSetting, match=r"^redirects: "):
         settings.replace(redirects="7")
 
 

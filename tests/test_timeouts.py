@@ -60,7 +60,7 @@ def test_no_number(name: str, wrong: Any) -> None:
 @pytest.mark.parametrize("wrong", [True, "5", (1, 2), 0, float("nan")])
 def test_a_single_value_is_the_total(wrong: Any) -> None:
     """And is refused by that name."""
-    with pytest.raises(InvalidSetting, match="^timeout: total must be"):
+    with pytest.raises(InvalidSetting, match=r"^timeout: total must be"):
         Timeout.of(wrong)
 
 

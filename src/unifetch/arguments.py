@@ -5,6 +5,7 @@ Nothing imports this module at run time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any, TypedDict
@@ -15,6 +16,7 @@ from .headers import HeaderTypes
 from .policies.auth import AuthTypes
 from .policies.bodies import Progress
 from .policies.limits import LimitsTypes
+from .policies.proxies import ProxyTypes
 from .policies.retries import RetryTypes
 from .policies.tls import TLSTypes
 from .timeouts import TimeoutTypes
@@ -23,7 +25,8 @@ ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
 FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
 FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
-FilesTypes = Mapping[str, FileTypes | Sequence[FileTypes]] | Iterable[tuple[str, FileTypes | Sequence[FileTypes]]] | None
+OneOrMore = FileTypes | Sequence[FileTypes]
+FilesTypes = Mapping[str, OneOrMore] | Iterable[tuple[str, OneOrMore]] | None
 
 
 class CallArguments(TypedDict, total=False):
@@ -38,6 +41,10 @@ class CallArguments(TypedDict, total=False):
     retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
+    proxy: ProxyTypes
+    unix_socket: str | os.PathLike[str] | None
+    resolve: Mapping[str, str]
+    forbid_private: bool
     backend: BackendTypes | None
 
 
@@ -62,4 +69,8 @@ class ClientArguments(TypedDict, total=False):
     retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
+    proxy: ProxyTypes
+    unix_socket: str | os.PathLike[str] | None
+    resolve: Mapping[str, str]
+    forbid_private: bool
     listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]]

@@ -13,7 +13,8 @@ from time import monotonic, sleep, time
 from weakref import WeakSet
 
 from .backends import load, wrap
-from .config import check_capabilities, chosen_backend, process_settings
+from .backends.base import Capability
+from .config import check_capabilities, chosen_backend, environment_rules, process_settings
 from .errors import InvalidSetting, StreamError
 from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
@@ -179,6 +180,12 @@ class Client:
             cookie = cookie_header(cookies)
         backend = self._backend(named)
         check_capabilities(backend, settings)
+        if (
+            "proxy" not in vars(settings)
+            and (rules := environment_rules())
+            and Capability.PROXY in backend.capabilities
+        ):
+            settings = settings.replace(proxy=rules)
         return Journey(request, content, settings, backend, self._memory, cookie, monotonic, time)
 
     # --- Driving the exchange ---------------------------------------------------------------------

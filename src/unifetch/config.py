@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
-from .backends import DEFAULT, with_capability
+from .backends import DEFAULT, with_capability, wrap
 from .backends.base import Capability
 from .errors import InvalidSetting, UnsupportedCapability
 from .settings import Settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .backends.base import Backend
+    from .policies.proxies import ProxyRules
 
     BackendTypes = str | Backend | object
 
@@ -46,6 +48,7 @@ def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
 
     Raises:
         InvalidSetting: for an unknown name or a value that will not do; it names the key.
+        ConfigConflict: for a native object with settings that would be lost.
     """
     changed = _Process.settings.replace(**settings)
     if backend is not None:
@@ -59,6 +62,10 @@ def use_backend(backend: BackendTypes) -> Iterator[None]:
 
     Args:
         backend: a name, a `Backend`, or a native object.
+
+    Raises:
+        InvalidSetting: for anything else.
+        ConfigConflict: for a native object with settings that would be lost.
     """
     token = _in_context.set(_checked(backend))
     try:
@@ -85,11 +92,25 @@ def process_settings() -> Settings:
     return _Process.settings
 
 
+@cache
+def environment_rules() -> ProxyRules | None:
+    """The proxies that the environment names, read at the first call that needs to know; None if there are none."""
+    from .settings import parse
+
+    names = {name.lower() for name in os.environ}
+    if names.isdisjoint(("http_proxy", "https_proxy", "all_proxy")):
+        return None
+    rules: ProxyRules | None = parse({"proxy": "env"})["proxy"]
+    return rules
+
+
 def _checked(backend: BackendTypes) -> BackendTypes:
-    # The name is looked up when it is used: the library may be installed in one process and not in another.
-    if not isinstance(backend, str) or backend:
-        return backend
-    raise InvalidSetting("backend: must not be an empty name")
+    if not isinstance(backend, str):
+        return wrap(backend)
+    # A name is looked up when it is used: the library may be installed in one process and not in another.
+    if not backend:
+        raise InvalidSetting("backend: must not be an empty name")
+    return backend
 
 
 def check_capabilities(backend: Backend, settings: Settings) -> None:
@@ -98,8 +119,32 @@ def check_capabilities(backend: Backend, settings: Settings) -> None:
     Raises:
         UnsupportedCapability: it names the setting, and the backends that can.
     """
-    if "tls" in vars(settings) and Capability.TLS_CONTEXT not in backend.capabilities:
-        _refuse(backend, "tls", Capability.TLS_CONTEXT)
+    said = vars(settings)
+    if not said:
+        return
+    needs: list[tuple[str, Capability]] = []
+    if "tls" in said:
+        needs.append(("tls", Capability.TLS_CONTEXT))
+    if rules := said.get("proxy"):
+        schemes = {proxy.scheme for proxy in (rules.http, rules.https) if proxy}
+        needs += [("proxy", _PROXY_SCHEMES[scheme]) for scheme in schemes]
+    if said.get("unix_socket"):
+        needs.append(("unix_socket", Capability.UNIX_SOCKET))
+    if said.get("resolve"):
+        needs.append(("resolve", Capability.RESOLVE))
+    if said.get("forbid_private"):
+        needs.append(("forbid_private", Capability.FORBID_PRIVATE))
+    for setting, capability in needs:
+        if capability not in backend.capabilities:
+            _refuse(backend, setting, capability)
+
+
+_PROXY_SCHEMES = {
+    "http": Capability.PROXY,
+    "https": Capability.TLS_PROXY,
+    "socks5": Capability.SOCKS,
+    "socks5h": Capability.SOCKS,
+}
 
 
 def _refuse(backend: Backend, setting: str, capability: Capability) -> None:

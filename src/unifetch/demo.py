@@ -75,10 +75,9 @@ def run() -> int:
             if difference:
                 differing.append(f"{path} by {name} ({difference})")
             print(style.red(row) if difference else row)
-    for name in BACKENDS:
-        if name not in names:
-            print(style.dim(f"{'':9}  {name:8}  not installed: {how_to_install(name)}"))
     print()
+    if missing := [name for name in BACKENDS if name not in names]:
+        print("".join(style.dim(f"{name:8}  not installed: {how_to_install(name)}\n") for name in missing))
     if differing:
         print(style.red(textwrap.fill(f"Not the same answers: {'; '.join(differing)}", WIDTH)))
         return 1

@@ -32,6 +32,7 @@ from .policies.decoding import accept_encoding
 from .policies.incoming import Incoming
 from .policies.limits import check_head
 from .policies.redirects import follow
+from .routes import Route
 from .version import VERSION
 
 TYPE_CHECKING = False
@@ -181,6 +182,7 @@ class Journey:
         "clock",
         "deadline",
         "history",
+        "is_direct",
         "memory",
         "request",
         "settings",
@@ -211,6 +213,8 @@ class Journey:
         self.history: tuple[Response[bytes], ...] = ()
         self.call = next(_calls) if settings.listeners else 0
         self.attempts = 0
+        # Worked out once: most calls go straight to their host.
+        self.is_direct = not (settings.proxy or settings.unix_socket or settings.resolve or settings.forbid_private)
         self._cookies = cookies
         self._auth: Auth | None = settings.auth
         if self._auth is None and request.url.username is not None:
@@ -274,7 +278,7 @@ class Journey:
         if settings.listeners:
             self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), self.backend.name)
         takes_context = request.url.scheme == "https" and Capability.TLS_CONTEXT in self.backend.capabilities
-        return RawRequest(
+        raw = RawRequest(
             request.method,
             request.url,
             pairs,
@@ -284,6 +288,32 @@ class Journey:
             self.deadline,
             settings.tls.context() if takes_context else None,
         )
+        return raw if self.is_direct else self._routed(raw)
+
+    def _routed(self, raw: RawRequest) -> RawRequest:
+        settings, url = self.settings, self.request.url
+        rules = settings.proxy
+        proxy = None if rules is None or settings.unix_socket else rules.proxy_for(url.scheme, url.host, url.port)
+        changes: dict[str, Any] = {}
+        connect_headers: Pairs = ()
+        if proxy is not None and not proxy.scheme.startswith("socks"):
+            authorization = proxy.authorization
+            credentials: Pairs = () if authorization is None else (("Proxy-Authorization", authorization),)
+            if url.scheme == "http":
+                changes = {"target": str(url), "headers": (*raw.headers, *credentials)}
+            else:
+                host = f"[{url.host}]" if ":" in url.host else url.host
+                connect_headers = (("Host", f"{host}:{url.port}"), *_AGENT, *credentials)
+        secure = proxy is not None and proxy.scheme == "https"
+        route = Route(
+            proxy=proxy,
+            connect_headers=connect_headers,
+            proxy_tls=settings.tls.context() if secure else None,
+            unix_socket=settings.unix_socket,
+            address=settings.resolve.get(url.host),
+            public_only=settings.forbid_private,
+        )
+        return raw.routed(route, **changes)
 
     def _with_credentials(self, pairs: Pairs) -> Pairs:
         jar = self.memory.jar

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .errors import InvalidMethod, StatusError, StreamError, evidence
 from .headers import Headers, is_token
+from .routes import DIRECT, Route
 from .url import URL
 from .values import Value
 
@@ -209,13 +210,14 @@ class RawRequest(Value):
         scheme: `"http"` or `"https"`.
         host: the host to connect to: ASCII, an IPv6 address without its brackets.
         port: the port to connect to.
-        target: the request target in origin form, percent-encoded.
+        target: the request target, percent-encoded: in origin form, or for a proxy in absolute form.
         headers: every field to send, in order, Host and framing included. A backend adds none.
         body: bytes, an iterable of non-empty bytes, or None. An iterable is framed by `length`.
         length: bytes that the iterable yields, declared as Content-Length; None means chunked.
         timeout: the timeouts of the phases, in seconds.
         deadline: the value of `time.monotonic()` at which the exchange must have ended, or None.
         tls: for https, the context to use.
+        route: how to get there.
     """
 
     method: str
@@ -229,6 +231,7 @@ class RawRequest(Value):
     timeout: Timeout
     deadline: float | None
     tls: ssl.SSLContext | None
+    route: Route
 
     def __init__(
         self,
@@ -240,6 +243,7 @@ class RawRequest(Value):
         timeout: Timeout,
         deadline: float | None = None,
         tls: ssl.SSLContext | None = None,
+        route: Route = DIRECT,
     ) -> None:
         vars(self).update(
             method=method,
@@ -253,7 +257,14 @@ class RawRequest(Value):
             timeout=timeout,
             deadline=deadline,
             tls=tls,
+            route=route,
         )
+
+    def routed(self, route: Route, **changes: Any) -> RawRequest:
+        """This request by another route, and with what that changes in it."""
+        other = object.__new__(RawRequest)
+        vars(other).update(vars(self), route=route, **changes)
+        return other
 
     @property
     def url(self) -> str:
@@ -261,7 +272,7 @@ class RawRequest(Value):
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 80 if self.scheme == "http" else 443
         authority = host if self.port == default else f"{host}:{self.port}"
-        return f"{self.scheme}://{authority}{self.target}"
+        return self.target if self.target[:1] != "/" else f"{self.scheme}://{authority}{self.target}"
 
     @property
     def chunked(self) -> bool:

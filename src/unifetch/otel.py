@@ -40,6 +40,9 @@ KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH
 # Seconds: the boundaries that the conventions advise.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
+# What one attempt ended with if another follows without a word: it went to a connection that was closed already.
+STALE = "unifetch.errors.ConnectionLost"
+
 
 class OpenTelemetry:
     """A listener that makes spans and measures durations; one serves any number of clients and threads.
@@ -75,7 +78,11 @@ class OpenTelemetry:
             handle(self, event)
 
     def _attempt(self, event: Attempt) -> None:
-        self._end(event)  # one that was sent again without a Retry: a 401 that was answered, a stale connection
+        last = self._open.get(event.call)
+        if last is not None:  # no Redirect and no Retry came between: after a 401, say, that is answered now
+            if "http.response.status_code" not in last.attributes:
+                last.fail(STALE)
+            self._end(event)
         method, url = event.request.method, event.request.url
         known = method in self._known_methods
         shared: dict[str, Any] = {
@@ -115,6 +122,7 @@ class OpenTelemetry:
         opened.span.end()
         context = set_span_in_context(opened.span)  # links a value of the metric to this span, as an exemplar
         self._duration.record(event.time - opened.started, opened.attributes, context)
+
 
 _HANDLERS: dict[type[Event], Callable[[OpenTelemetry, Any], None]] = {
     Attempt: OpenTelemetry._attempt,

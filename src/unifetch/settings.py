@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .events import Event
     from .policies.auth import Auth
+    from .policies.proxies import ProxyRules
     from .policies.retries import Retry
     from .url import URL
 
@@ -63,6 +64,35 @@ def _retry(setting: Any) -> Retry | None:
     return Retry.of(setting)
 
 
+def _proxy(setting: Any) -> ProxyRules | None:
+    import os
+
+    from .policies.proxies import ProxyRules
+
+    rules = ProxyRules.of(setting, os.environ)
+    return rules if rules.http or rules.https else None
+
+
+def _unix_socket(setting: Any) -> str | None:
+    import os
+
+    return None if setting is None else os.fsdecode(setting)
+
+
+def _resolve(setting: Any) -> Mapping[str, str]:
+    from ipaddress import ip_address
+
+    from .url import URL
+
+    return {URL(f"http://{host}/").host: str(ip_address(address)) for host, address in dict(setting or {}).items()}
+
+
+def _forbid_private(setting: Any) -> bool:
+    if not isinstance(setting, bool):
+        raise InvalidSetting(f"forbid_private: must be true or false, not {type(setting).__name__}")
+    return setting
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "headers": Headers,
@@ -72,6 +102,10 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "retry": _retry,
     "limits": Limits.of,
     "tls": TLS.of,
+    "proxy": _proxy,
+    "unix_socket": _unix_socket,
+    "resolve": _resolve,
+    "forbid_private": _forbid_private,
     "listeners": _listeners,
 }
 
@@ -88,6 +122,10 @@ class Settings(Value):
         retry: whether and when a request is sent again; None for never.
         limits: bounds on what is used and accepted.
         tls: how https connections are secured.
+        proxy: which proxy for which origin; None for none. Where nothing is said, the environment says it.
+        unix_socket: the path of a unix socket to connect to, whatever the host.
+        resolve: addresses to connect to, by host, in place of what the system's resolver says.
+        forbid_private: whether to refuse addresses that are not public, on every hop.
         listeners: callables that are told each event.
     """
 
@@ -99,6 +137,10 @@ class Settings(Value):
     retry: Retry | None = None
     limits: Limits = Limits()
     tls: TLS = TLS()
+    proxy: ProxyRules | None = None
+    unix_socket: str | None = None
+    resolve: Mapping[str, str] = {}
+    forbid_private: bool = False
     listeners: tuple[Listener, ...] = ()
 
     def __init__(self, **fields: Any) -> None:

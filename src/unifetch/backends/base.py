@@ -43,6 +43,12 @@ class Capability(Enum):
     TLS_CONTEXT = "uses the SSLContext that it is handed"
     TLS_TRUNCATION = "reports a TLS connection that ended without close_notify"
     NO_POISONING = "never takes bytes that came after a response for the next one"
+    PROXY = "goes through an HTTP proxy, by CONNECT to an https origin"
+    TLS_PROXY = "speaks TLS to a proxy"
+    SOCKS = "goes through a SOCKS5 proxy"
+    UNIX_SOCKET = "connects to a unix socket"
+    RESOLVE = "connects to an address that it is handed, in place of the host's"
+    FORBID_PRIVATE = "refuses addresses that are not public, after resolution"
     HTTP2 = "speaks HTTP/2 where the server offers it"
 
 

@@ -116,7 +116,7 @@ class RequestsBackend:
         # `Request.prepare` would encode, frame and add; all that is decided.
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
-        prepared.body = guarded(request.body)  # type: ignore[assignment]  # an iterator, too, is sent as it is
+        prepared.body = guarded(request.body)
         headers = HTTPHeaderDict(request.headers)
         if self._injected:
             for name in ("User-Agent", "Accept-Encoding"):

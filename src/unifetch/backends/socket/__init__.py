@@ -61,7 +61,15 @@ if TYPE_CHECKING:
     from ...messages import RawRequest
     from .http11 import Framing, Head
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = frozenset(Capability) - {
+    Capability.HTTP2,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.UNIX_SOCKET,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+}
 
 
 class SocketBackend:

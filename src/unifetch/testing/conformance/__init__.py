@@ -18,6 +18,7 @@ from .connections import TestConnections, TestErrors
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
 from .timeouts import TestTimeouts
+from .uploads import TestUploads
 from .wire import TestInvalidCalls, TestWire
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "TestStreaming",
     "TestText",
     "TestTimeouts",
+    "TestUploads",
     "TestWire",
 ]

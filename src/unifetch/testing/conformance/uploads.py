@@ -1,0 +1,182 @@
+"""Uploads: files go out as they are, of any size and as often as it takes, and their sender is told how far they are."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ... import Client
+from ...backends.base import Capability
+from ...errors import InvalidBody, InvalidHeader, InvalidRequest, RedirectError
+from .. import Close, OnHead, RecordedRequest, Server, reply
+from .base import Conformance, requires
+
+STREAM = "Content-Type: application/octet-stream"
+MEGABYTE = bytes(range(256)) * 4096
+
+
+def blocks() -> Iterator[bytes]:
+    """Content whose size nobody knows in advance."""
+    yield b"ab"
+    yield b""
+    yield b"c"
+
+
+# Each row: the arguments, the body with | for CRLF and -- for the delimiter, and whether its size is declared.
+BODIES: dict[str, tuple[Callable[[], dict[str, Any]], str, bool]] = {
+    "fields and a file": (
+        lambda: {"form": {"a": 1, "b": ["x", "é"]}, "files": {"f": io.BytesIO(b"abc")}},
+        '--|Content-Disposition: form-data; name="a"||1|--|Content-Disposition: form-data; name="b"||x|'
+        '--|Content-Disposition: form-data; name="b"||é|'
+        f'--|Content-Disposition: form-data; name="f"; filename="f"|{STREAM}||abc|----|',
+        True,
+    ),
+    "a content of unknown size": (
+        lambda: {"files": [("f", ("a.txt", blocks())), ("g", ("é", b"", "a/b"))]},
+        '--|Content-Disposition: form-data; name="f"; filename="a.txt"|Content-Type: text/plain||abc|'
+        '--|Content-Disposition: form-data; name="g"; filename="é"|Content-Type: a/b|||----|',
+        False,
+    ),
+    "names that would end their line": (
+        lambda: {"files": {'"\r\nX-Injected: 1': ('a"\r\n\r\nX-Injected: 2', b"abc")}},
+        '--|Content-Disposition: form-data; name="%22%0D%0AX-Injected: 1"; filename="a%22%0D%0A%0D%0AX-Injected: 2"|'
+        f"{STREAM}||abc|----|",
+        True,
+    ),
+    "nothing": (lambda: {"files": {}}, "----|", True),
+}
+
+INVALID: dict[str, tuple[type[InvalidRequest], dict[str, Any]]] = {
+    "files and a body": (InvalidBody, {"files": {}, "body": b""}),
+    "files and JSON": (InvalidBody, {"files": {}, "json": {}}),
+    "a text file": (InvalidBody, {"files": {"f": io.StringIO("text")}}),
+    "text alone": (InvalidBody, {"files": {"f": "a.txt"}}),
+    "a missing file": (InvalidBody, {"files": {"f": Path("/no/such/file")}}),
+    "CRLF in the type of a part": (InvalidBody, {"files": {"f": ("a", b"", "a/b\r\nX-Injected: 1")}}),
+    "a Content-Type of the caller's": (InvalidHeader, {"files": {}, "headers": {"content-type": "a/b"}}),
+}
+
+
+def content(request: RecordedRequest) -> str:
+    """The body that was received, with a delimiter that is known beforehand, in the notation of `BODIES`."""
+    kind = re.fullmatch(r"multipart/form-data; boundary=([0-9a-f]{32})", request.header("content-type") or "")
+    assert kind is not None
+    return request.body.decode().replace(f"--{kind[1]}", "--").replace("\r\n", "|")
+
+
+class TestUploads(Conformance):
+    """multipart/form-data, and the progress of every kind of body."""
+
+    @pytest.mark.parametrize("row", BODIES)
+    def test_multipart(self, client: Client, row: str) -> None:
+        """These parts arrive, their length declared unless only the end will tell."""
+        arguments, expected, declared = BODIES[row]
+        with Server() as server:
+            client.post(server.url, **arguments())
+
+            request = server.wait_requests(1)[0]
+            assert expected == content(request)
+            lengths = (str(len(request.body)), None) if declared else (None, "chunked")
+            assert lengths == (request.header("content-length"), request.header("transfer-encoding"))
+
+    def test_files_by_path(self, client: Client, tmp_path: Path) -> None:
+        """Files of megabytes arrive whole, and in order."""
+        paths = [tmp_path / "one", tmp_path / "two"]
+        for count, path in enumerate(paths, start=1):
+            path.write_bytes(MEGABYTE * count)
+        with Server() as server:
+            client.put(server.url, files={"f": paths})
+
+            body = server.wait_requests(1)[0].body
+            assert [MEGABYTE, MEGABYTE * 2] == [
+                part[:-2] for part in re.split(b"--.*?\r\n\r\n|--[0-9a-f]{32}--\r\n", body, flags=re.DOTALL)[1:3]
+            ]
+
+    def test_files_are_sent_again(self, client: Client, tmp_path: Path) -> None:
+        """A redirect that keeps the body gets the same one, from its start."""
+        path = tmp_path / "file"
+        path.write_bytes(MEGABYTE)
+        with path.open("rb") as file, Server({"/": reply(307, b"", {"Location": "/end"}), "/end": reply()}) as server:
+            file.seek(5)
+            client.post(server.url, files={"f": file, "g": path})
+
+            first, second = server.wait_requests(2)
+            assert first.body == second.body
+            assert MEGABYTE[5:] + b"\r\n--" in second.body
+
+    def test_a_stream_is_not_sent_again(self, client: Client) -> None:
+        """A part that can be read only once cannot follow a redirect."""
+        with Server(reply(307, b"", {"Location": "/end"})) as server:
+            with pytest.raises(RedirectError, match="one-shot"):
+                client.post(server.url, files={"f": ("a", blocks())})
+
+            assert 1 == len(server.requests)
+
+    @pytest.mark.parametrize("row", INVALID)
+    def test_invalid_files(self, client: Client, row: str) -> None:
+        """Files that cannot be sent are refused, and the server sees nobody."""
+        kind, arguments = INVALID[row]
+        with Server() as server:
+            with pytest.raises(kind) as caught:
+                client.post(server.url, **arguments)
+
+            assert ("no", 0) == (caught.value.request_sent, server.connections)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"body": MEGABYTE},
+            {"body": io.BytesIO(MEGABYTE)},
+            {"files": {"f": io.BytesIO(MEGABYTE)}},
+            {"json": ["é"]},
+        ],
+    )
+    def test_progress(self, client: Client, arguments: dict[str, Any]) -> None:
+        """The caller is told of each block, and in the end that all of the body was taken."""
+        told: list[tuple[int, int | None]] = []
+        with Server() as server:
+            client.post(server.url, progress=lambda *step: told.append(step), **arguments)
+
+            size = len(server.wait_requests(1)[0].body)
+            assert ((size, size), sorted(set(told))) == (told[-1], told)
+            assert max(after - before for (before, _), (after, _) in zip([(0, 0), *told], told, strict=False)) <= 65536
+
+    def test_progress_of_unknown_size(self, client: Client) -> None:
+        """Without a size there is no total."""
+        told: list[tuple[int, int | None]] = []
+        with Server() as server:
+            client.post(server.url, body=blocks(), progress=lambda *step: told.append(step))
+
+            assert [(2, None), (3, None)] == told
+
+    def test_an_error_of_progress_is_the_callers(self, client: Client) -> None:
+        """What it raises ends the call, as it is, and the connection is not used again."""
+
+        def enough(sent: int, total: int | None) -> None:
+            raise LookupError("enough")
+
+        with Server() as server:
+            with pytest.raises(LookupError, match="enough"):
+                client.post(server.url, body=MEGABYTE, progress=enough)
+            client.get(f"{server.url}/next")
+
+            assert ["/next"] == [each.target for each in server.requests if each.complete]
+            assert 2 == server.connections
+
+    @requires(Capability.EARLY_RESPONSE)
+    def test_early_response_to_files(self, client: Client, tmp_path: Path) -> None:
+        """A server that refuses a file by its declared size, and closes, is heard before all of it was sent."""
+        path = tmp_path / "large"
+        with path.open("wb") as file:
+            file.truncate(64 << 20)
+        told: list[int] = []
+        with Server(OnHead(reply(413, b"too large", {"Connection": "close"}), Close())) as server:
+            response = client.post(server.url, files={"f": path}, progress=lambda sent, _: told.append(sent))
+
+            assert (413, b"too large") == (response.status, response.body)
+            assert max(told, default=0) < 64 << 20
