@@ -59,7 +59,8 @@ def part(rest: str, content: str = "abc") -> str:
     return f"--XX\r\nContent-Disposition: form-data; {rest}\r\n\r\n{content}\r\n"
 
 
-STREAM = "\r\nContent-Type: application/octet-stream"
+TYPE = "\r\nContent-Type:"
+STREAM = f"{TYPE} application/octet-stream"
 
 # --- The exact bytes ------------------------------------------------------------------------------
 
@@ -72,35 +73,66 @@ BYTES: list[tuple[str, Any, Any, str]] = [
     ("a file from its offset", {"f": at(2, b"xxabc")}, None, part(f'name="f"; filename="f"{STREAM}')),
     ("a file that cannot seek", {"f": Pipe(b"abc")}, None, part(f'name="f"; filename="f"{STREAM}')),
     ("an iterable", {"f": generator()}, None, part(f'name="f"; filename="f"{STREAM}')),
-    ("a file's own name", {"f": named("/a/b.png")}, None, part('name="f"; filename="b.png"\r\nContent-Type: image/png')),
+    ("a file's own name", {"f": named("/a/b.png")}, None, part(f'name="f"; filename="b.png"{TYPE} image/png')),
     ("a file's own name in bytes", {"f": named(b"/a/b")}, None, part(f'name="f"; filename="b"{STREAM}')),
     ("a file's own path", {"f": named(Path("a/b"))}, None, part(f'name="f"; filename="b"{STREAM}')),
     ("a file of a descriptor", {"f": named(3)}, None, part(f'name="f"; filename="f"{STREAM}')),
     ("standard input", {"f": named("<stdin>")}, None, part(f'name="f"; filename="f"{STREAM}')),
-    ("a tuple", {"f": ("a.txt", b"abc")}, None, part('name="f"; filename="a.txt"\r\nContent-Type: text/plain')),
-    ("a tuple of text", {"f": ("a.txt", "é")}, None, part('name="f"; filename="a.txt"\r\nContent-Type: text/plain', "é")),
+    ("a tuple", {"f": ("a.txt", b"abc")}, None, part(f'name="f"; filename="a.txt"{TYPE} text/plain')),
+    ("a tuple of text", {"f": ("a.txt", "é")}, None, part(f'name="f"; filename="a.txt"{TYPE} text/plain', "é")),
     ("a tuple of a file", {"f": ("a", named("b.png"))}, None, part(f'name="f"; filename="a"{STREAM}')),
     ("a tuple of blocks", {"f": ("a", [b"a", b"bc"])}, None, part(f'name="f"; filename="a"{STREAM}')),
-    ("a type", {"f": ("a.txt", b"abc", "a/b; c=d")}, None, part('name="f"; filename="a.txt"\r\nContent-Type: a/b; c=d')),
+    ("a type", {"f": ("a.txt", b"abc", "a/b; c=d")}, None, part(f'name="f"; filename="a.txt"{TYPE} a/b; c=d')),
     ("a type of None", {"f": ("a", b"abc", None)}, None, part(f'name="f"; filename="a"{STREAM}')),
     ("no filename makes it a field", {"f": (None, "a\nb")}, None, part('name="f"', "a\nb")),
-    ("a field with a type", {"f": (None, "{}", "a/json")}, None, part('name="f"\r\nContent-Type: a/json', "{}")),
+    ("a field with a type", {"f": (None, "{}", "a/json")}, None, part(f'name="f"{TYPE} a/json', "{}")),
     ("an empty filename", {"f": ("", b"")}, None, part(f'name="f"; filename=""{STREAM}', "")),
-    ("compressed", {"f": ("a.tar.gz", b"abc")}, None, part('name="f"; filename="a.tar.gz"\r\nContent-Type: application/gzip')),
-    ("compressed otherwise", {"f": ("a.txt.xz", b"abc")}, None, part(f'name="f"; filename="a.txt.xz"{STREAM}')),
-    ("a list", {"f": [b"abc", ("x", b"abc")]}, None, part(f'name="f"; filename="f"{STREAM}') + part(f'name="f"; filename="x"{STREAM}')),
-    ("pairs", [("f", (None, "1")), ("g", (None, "2")), ("f", (None, "3"))], None, part('name="f"', "1") + part('name="g"', "2") + part('name="f"', "3")),
+    ("gzip", {"f": ("a.tar.gz", b"abc")}, None, part(f'name="f"; filename="a.tar.gz"{TYPE} application/gzip')),
+    ("another compression", {"f": ("a.txt.xz", b"abc")}, None, part(f'name="f"; filename="a.txt.xz"{STREAM}')),
+    (
+        "a list",
+        {"f": [b"abc", ("x", b"abc")]},
+        None,
+        part(f'name="f"; filename="f"{STREAM}') + part(f'name="f"; filename="x"{STREAM}'),
+    ),
+    (
+        "pairs",
+        [("f", (None, "1")), ("g", (None, "2")), ("f", (None, "3"))],
+        None,
+        part('name="f"', "1") + part('name="g"', "2") + part('name="f"', "3"),
+    ),
     ("fields come first", {"f": (None, "2")}, {"a": 1}, part('name="a"', "1") + part('name="f"', "2")),
     ("fields alone", {}, [("a", "x"), ("a", b"y")], part('name="a"', "x") + part('name="a"', "y")),
-    ("values of fields", {}, {"a": [1, 1.5, True], "b": None, "c": "", "d": "x y+%2B&=é"},
-     part('name="a"', "1") + part('name="a"', "1.5") + part('name="a"', "true") + part('name="c"', "") + part('name="d"', "x y+%2B&=é")),
+    (
+        "values of fields",
+        {},
+        {"a": [1, 1.5, True], "b": None, "c": "", "d": "x y+%2B&=é"},
+        "".join(part('name="a"', value) for value in ("1", "1.5", "true"))
+        + part('name="c"', "")
+        + part('name="d"', "x y+%2B&=é"),
+    ),
     ("newlines in values", {}, {"a": "1\n2\r3\r\n4\n\r5"}, part('name="a"', "1\r\n2\r\n3\r\n4\r\n\r\n5")),
-    ("newlines in names", {"b\n": (None, "")}, {"a\r": ""}, part('name="a%0D%0A"', "") + part('name="b%0D%0A"', "")),
-    ("quotes and newlines in filenames", {"f": ('"\r\n\n', b"abc")}, None, part(f'name="f"; filename="%22%0D%0A%0A"{STREAM}')),
+    (
+        "newlines in names",
+        {"b\n": (None, "")},
+        {"a\r": ""},
+        part('name="a%0D%0A"', "") + part('name="b%0D%0A"', ""),
+    ),
+    (
+        "quotes and newlines in filenames",
+        {"f": ('"\r\n\n', b"abc")},
+        None,
+        part(f'name="f"; filename="%22%0D%0A%0A"{STREAM}'),
+    ),
     ("quotes in names", {'"': (None, "")}, {'a"': ""}, part('name="a%22"', "") + part('name="%22"', "")),
-    ("nothing else is escaped", {"f": ("%22\\';é\t", b"abc")}, None, part(f'name="f"; filename="%22\\\';é\t"{STREAM}')),
+    (
+        "nothing else is escaped",
+        {"f": ("%22\\';é\t", b"")},
+        None,
+        part(f'name="f"; filename="%22\\\';é\t"{STREAM}', ""),
+    ),
     ("names beyond latin-1", {"č€😀": (None, "")}, None, part('name="č€😀"', "")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "files", "form", "parts"), BYTES, ids=[row[0] for row in BYTES])
@@ -356,8 +388,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an asynchronous iterator", {"files": {"f": asynchronous()}}, r"files\['f'\] needs AsyncClient"),
     ("an empty tuple", {"files": {"f": ()}}, r"files\['f'\] is a tuple, but not"),
     ("headers of a part", {"files": {"f": ("a", b"", "a/b", {"X": "1"})}}, r"files\['f'\] is a tuple, but not"),
-    ("a filename that is no text", {"files": {"f": (b"a", b"")}}, r"the filename of files\['f'\] must be str, not bytes"),
-    ("a filename with a lone surrogate", {"files": {"f": ("\udce9", b"")}}, r"the filename of files\['f'\] .*surrogate"),
+    ("a filename that is no text", {"files": {"f": (b"a", b"")}}, "the filename of .* must be str, not bytes"),
+    ("a filename with a lone surrogate", {"files": {"f": ("\udce9", b"")}}, "the filename of .*surrogate"),
     ("text with a lone surrogate", {"files": {"f": ("a", "\ud800")}}, r"files\['f'\] holds a lone surrogate"),
     ("a text file", {"files": {"f": io.StringIO("a")}}, r"files\['f'\] is a text file"),
     ("text blocks", {"files": {"f": ("a", ["x"])}}, "not bytes"),
@@ -371,7 +403,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("LF at the end of a type", {"files": {"f": ("a", b"", "a/b\n")}}, r"content type of files\['f'\]"),
     ("more than ASCII in a type", {"files": {"f": ("a", b"", "a/b; c=é")}}, r"content type of files\['f'\]"),
     ("a form of text", {"files": {}, "form": "a=1"}, "form= takes"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "given", "message"), REFUSED, ids=[row[0] for row in REFUSED])

@@ -25,8 +25,9 @@ ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
 FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
 FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
-OneOrMore = FileTypes | Sequence[FileTypes]
-FilesTypes = Mapping[str, OneOrMore] | Iterable[tuple[str, OneOrMore]] | None
+OneOrMore = FileTypes | list[Any]
+# Pairs as a sequence, not any iterable: a mapping is one of those, and a literal would not know which it is.
+FilesTypes = Mapping[str, OneOrMore] | Sequence[tuple[str, OneOrMore]] | None
 
 
 class CallArguments(TypedDict, total=False):

@@ -179,7 +179,6 @@ class Connection(http.client.HTTPConnection):
             self._connect_by = None if seconds is None else monotonic() + seconds
             super().connect()
         except Exception as error:
-            self.close()  # http.client leaves the socket open when the handshake fails
             raise attempt.unconnected(error) from error
         self.sock = DeadlineSocket(self.sock)
         self.sock.serve(attempt)
@@ -352,7 +351,6 @@ class StrictResponse(http.client.HTTPResponse):
             self.chunked, self.length = False, 0
         self.will_close = (
             version == "1.0"  # its keep-alive is rare, and ambiguous
-            or attempt.ended
             or (self.length is None and not self.chunked)
             or "close" in fields.get("connection", "").lower()
             or any(name.lower() == "connection" for name, _ in attempt.request.headers)

@@ -108,7 +108,7 @@ def _fields(form: Any) -> Iterator[Part]:
     from urllib.parse import unquote_to_bytes
 
     # Written and read again, so that a form means the same whether files go along or not.
-    for pair in filter(None, form_urlencode(form or ()).split("&")):
+    for pair in filter(None, form_urlencode(() if form is None else form).split("&")):
         name, value = (unquote_to_bytes(side.replace("+", " ")) for side in pair.split("="))
         yield _disposition(name), Bytes(_NEWLINE.sub(b"\r\n", value))
 
