@@ -17,7 +17,6 @@ from unifetch import (
     ConnectError,
     ConnectTimeout,
     IncompleteBody,
-    NameResolutionError,
     PoolTimeout,
     ProtocolError,
     ReadTimeout,

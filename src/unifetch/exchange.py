@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from itertools import count
 
+from functools import lru_cache
+
 from . import events
 from .backends.base import Capability
 from .errors import (
@@ -514,11 +516,12 @@ def wire_headers(request: Request, body: Body) -> Pairs:
         InvalidHeader: for a field that is not the caller's to set.
     """
     host = request.url.authority
+    frame = framing(request.method, body)
+    if not request.headers.pairs:
+        return _usual_headers(host, frame)
     agent: Pairs = _AGENT
     accept: Pairs = _ACCEPT
     coding: Pairs = (("Accept-Encoding", accept_encoding()),)
-    if not request.headers.pairs:
-        return (("Host", host), *agent, *accept, *coding, *framing(request.method, body))
     fields = []
     for pair in request.headers.pairs:
         name, value = pair
@@ -544,7 +547,14 @@ def wire_headers(request: Request, body: Body) -> Pairs:
         if value == REDACTED:
             raise InvalidHeader(f"header {pair[0]} holds the mask of a credential that was pickled; set it again")
         fields.append(pair)
-    return (("Host", host), *agent, *accept, *coding, *fields, *framing(request.method, body))
+    return (("Host", host), *agent, *accept, *coding, *fields, *frame)
+
+
+@lru_cache(256)
+def _usual_headers(host: str, frame: Pairs) -> Pairs:
+    # Most requests say nothing of their own. That these are then one and the same tuple, and no new one,
+    # also tells a backend that it has written them before.
+    return (("Host", host), *_AGENT, *_ACCEPT, ("Accept-Encoding", accept_encoding()), *frame)
 
 
 _AGENT: Pairs = (("User-Agent", f"unifetch/{VERSION}"),)

@@ -125,8 +125,14 @@ def _guarded(body: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Current(threading.local):
-    # A library's pool hands a connection nothing but its own arguments; this is how it learns of ours.
-    attempt: Attempt = None  # type: ignore[assignment]  # it is one wherever a connection looks for it
+    """The attempt that this thread makes: a library's pool hands a connection nothing but its own arguments."""
+
+    attempt: Attempt | None = None
+
+    def get(self) -> Attempt:
+        if self.attempt is None:
+            raise RuntimeError("the connections of a backend carry unifetch's requests only; make a native object anew")
+        return self.attempt
 
 
 CURRENT = _Current()
@@ -145,7 +151,7 @@ class Connection(http.client.HTTPConnection):
     # own around ours; http.client writes chunk sizes in upper case, and gives up when the server ends an upload.
     def request(self, *_: Any, **__: Any) -> None:
         """Write the request of the current attempt; the arguments are the library's idea of it."""
-        attempt = CURRENT.attempt
+        attempt = CURRENT.get()
         attempt.connection = self
         request = attempt.request
         body = guarded(request.body)
@@ -173,7 +179,7 @@ class Connection(http.client.HTTPConnection):
     # Hook: `connect` and `timeout`. One timeout holds for all of connecting, TLS included.
     def connect(self) -> None:
         """Connect within the connect timeout and the deadline."""
-        attempt = CURRENT.attempt
+        attempt = CURRENT.get()
         try:
             self.timeout = seconds = attempt.within(attempt.timeout.connect)
             self._connect_by = None if seconds is None else monotonic() + seconds

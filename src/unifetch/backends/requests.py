@@ -178,7 +178,7 @@ class Adapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, *_: Any, **__: Any) -> Any:
         """The origin, and the context that we were handed."""
-        request = CURRENT.attempt.request
+        request = CURRENT.get().request
         options: dict[str, Any] = {}
         if request.tls is not None:
             # urllib3 would check the name by itself, if the context does not.
@@ -188,13 +188,9 @@ class Adapter(HTTPAdapter):
     def cert_verify(self, *_: Any) -> None:
         """Nothing: requests would add certifi's certificates to our context."""
 
-    def request_url(self, *_: Any) -> str:
-        """The target, as it is."""
-        return CURRENT.attempt.request.target
-
     def build_response(self, request: requests.PreparedRequest, raw: Any) -> requests.Response:
         """As inherited for a mock; for a response of ours only what we use, and no cookies."""
-        if CURRENT.attempt.response is None:
+        if CURRENT.get().response is None:
             return super().build_response(request, raw)
         response = requests.Response()
         response.raw = raw

