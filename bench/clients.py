@@ -316,7 +316,7 @@ class Raw(threading.local):
 
 def _fill(sock: Any, left: memoryview) -> None:
     while left:
-        left = left[sock.recv_into(left[:BLOCK]) :]
+        left = left[sock.recv_into(left) :]
 
 
 def _length(head: bytes) -> int:

@@ -197,7 +197,7 @@ class Bench:
     """The server, and one process for each client; they end with the stack."""
 
     def __init__(self, stack: ExitStack, clients: list[str], *, tls: bool) -> None:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory = self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         options = ["--tls", str(directory)] if tls else []
         if tls:
@@ -219,7 +219,9 @@ class Bench:
         """The turns of each client, A B C … A B C …; a client that fails is left out of this case."""
         scheme = "https" if case.tls else "http"
         url = f"{scheme}://127.0.0.1:{self._ports[scheme]}{case.path.format(size=case.size)}"
-        turn = {"action": case.action, "url": url, "count": case.count, "size": case.size}
+        turn: dict[str, Any] = {"action": case.action, "url": url, "count": case.count, "size": case.size}
+        if case.action == "upload":
+            turn["file"] = str(self._file(case.size or 0))
         turns: dict[str, list[dict[str, float]]] = {client: [] for client in self._workers}
         for _ in range(rounds):
             for client in list(turns):
@@ -231,6 +233,16 @@ class Bench:
                 else:
                     turns[client].append(outcome)
         return turns
+
+    def _file(self, size: int) -> Path:
+        # One for all, sparse, and read once: what is measured is the client, not who fills the system's cache.
+        path = self._directory / "upload"
+        with path.open("wb") as file:
+            file.truncate(size)
+        with path.open("rb") as file:
+            while file.read(MIB):
+                pass
+        return path
 
 
 class Child:

@@ -2,9 +2,9 @@
 
     python bench/worker.py CLIENT
 
-It reads a turn as a line of JSON (`action`, `url`, `count`, `size`), and writes what it cost: `cpu`, in seconds of
-this process, user and system together, and `grown`, the bytes by which its memory was larger, at its
-peak, than before the first such turn. Everything before the clock starts is unpaid: the connections and caches
+It reads a turn as a line of JSON (`action`, `url`, `count`, `size`, `file`), and writes what it cost: `cpu`, in
+seconds of this process, user and system together, and `grown`, the bytes by which its memory was larger, at
+its peak, than before the first such turn. Everything before the clock starts is unpaid: the connections and caches
 that a program that has run for a while would have.
 """
 
@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
-import tempfile
 import threading
 from contextlib import suppress
 from itertools import count as numbers
@@ -172,15 +170,10 @@ def _stream(client: Any, turn: dict[str, Any]) -> Callable[[], None]:
 
 
 def _upload(client: Any, turn: dict[str, Any]) -> Callable[[], None]:
-    # Sparse: what is measured is the client, not the disk.
-    path = Path(tempfile.gettempdir()) / f"unifetch-bench-{os.getpid()}"
-    with path.open("wb") as file:
-        file.truncate(turn["size"])
     client.get(turn["url"].replace("/upload", "/5"))
 
     def perform() -> None:
-        with path.open("rb") as file:
-            path.unlink()
+        with Path(turn["file"]).open("rb") as file:
             client.upload(turn["url"], file)
 
     return perform

@@ -25,9 +25,10 @@ LAYERS = [
     {"exchange", "backend"},
     {"backends"},
     {"config"},
-    {"client", "arguments"},
+    {"client", "arguments", "downloads"},
     {"api"},
     {"__init__"},
+    {"progress"},
     {"cli", "demo", "testing"},
     {"__main__"},
 ]

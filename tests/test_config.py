@@ -334,13 +334,13 @@ def test_missing_library_by_a_hole_in_the_modules(name: str, monkeypatch: pytest
 
 def test_broken_library(tmp_path: Path) -> None:
     """One that is there and fails to import says so itself: reinstalling it would not help."""
-    (tmp_path / "httpx2.py").write_text("raise ImportError('my own trouble')", "utf-8")
+    (tmp_path / "requests.py").write_text("raise ImportError('my own trouble')", "utf-8")
     program = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 from unifetch import BackendNotInstalled, Client
 try:
-    Client(backend="httpx2").get("http://h.invalid/")
+    Client(backend="requests").get("http://h.invalid/")
 except ImportError as error:
     print(isinstance(error, BackendNotInstalled), error)
 """
@@ -546,7 +546,7 @@ def test_unsupported_capability(native: tuple[str, Any]) -> None:
         for call in ({"tls": False}, {"tls": {"ca_file": "/ca.pem"}}):
             with Client(backend=native[1]) as client, pytest.raises(UnsupportedCapability) as caught:
                 client.get(server.url, **call)
-            assert str(caught.value).startswith("tls= needs TLS_CONTEXT, ")
+            assert str(caught.value).startswith(("tls needs TLS_CONTEXT, ", "tls= needs TLS_CONTEXT, "))
             assert f"{able} have it" in str(caught.value)
         with Client(backend=native[1], tls=False) as client, pytest.raises(UnsupportedCapability):
             client.get(server.url)

@@ -11,7 +11,7 @@ What carries the request is a matter of configuration: `urllib.request`, `reques
 
 from __future__ import annotations
 
-from .api import delete, get, head, options, patch, post, put, request, stream
+from .api import delete, download, get, head, options, patch, post, put, request, stream
 from .backends import available_backends
 from .backends.base import Capability
 from .client import Client
@@ -58,6 +58,23 @@ from .timeouts import Timeout
 from .url import URL
 from .version import VERSION as __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .downloads import Download
+    from .streams import ServerSentEvent
+else:
+
+    def __getattr__(name: str) -> object:
+        """What only some callers name, and nobody should wait for."""
+        if name == "Download":
+            from .downloads import Download as found
+        elif name == "ServerSentEvent":
+            from .streams import ServerSentEvent as found
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return found
+
+
 __all__ = [
     "TLS",
     "URL",
@@ -70,6 +87,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "DecodingError",
+    "Download",
     "Headers",
     "IncompleteBody",
     "InvalidBody",
@@ -88,6 +106,7 @@ __all__ = [
     "RedirectError",
     "Request",
     "Response",
+    "ServerSentEvent",
     "StatusError",
     "StreamError",
     "TLSError",
@@ -104,6 +123,7 @@ __all__ = [
     "available_backends",
     "configure",
     "delete",
+    "download",
     "get",
     "head",
     "options",

@@ -10,10 +10,12 @@ from .client import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Unpack
 
-    from .arguments import BodyArguments, CallArguments
+    from .arguments import BodyArguments, CallArguments, DownloadArguments
     from .client import Stream
+    from .downloads import Download
     from .messages import Response
 
 _client = Client(cookies=False)
@@ -62,3 +64,8 @@ def patch(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
 def stream(method: str, url: str, **call: Unpack[BodyArguments]) -> Stream:
     """Send a request and read its body as it comes, in a `with` block; see `Client.stream`."""
     return _client.stream(method, url, **call)
+
+
+def download(url: str, path: str | PathLike[str], **call: Unpack[DownloadArguments]) -> Download:
+    """Get a file, which is at `path` once it is whole; see `Client.download` for the arguments."""
+    return _client.download(url, path, **call)

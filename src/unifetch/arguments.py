@@ -17,6 +17,7 @@ from .policies.auth import AuthTypes
 from .policies.bodies import Progress
 from .policies.limits import LimitsTypes
 from .policies.proxies import ProxyTypes
+from .policies.ranges import DigestTypes
 from .policies.retries import RetryTypes
 from .policies.tls import TLSTypes
 from .timeouts import TimeoutTypes
@@ -36,6 +37,7 @@ class CallArguments(TypedDict, total=False):
     params: ParamTypes
     headers: HeaderTypes
     cookies: Mapping[str, str] | None
+    trailers: HeaderTypes
     auth: AuthTypes
     timeout: TimeoutTypes
     redirects: int
@@ -56,6 +58,14 @@ class BodyArguments(CallArguments, total=False):
     json: Any
     form: ParamTypes
     files: FilesTypes
+    progress: Progress | None
+
+
+class DownloadArguments(CallArguments, total=False):
+    """What a download accepts besides."""
+
+    resume: bool
+    digest: DigestTypes
     progress: Progress | None
 
 

@@ -19,7 +19,7 @@ from .errors import InvalidSetting, StreamError
 from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
 from .messages import RawRequest, Request
-from .policies.bodies import encode, with_content_type
+from .policies.bodies import add_trailers, encode, with_content_type
 from .settings import parse
 from .url import URL
 
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, Unpack
 
-    from .arguments import BodyArguments, CallArguments, ClientArguments
+    from .arguments import BodyArguments, CallArguments, ClientArguments, ParamTypes
     from .backends.base import Backend
     from .config import BackendTypes
+    from .downloads import Download
     from .exchange import Steps
     from .messages import RawResponse, Response
     from .policies.bodies import Body, Progress
     from .policies.cookies import CookieJar
+    from .policies.ranges import DigestTypes
     from .settings import Settings
 
 
@@ -98,6 +100,7 @@ class Client:
             form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
             files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
                 file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+            trailers: a mapping or pairs, sent after a body that is an iterator.
             progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
                 body; `total` is None where only the end will tell. What it raises ends the call.
             timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
@@ -162,15 +165,49 @@ class Client:
         journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
         return Stream(self, journey)
 
+    def download(
+        self,
+        url: str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = False,
+        digest: DigestTypes = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Download:
+        """Get a file, which is at `path` once it is whole and verified; until then, what was there stays.
+
+        The other arguments are those of `request`. Without a `timeout` of its own, a download has no total.
+
+        Args:
+            path: where it goes; no server chooses a name.
+            resume: go on where an earlier download of this URL broke off, if the server's file is still the same
+                (a strong validator says so); else begin anew. What can be gone on with is kept in a hidden file
+                beside `path`.
+            digest: what the file has to have: `"sha-256:…"` in hexadecimal, or a mapping of several. A Repr-Digest
+                of the response (RFC 9530) is verified as well.
+            progress: called as `progress(received, total)`, in bytes of the file, when a response begins and at
+                each piece; `total` is None where only the end will tell. What it raises ends the call.
+
+        Raises:
+            StatusError: for any response that brings no file; it has the beginning of its body.
+            ProtocolError: for a digest that differs; what was received is removed.
+            OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
+        """
+        from .downloads import download
+
+        target = _absolute(url, self.settings.base_url, call.pop("params", None))
+        return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
         settings, headers = self.settings, call.pop("headers", None)
         named, params = call.pop("backend", None), call.pop("params", None)
-        cookies = call.pop("cookies", None)
+        cookies, trailers = call.pop("cookies", None), call.pop("trailers", None)
+        if trailers is not None:
+            add_trailers(content, trailers)
         if call:
             settings = settings.replace(**call)
-        target = _absolute(url, settings.base_url)
-        if params is not None:
-            target = target.with_params(params)
+        target = _absolute(url, settings.base_url, params)
         fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
         request = Request(method, target, headers=with_content_type(fields, content), body=content.source)
         cookie: str | None = None
@@ -179,7 +216,7 @@ class Client:
 
             cookie = cookie_header(cookies)
         backend = self._backend(named)
-        check_capabilities(backend, settings)
+        check_capabilities(backend, settings, request.headers, content)
         if (
             "proxy" not in vars(settings)
             and (rules := environment_rules())
@@ -332,10 +369,9 @@ def _revive(backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> Cl
     return Client(backend, cookies=keeps_cookies, **own)
 
 
-def _absolute(url: Any, base: URL | None) -> URL:
-    if base is None:
-        return url if isinstance(url, URL) else URL(url)
-    return base.join(url)
+def _absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
+    absolute: URL = URL(url) if base is None else base.join(url)
+    return absolute if params is None else absolute.with_params(params)
 
 
 class Stream:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .backends.base import Backend
+    from .headers import Headers
+    from .policies.bodies import Body
     from .policies.proxies import ProxyRules
 
     BackendTypes = str | Backend | object
@@ -113,16 +115,20 @@ def _checked(backend: BackendTypes) -> BackendTypes:
     return backend
 
 
-def check_capabilities(backend: Backend, settings: Settings) -> None:
-    """Refuse a setting that this backend cannot honour, before anything is sent.
+def check_capabilities(backend: Backend, settings: Settings, headers: Headers, body: Body) -> None:
+    """Refuse what this backend cannot do, before anything is sent.
 
     Raises:
         UnsupportedCapability: it names the setting, and the backends that can.
     """
     said = vars(settings)
-    if not said:
+    if not said and not headers.pairs and not body.trailers:
         return
     needs: list[tuple[str, Capability]] = []
+    if "expect" in headers:
+        needs.append(("Expect", Capability.EXPECT_CONTINUE))
+    if body.trailers:
+        needs.append(("trailers", Capability.TRAILERS))
     if "tls" in said:
         needs.append(("tls", Capability.TLS_CONTEXT))
     if rules := said.get("proxy"):
@@ -150,5 +156,5 @@ _PROXY_SCHEMES = {
 def _refuse(backend: Backend, setting: str, capability: Capability) -> None:
     able = ", ".join(with_capability(capability))
     raise UnsupportedCapability(
-        f"{setting}= needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"
+        f"{setting} needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"
     )

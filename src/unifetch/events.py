@@ -61,6 +61,20 @@ class Attempt(Event):
         vars(self).update(call=call, request=request, time=time, number=number, headers=headers, backend=backend)
 
 
+class InterimResponse(Event):
+    """A 1xx response came before the answer, from a backend that tells of them.
+
+    Attributes:
+        status, headers: of the interim response.
+    """
+
+    status: int
+    headers: Headers
+
+    def __init__(self, call: int, request: Request, time: float, status: int, headers: Headers) -> None:
+        vars(self).update(call=call, request=request, time=time, status=status, headers=headers)
+
+
 class ResponseHead(Event):
     """The head of a response has come, and nothing in it was checked yet.
 

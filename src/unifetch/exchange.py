@@ -12,9 +12,8 @@ is needed around it (`client.py`), and it can be a synchronous or an asynchronou
 
 from __future__ import annotations
 
-from itertools import count
-
 from functools import lru_cache
+from itertools import count
 
 from . import events
 from .backends.base import Capability
@@ -27,7 +26,7 @@ from .errors import (
     TotalTimeout,
     UnifetchError,
 )
-from .headers import REDACTED, Headers
+from .headers import NO_HEADERS, REDACTED, Headers
 from .messages import RawRequest, RawResponse, Response
 from .policies.bodies import NO_BODY, framing
 from .policies.decoding import accept_encoding
@@ -277,6 +276,8 @@ class Journey:
         self._check_deadline("no")
         request, settings = self.request, self.settings
         pairs = self._with_credentials(wire_headers(request, self.body))
+        if self.body.trailers:
+            pairs = (*pairs, ("Trailer", ", ".join(name for name, _ in self.body.trailers)))  # RFC 9110 §6.6.2
         if settings.listeners:
             self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), self.backend.name)
         takes_context = request.url.scheme == "https" and Capability.TLS_CONTEXT in self.backend.capabilities
@@ -289,6 +290,7 @@ class Journey:
             settings.timeout,
             self.deadline,
             settings.tls.context() if takes_context else None,
+            trailers=self.body.trailers,
         )
         return raw if self.is_direct else self._routed(raw)
 
@@ -353,6 +355,8 @@ class Journey:
     # --- What came of it --------------------------------------------------------------------------
 
     def _arrived(self, raw: RawResponse) -> None:
+        for status, headers in raw.interim:
+            self._tell(events.InterimResponse, status, headers)
         self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
         check_head(raw.status, raw.http_version, raw.headers.pairs)
         if self.memory.keeps_cookies and "set-cookie" in raw.headers:
@@ -465,6 +469,7 @@ class Journey:
             history=self.history,
             backend=self.backend.name,
             elapsed=self.clock() - self.started,
+            trailers=Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
         )
 
     # --- Time and errors --------------------------------------------------------------------------
@@ -540,8 +545,8 @@ def wire_headers(request: Request, body: Body) -> Pairs:
                 coding = ()
             elif name == "connection" and value.lower() != "close":
                 raise InvalidHeader(f"Connection: {value} is not the caller's to say; close is")
-            elif name == "expect":
-                raise InvalidHeader("Expect: no backend waits for 100 (Continue)")
+            elif name == "expect" and value.lower() != "100-continue":
+                raise InvalidHeader("Expect: 100-continue is all that it can say (RFC 9110 §10.1.1)")
             elif name in _FORBIDDEN:
                 raise InvalidHeader(f"{pair[0]} belongs to the connection, and unifetch sets it")
         if value == REDACTED:

@@ -191,3 +191,6 @@ def _text(what: str, text: object) -> str:
     if isinstance(text, bytes):
         return text.decode("latin-1")
     raise InvalidHeader(f"header {what} must be str or bytes, not {type(text).__name__}")
+
+
+NO_HEADERS = Headers()

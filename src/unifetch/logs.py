@@ -9,7 +9,7 @@
 Off until a client or `configure` is given the listener: a failure is an exception already, and whoever wants
 no lines pays nothing for them, not even the import of `logging`. After that the level of the logger decides:
 
-    DEBUG      each attempt, the head of each response, each redirect
+    DEBUG      each attempt, the head of each response (also of a 1xx), each redirect
     INFO       each call that got its response, with the seconds it took (for a stream, to the head)
     WARNING    each retry, and each call that failed
 
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import UnifetchError
-from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Retry, redacted
+from .events import Attempt, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry, redacted
 
 _LOGGER = logging.getLogger("unifetch")
 
@@ -71,6 +71,7 @@ def _error(error: BaseException) -> str:
 
 _LINES: dict[type[Event], tuple[int, Callable[[Any], str]]] = {
     Attempt: (logging.DEBUG, _attempt),
+    InterimResponse: (logging.DEBUG, lambda event: f"{event.status}, for now"),
     ResponseHead: (logging.DEBUG, _response_head),
     Redirect: (logging.DEBUG, _redirect),
     Finished: (logging.INFO, _finished),

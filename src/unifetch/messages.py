@@ -7,7 +7,7 @@ backend exchange: everything decided, nothing decoded.
 from __future__ import annotations
 
 from .errors import InvalidMethod, StatusError, StreamError, evidence
-from .headers import Headers, is_token
+from .headers import NO_HEADERS, Headers, is_token
 from .routes import DIRECT, Route
 from .url import URL
 from .values import Value
@@ -15,10 +15,11 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from typing import IO, Any, Generic, TypeVar
 
     from .headers import HeaderTypes, Pairs
+    from .streams import ServerSentEvent
     from .timeouts import Timeout
 
     BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
@@ -101,6 +102,7 @@ class Response(Value, Generic[B_co]):
         request: the request that this answers.
         backend: the name of the backend that carried it.
         elapsed: seconds from the call to the end of the body (for a stream: to the head).
+        trailers: the fields that came after the body, from a backend that tells them (for a stream: none).
     """
 
     status: int
@@ -113,6 +115,7 @@ class Response(Value, Generic[B_co]):
     request: Request
     backend: str
     elapsed: float
+    trailers: Headers
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class Response(Value, Generic[B_co]):
         history: tuple[Response[bytes], ...] = (),
         backend: str = "",
         elapsed: float = 0.0,
+        trailers: Headers = NO_HEADERS,
     ) -> None:
         vars(self).update(
             status=status,
@@ -139,6 +143,7 @@ class Response(Value, Generic[B_co]):
             request=request,
             backend=backend,
             elapsed=elapsed,
+            trailers=trailers,
         )
 
     @property
@@ -183,6 +188,40 @@ class Response(Value, Generic[B_co]):
             raise StreamError("the body of this stream has not been read: use response.read()")
         return self.body
 
+    def lines(self: Response[Iterator[bytes]], *, max_line: int | None = 16 * 1024**2) -> Iterator[str]:
+        """The lines of a stream without their ends, each as soon as it is complete; decoded as for `text`.
+
+        A line ends at LF, CRLF or CR and nothing else.
+
+        Args:
+            max_line: characters that a line may have; None for any number.
+
+        Raises:
+            TooLarge: for a longer line.
+        """
+        from .streams import lines
+
+        return lines(self._unread_body(), self.headers.get("content-type", ""), max_line=max_line)
+
+    def events(self: Response[Iterator[bytes]], *, max_event: int | None = 16 * 1024**2) -> Iterator[ServerSentEvent]:
+        """The server-sent events of a stream (WHATWG HTML §9.2), each as soon as it is complete.
+
+        Args:
+            max_event: characters that a line, and the data of an event, may have; None for any number.
+
+        Raises:
+            TooLarge: for a larger event.
+        """
+        from .streams import events
+
+        return events(self._unread_body(), max_event=max_event)
+
+    def _unread_body(self: Response[Iterator[bytes]]) -> Iterator[bytes]:
+        # The counterpart of `_read_body`: bytes, too, can be iterated over, and give numbers.
+        if isinstance(self.body, bytes):
+            raise StreamError("the body of this response has been read: ask for it with stream()")
+        return self.body
+
     def read(self: Response[Iterator[bytes]]) -> Response[bytes]:
         """The rest of a stream's body, read to its end, as a response that is plain data."""
         return self.replace(body=b"".join(self.body))  # type: ignore[return-value]  # replace() cannot know B changes
@@ -218,6 +257,7 @@ class RawRequest(Value):
         deadline: the value of `time.monotonic()` at which the exchange must have ended, or None.
         tls: for https, the context to use.
         route: how to get there.
+        trailers: fields to send after a chunked body.
     """
 
     method: str
@@ -232,6 +272,7 @@ class RawRequest(Value):
     deadline: float | None
     tls: ssl.SSLContext | None
     route: Route
+    trailers: Pairs
 
     def __init__(
         self,
@@ -244,6 +285,7 @@ class RawRequest(Value):
         deadline: float | None = None,
         tls: ssl.SSLContext | None = None,
         route: Route = DIRECT,
+        trailers: Pairs = (),
     ) -> None:
         vars(self).update(
             method=method,
@@ -258,6 +300,7 @@ class RawRequest(Value):
             deadline=deadline,
             tls=tls,
             route=route,
+            trailers=trailers,
         )
 
     def routed(self, route: Route, **changes: Any) -> RawRequest:
@@ -293,9 +336,11 @@ class RawResponse:
         headers: the fields in wire order, duplicates and case kept, values stripped of white space.
         body: an iterator over what is there, as soon as it is there; it raises unifetch's errors.
         close: gives the connection back if the body was read to its end, else closes it.
+        trailers: the trailer fields, once the body was read to its end; filled by who reads it.
+        interim: the 1xx responses that came before, as (status, headers).
     """
 
-    __slots__ = ("body", "close", "headers", "http_version", "reason", "status")
+    __slots__ = ("body", "close", "headers", "http_version", "interim", "reason", "status", "trailers")
 
     def __init__(
         self,
@@ -305,6 +350,8 @@ class RawResponse:
         headers: Headers,
         body: Iterator[bytes],
         close: Callable[[], None],
+        trailers: Sequence[tuple[str, str]] = (),
+        interim: Sequence[tuple[int, Headers]] = (),
     ) -> None:
         self.status = status
         self.reason = reason
@@ -312,3 +359,5 @@ class RawResponse:
         self.headers = headers
         self.body = body
         self.close = close
+        self.trailers = trailers
+        self.interim = interim

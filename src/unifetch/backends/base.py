@@ -49,6 +49,9 @@ class Capability(Enum):
     UNIX_SOCKET = "connects to a unix socket"
     RESOLVE = "connects to an address that it is handed, in place of the host's"
     FORBID_PRIVATE = "refuses addresses that are not public, after resolution"
+    EXPECT_CONTINUE = "waits for 100 (Continue) before the body, where the request says Expect"
+    TRAILERS = "tells trailer fields, and sends them"
+    INTERIM_EVENTS = "tells of 1xx responses"
     HTTP2 = "speaks HTTP/2 where the server offers it"
 
 
@@ -111,7 +114,7 @@ class Attempt:
 def connect_error(error: BaseException, host: str, port: int) -> ConnectError:
     """What kept a connection from coming about, found in what a library wrapped around it.
 
-    Libraries keep the original in `__cause__`, `__context__`, `args` or `reason`.
+    Libraries keep the original in `__cause__`, `args` or `reason`.
     """
     for cause in causes(error):
         # By name: importing `ssl` and `socket` here would cost every program that only speaks http.
@@ -135,4 +138,5 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(found, BaseException) and id(found) not in seen:
             seen.add(id(found))
             yield found
-            queue += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+            # Not `__context__`: what the caller was handling when it called us is no part of this.
+            queue += [found.__cause__, getattr(found, "reason", None), *found.args]

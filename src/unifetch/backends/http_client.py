@@ -82,7 +82,6 @@ class Attempt(BaseAttempt):
 
     def lost(self, error: OSError) -> UnifetchError:
         """The error for a connection that broke."""
-        self.ended = True
         message = f"the connection broke: {error}"
         if getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING" or "EOF occurred" in message:
             message = "the TLS connection ended without close_notify (RFC 9112 §9.8)"

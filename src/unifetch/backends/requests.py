@@ -39,7 +39,18 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = frozenset(Capability) - {
+    Capability.EXPECT_CONTINUE,
+    Capability.TRAILERS,
+    Capability.INTERIM_EVENTS,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.UNIX_SOCKET,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+    Capability.HTTP2,
+}
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for mocks and for an injected session. The first that fits is taken.
@@ -51,7 +62,6 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     urllib3_exceptions.SSLError: errors.TLSError,
     urllib3_exceptions.ReadTimeoutError: errors.ReadTimeout,
     TimeoutError: errors.WriteTimeout,
-    urllib3_exceptions.IncompleteRead: errors.IncompleteBody,
     http.client.IncompleteRead: errors.IncompleteBody,
     ConnectionError: errors.ConnectionLost,
     http.client.HTTPException: errors.ProtocolError,
@@ -61,8 +71,6 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     exceptions.SSLError: errors.TLSError,
     exceptions.ProxyError: errors.ProxyError,
     exceptions.ConnectionError: errors.ConnectError,
-    exceptions.ChunkedEncodingError: errors.IncompleteBody,
-    exceptions.InvalidURL: errors.InvalidURL,
     exceptions.RequestException: errors.ProtocolError,
     urllib3_exceptions.HTTPError: errors.ProtocolError,
     OSError: errors.ConnectionLost,
@@ -205,9 +213,14 @@ class Hooked(Connection):
         """The response, as urllib3 hands it on."""
         strict = self.receive()
         return HTTPResponse(
-            strict, status=strict.status, version=strict.version, reason=strict.reason, original_response=strict,
-            preload_content=False, decode_content=False,
-        )  # fmt: skip
+            strict,
+            status=strict.status,
+            version=strict.version,
+            reason=strict.reason,
+            original_response=strict,
+            preload_content=False,
+            decode_content=False,
+        )
 
 
 class PlainConnection(Hooked, HTTPConnection):

@@ -30,7 +30,18 @@ if TYPE_CHECKING:
 
     Origin = tuple[str, str, int, ssl.SSLContext | None]
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = frozenset(Capability) - {
+    Capability.EXPECT_CONTINUE,
+    Capability.TRAILERS,
+    Capability.INTERIM_EVENTS,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.UNIX_SOCKET,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+    Capability.HTTP2,
+}
 
 # The hooks raise our own errors; these rows are for what http.client may raise around them.
 ERRORS: dict[type[Exception], type[UnifetchError]] = {

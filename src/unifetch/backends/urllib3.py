@@ -34,7 +34,18 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = frozenset(Capability) - {
+    Capability.EXPECT_CONTINUE,
+    Capability.TRAILERS,
+    Capability.INTERIM_EVENTS,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.UNIX_SOCKET,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+    Capability.HTTP2,
+}
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for an injected manager. The first that fits is taken.
@@ -46,7 +57,6 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     exceptions.SSLError: errors.TLSError,
     exceptions.ReadTimeoutError: errors.ReadTimeout,
     TimeoutError: errors.WriteTimeout,
-    exceptions.IncompleteRead: errors.IncompleteBody,
     http.client.IncompleteRead: errors.IncompleteBody,
     ConnectionError: errors.ConnectionLost,
     http.client.HTTPException: errors.ProtocolError,
@@ -58,7 +68,13 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
 }
 _RAISED: tuple[type[Exception], ...] = (UnifetchError, *ERRORS)
 
-NEVER = Retry(False)
+# Neither repeats, nor redirects, nor reading ahead, nor decoding.
+NOTHING_MORE: dict[str, Any] = {
+    "retries": Retry(False),
+    "redirect": False,
+    "preload_content": False,
+    "decode_content": False,
+}
 
 
 class Urllib3Backend:
@@ -107,10 +123,7 @@ class Urllib3Backend:
             # urllib3 would check the name by itself, if the context does not.
             options = {"ssl_context": request.tls, "assert_hostname": None if request.tls.check_hostname else False}
         pool = self._manager.connection_from_host(request.host, request.port, request.scheme, options)
-        return pool.urlopen(
-            request.method, request.target, headers={}, retries=NEVER, redirect=False, assert_same_host=False,
-            preload_content=False, decode_content=False,
-        )  # fmt: skip
+        return pool.urlopen(request.method, request.target, headers={}, assert_same_host=False, **NOTHING_MORE)
 
     def _send_natively(self, request: RawRequest, attempt: Attempt) -> BaseHTTPResponse:
         headers = HTTPHeaderDict(request.headers)
@@ -118,10 +131,14 @@ class Urllib3Backend:
             headers.setdefault(name, SKIP_HEADER)
         phases = request.timeout
         return self._manager.urlopen(
-            request.method, request.url, body=guarded(request.body), headers=headers, chunked=request.chunked,
+            request.method,
+            request.url,
+            body=guarded(request.body),
+            headers=headers,
+            chunked=request.chunked,
             timeout=Timeout(connect=attempt.within(phases.connect), read=attempt.within(phases.read)),
-            retries=NEVER, redirect=False, preload_content=False, decode_content=False,
-        )  # fmt: skip
+            **NOTHING_MORE,
+        )
 
     def _chunks(self, response: BaseHTTPResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:
         try:
@@ -163,9 +180,14 @@ class Hooked(Connection):
         """The response, as urllib3 hands it on."""
         strict = self.receive()
         return HTTPResponse(
-            strict, status=strict.status, version=strict.version, reason=strict.reason, original_response=strict,
-            preload_content=False, decode_content=False,
-        )  # fmt: skip
+            strict,
+            status=strict.status,
+            version=strict.version,
+            reason=strict.reason,
+            original_response=strict,
+            preload_content=False,
+            decode_content=False,
+        )
 
 
 class PlainConnection(Hooked, HTTPConnection):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO, Any
 
+    from ..headers import HeaderTypes, Pairs
+
     Progress = Callable[[int, int | None], object]
 
 BLOCK = 64 * 1024  # bytes; larger reads cost more than they save (glibc maps blocks from 128 KiB anew each time)
@@ -31,6 +33,7 @@ class Body:
         length: its bytes, or None when only its end will tell.
         replayable: whether it can be sent a second time, from the same start.
         failure: what the caller's own stream raised while it was sent; it goes to the caller as it is.
+        trailers: fields to send after it.
     """
 
     source: Any = None
@@ -38,6 +41,7 @@ class Body:
     length: int | None = 0
     replayable: bool = True
     failure: BaseException | None = None
+    trailers: Pairs = ()
 
     def open(self) -> bytes | Iterable[bytes] | None:
         """What to send, from the start."""
@@ -46,6 +50,18 @@ class Body:
     def blocks(self) -> Iterator[bytes]:
         """The same block by block, none of them empty: an empty chunk would end a chunked body."""
         return iter(())
+
+
+def add_trailers(body: Body, trailers: HeaderTypes) -> None:
+    """Have these fields sent after the body.
+
+    Raises:
+        InvalidBody: for a body that is not sent in chunks, which alone can have trailers (RFC 9112 §7.1.2).
+        InvalidHeader: for a field that is not valid.
+    """
+    if body.length is not None:
+        raise InvalidBody("trailers= go with a body of unknown length, an iterator, which is sent in chunks")
+    body.trailers = Headers(trailers).pairs
 
 
 class Bytes(Body):

@@ -2,8 +2,8 @@
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     dial.py
-             │
+    URL ─► address ─► connect ─► TLS                                     dial.py, and with a proxy
+             │                                                           in between proxies.py, tls_in_tls.py
              ▼
     ┌──► request head ─► body                                            http11.py §1
     │        │
@@ -43,10 +43,13 @@ The smallest walk through an exchange, without this file:
 
 from __future__ import annotations
 
+import socket
+from functools import partial
 from time import monotonic
 
 from ...headers import Headers
 from ...messages import RawResponse
+from ...routes import DIRECT
 from ..base import Capability
 from .connection import Connection
 from .dial import dial
@@ -59,17 +62,11 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ...messages import RawRequest
-    from .http11 import Framing, Head
+    from .http11 import Fields
 
-CAPABILITIES = frozenset(Capability) - {
-    Capability.HTTP2,
-    Capability.PROXY,
-    Capability.TLS_PROXY,
-    Capability.SOCKS,
-    Capability.UNIX_SOCKET,
-    Capability.RESOLVE,
-    Capability.FORBID_PRIVATE,
-}
+CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+if not hasattr(socket, "AF_UNIX"):
+    CAPABILITIES -= {Capability.UNIX_SOCKET}
 
 
 class SocketBackend:
@@ -87,7 +84,9 @@ class SocketBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange; see `Backend.send`."""
-        key = (request.scheme, request.host, request.port, request.tls)
+        key: Hashable = (request.scheme, request.host, request.port, request.tls)
+        if request.route is not DIRECT:
+            key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or Connection(dial(request))
         try:
             head = connection.send(request)
@@ -95,7 +94,19 @@ class SocketBackend:
         except BaseException:
             connection.close()
             raise
-        return self._response(request, key, connection, head, size)
+        status, reason, version, fields, index = head
+        connection.keeps &= persists(status, version, index, size) and not _closes(request)
+        headers, reader = Headers.trusted(fields, index), connection.reader
+        if isinstance(size, int) and len(reader) >= size:
+            # All of it came with the head, as small ones do: the connection is free before anybody reads.
+            body: Iterator[bytes] = iter((reader.take(size),) if size else ())
+            interim = connection.interim
+            self._release(key, connection)
+            return RawResponse(status, reason, version, headers, body, _nothing, (), interim)
+        trailers: Fields = []
+        body = connection.read_body(size, trailers, partial(self._release, key, connection))
+        abandon = partial(connection.abandon, connection.exchanges)
+        return RawResponse(status, reason, version, headers, body, abandon, trailers, connection.interim)
 
     def _reusable(self, key: Hashable) -> Connection | None:
         while True:
@@ -108,42 +119,10 @@ class SocketBackend:
                 return connection
             connection.close()
 
-    # --- The response -----------------------------------------------------------------------------
-
-    def _response(
-        self, request: RawRequest, key: Hashable, connection: Connection, head: Head, size: Framing
-    ) -> RawResponse:
-        status, reason, version, fields, index = head
-        keep = persists(status, version, index, size) and connection.exchanges > 0 and not _closes(request)
-
-        def done() -> None:
-            # Bytes beyond the response belong to nobody: they must not become the next answer.
-            if keep and not len(connection.reader) and not connection.reader.ended:
-                connection.idle_since = monotonic()
-                for each in self._pool.put(key, connection):
-                    each.close()
-            else:
-                connection.close()
-
-        body: Iterator[bytes]
-        if isinstance(size, int) and len(connection.reader) >= size:
-            # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            body = iter((connection.reader.take(size),) if size else ())
-            done()
-            return RawResponse(status, reason, version, Headers.trusted(fields, index), body, _nothing)
-        ended = False
-
-        def finish() -> None:
-            nonlocal ended
-            ended = True
-            done()
-
-        def close() -> None:
-            if not ended:
-                connection.close()
-
-        body = connection.read_body(size, finish)
-        return RawResponse(status, reason, version, Headers.trusted(fields, index), body, close)
+    def _release(self, key: Hashable, connection: Connection) -> None:
+        if connection.release():
+            for each in self._pool.put(key, connection):
+                each.close()
 
     # --- The end ----------------------------------------------------------------------------------
 

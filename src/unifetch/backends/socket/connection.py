@@ -10,23 +10,28 @@ import select
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from .http11 import chunk, framing, last_chunk, persists, read_body, read_head, request_head
+from ...headers import Headers
+from .http11 import chunk, last_chunk, read_body, read_head, request_head
 from .reader import ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from ...errors import RequestSent
     from ...headers import Pairs
     from ...messages import RawRequest
-    from .http11 import Framing, Head
+    from .dial import Stream
+    from .http11 import Fields, Framing, Head
+
+    HeadSteps = Generator[Head | None, None, Head]
 
 # Bytes. glibc maps larger blocks anew for each read, which costs 11 µs; smaller ones cost more calls.
 RECEIVE = 64 * 1024
 # Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
 WITH_HEAD = 16 * 1024
+# Seconds to wait for 100 (Continue).
+LEAVE = 1.0
 
 
 class Connection:
@@ -35,9 +40,12 @@ class Connection:
     Attributes:
         opened, idle_since: when, by `monotonic()`.
         exchanges: how many requests it has carried.
+        interim: the 1xx responses of the current exchange, as (status, headers).
+        keeps: whether it can carry another request once this one is over.
     """
 
     __slots__ = (
+        "_busy",
         "_deadline",
         "_head",
         "_poll",
@@ -47,16 +55,21 @@ class Connection:
         "_write_timeout",
         "exchanges",
         "idle_since",
+        "interim",
+        "keeps",
         "opened",
         "reader",
         "sock",
     )
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Stream) -> None:
         self.sock = sock
         self.reader = ByteReader()
         self.opened = self.idle_since = monotonic()
         self.exchanges = 0
+        self.interim: list[tuple[int, Headers]] = []
+        self.keeps = True
+        self._busy = False
         self._head: tuple[str, str, Pairs, bytes] | None = None
         self._seconds = sock.gettimeout()
         self._poll = _poll(sock)
@@ -83,16 +96,22 @@ class Connection:
         self._read_timeout = request.timeout.read
         self._write_timeout = request.timeout.write
         self.exchanges += 1
+        self._busy = True
+        if self.interim:
+            self.interim = []
         head = self._request_head(request)
         body = request.body
         steps = read_head(self.reader)
         try:
             if body is None:
                 self._write(head)
-            elif isinstance(body, bytes):
-                self._write_all(head, body)
-            elif (early := self._upload(head, body, request.length, steps)) is not None:
-                return early
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
+                self._write(head + body)
+            else:
+                early = self._upload(head, request, steps)
+                if early is not None:
+                    self.keeps = False  # what is left of the body cannot follow, so nothing else can
+                    return early
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
@@ -108,42 +127,50 @@ class Connection:
         self._head = (request.method, request.target, headers, data)
         return data
 
-    def _write_all(self, head: bytes, body: bytes) -> None:
-        if len(body) <= WITH_HEAD:
-            self._write(head + body)
-            return
+    def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
+        # Between two blocks it listens: an early final answer ends the upload.
         self._write(head)
-        self._write(body)
-
-    def _upload(
-        self, head: bytes, blocks: Iterable[bytes], length: int | None, steps: Generator[Head | None, None, Head]
-    ) -> Head | None:
-        # Between two blocks it listens: an early final answer ends the upload, and the connection with it.
-        self._write(head)
-        for block in blocks:
+        if _expects(head) and (early := self._wait_for_leave(steps)) is not None:
+            return early
+        for block in _blocks(request.body):
             if self._poll() and (early := self._listen(steps)) is not None:
-                self.exchanges = 0  # what is left of the body cannot follow, so nothing else can
                 return early
-            self._write(chunk(block) if length is None else block)
-        if length is None:
-            self._write(last_chunk())
+            self._write(chunk(block) if request.chunked else block)
+        if request.chunked:
+            self._write(last_chunk(request.trailers))
         return None
 
-    def _listen(self, steps: Generator[Head | None, None, Head]) -> Head | None:
+    def _wait_for_leave(self, steps: HeadSteps) -> Head | None:
+        # RFC 9110 §10.1.1: 100 gives leave to send the body, a final answer refuses it. A server that knows neither
+        # says nothing, so the wait is short.
+        try:
+            while True:
+                interim = next(steps)
+                if interim is None:
+                    self._feed(self._receive(RECEIVE, LEAVE))
+                    continue
+                self._note(interim)
+                if interim[0] == 100:
+                    return None
+        except ReadTimeout:
+            return None
+        except StopIteration as done:
+            early: Head = done.value
+            return early
+
+    def _listen(self, steps: HeadSteps) -> Head | None:
         # TLS may be readable by a message of its own, which is no part of a response: so this must not wait.
         self.sock.settimeout(0)
         try:
             data = self.sock.recv(RECEIVE)
-        except (BlockingIOError, OSError) as error:
-            if isinstance(error, BlockingIOError) or _wants(error):
-                return None
-            return None  # broken: the next write says so
+        except OSError:
+            return None  # nothing to hear; if the connection broke, the next write says so
         finally:
             self.sock.settimeout(self._seconds)
         self._feed(data)
         try:
-            while next(steps) is not None:
-                pass
+            while (interim := next(steps)) is not None:
+                self._note(interim)
         except StopIteration as done:
             early: Head = done.value
             return early
@@ -169,12 +196,15 @@ class Connection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    def _read_head(self, steps: Generator[Head | None, None, Head]) -> Head:
+    def _read_head(self, steps: HeadSteps) -> Head:
         try:
             self._fill()
             while True:
-                if next(steps) is None:
+                interim = next(steps)
+                if interim is None:
                     self._fill()
+                else:
+                    self._note(interim)
         except StopIteration as done:
             head: Head = done.value
             return head
@@ -182,8 +212,11 @@ class Connection:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise
 
-    def read_body(self, size: Framing, done: Callable[[], None]) -> Iterator[bytes]:
-        """The pieces of the body as they come; `done` is called after the last.
+    def _note(self, interim: Head) -> None:
+        self.interim.append((interim[0], Headers.trusted(interim[3], interim[4])))
+
+    def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> Iterator[bytes]:
+        """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:
             ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
@@ -192,14 +225,22 @@ class Connection:
             if isinstance(size, int):
                 yield from self._read_length(size)
             else:
-                for piece in read_body(self.reader, size):
-                    if piece is None:
-                        self._fill()
-                    else:
-                        yield piece
+                trailers += yield from self._fed(read_body(self.reader, size))
         except ConnectionLost as error:
             raise IncompleteBody(f"the connection broke inside the body: {error}", request_sent="yes") from error
         done()
+
+    def _fed(self, steps: Generator[bytes | None, None, Fields]) -> Generator[bytes, None, Fields]:
+        try:
+            while True:
+                piece = next(steps)
+                if piece is None:
+                    self._fill()
+                else:
+                    yield piece
+        except StopIteration as done:
+            trailers: Fields = done.value
+            return trailers
 
     def _read_length(self, size: int) -> Iterator[bytes]:
         # The same as http11._read_length, without the reader in between: that saves a copy of each piece.
@@ -208,14 +249,14 @@ class Connection:
             left -= len(piece)
             yield piece
         while left:
-            piece = self._receive(min(left, RECEIVE))
+            piece = self._receive(min(left, RECEIVE), self._read_timeout)
             if not piece:
                 raise IncompleteBody(f"the connection ended after {size - left} of {size} bytes", request_sent="yes")
             left -= len(piece)
             yield piece
 
     def _fill(self) -> None:
-        self._feed(self._receive(RECEIVE))
+        self._feed(self._receive(RECEIVE, self._read_timeout))
 
     def _feed(self, data: bytes) -> None:
         if data:
@@ -224,9 +265,9 @@ class Connection:
         else:
             self.reader.feed_eof()
 
-    def _receive(self, most: int) -> bytes:
+    def _receive(self, most: int, seconds: float | None) -> bytes:
         try:
-            self._arm(self._read_timeout)
+            self._arm(seconds)
             return self.sock.recv(most)
         except TimeoutError as error:
             raise ReadTimeout("the server sent nothing in time", request_sent=self._sent) from error
@@ -251,23 +292,47 @@ class Connection:
         lost.reused = self.exchanges > 1 and self._sent != "yes"
         return lost
 
+    def release(self) -> bool:
+        """End an exchange whose body was read; whether the connection is fit for another.
+
+        Bytes beyond the response belong to nobody: they must not become the next answer.
+        """
+        self._busy = False
+        if self.keeps and not len(self.reader) and not self.reader.ended:
+            self.idle_since = monotonic()
+            return True
+        self.close()
+        return False
+
+    def abandon(self, exchange: int) -> None:
+        """Close the connection if this exchange, by its number, is not over."""
+        if self._busy and self.exchanges == exchange:
+            self.close()
+
     def close(self) -> None:
         """Close the socket; TLS is not waited for."""
         self.sock.close()
 
 
-def _wants(error: OSError) -> bool:
-    # ssl's way to say that it would block, by name, as http needs no ssl.
-    return type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
+def _expects(head: bytes) -> bool:
+    return b"\r\nexpect: 100-continue\r\n" in head.lower()
 
 
-def _poll(sock: socket.socket) -> Callable[[], object]:
+def _blocks(body: bytes | Iterable[bytes] | None) -> Iterable[bytes]:
+    if not isinstance(body, bytes):
+        return body or ()
+    # In pieces, so that a server that refuses is heard before it was sent all of it.
+    return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
+
+
+def _poll(sock: Stream) -> Callable[[], object]:
     # A poll object is kept, because making one costs more than asking it. Windows has none.
     if not hasattr(select, "poll"):
-        return lambda: select.select([sock], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return lambda: poll.poll(0)
-
-
-__all__ = ["Connection", "framing", "persists"]
+        ready: Callable[[], object] = lambda: select.select([sock], [], [], 0)[0]  # noqa: E731  # one of three
+    else:
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        ready = lambda: poll.poll(0)  # noqa: E731  # as above
+    pending: Callable[[], int] | None = getattr(sock, "pending", None)
+    # TLS may hold what has left the file descriptor.
+    return ready if pending is None else lambda: ready() or pending()

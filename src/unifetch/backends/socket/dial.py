@@ -1,5 +1,6 @@
-"""From a URL to an open connection: address, connect, TLS.
+"""From a URL to an open connection: address, connect, what a proxy wants to hear, TLS.
 
+A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection.
 Addresses are tried by Happy Eyeballs (RFC 8305): the two families take turns, and a quarter of a second
 after one attempt began the next may begin, so that a family that leads nowhere costs no more than that.
 
@@ -13,43 +14,67 @@ import socket
 from select import select
 from time import monotonic
 
-from ...errors import ConnectError, ConnectTimeout, NameResolutionError, TLSError
+from ...errors import (
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    NameResolutionError,
+    ProxyError,
+    TLSError,
+    UnifetchError,
+    evidence,
+)
+from ...routes import refuse_private
+from .proxies import connect, socks5
+from .reader import ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterable
     from typing import Any
 
     from ...messages import RawRequest
+    from .proxies import Conversation
+    from .tls_in_tls import TLSInTLS
 
     Address = tuple[int, Any]  # the family, and what socket.connect() takes
+    Stream = socket.socket | TLSInTLS  # what bytes go through
 
 # RFC 8305 §5: the Connection Attempt Delay, in seconds.
 ATTEMPT_DELAY = 0.25
 
 
-def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> socket.socket:
+def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Stream:
     """Open a connection for this request.
 
     Args:
-        request: its host and port, its TLS context, its timeouts.
+        request: its host and port, its route, its TLS context, its timeouts.
         session: a TLS session to resume.
 
     Raises:
-        NameResolutionError, ConnectError, TLSError, ConnectTimeout: with `request_sent` "no".
+        NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
+        ConfigError: its proxy cannot keep to what the route says besides.
     """
+    route, ends = request.route, _end(request)
     where = f"{request.host}:{request.port}"
-    ends = _end(request)
     try:
-        sock = _connect(_addresses(request.host, request.port, ends), ends)
+        if route.proxy is not None:
+            sock = _through_proxy(request, ends)
+        elif route.unix_socket is not None:
+            where = f"unix socket {route.unix_socket!a}"
+            sock = _connect([(socket.AF_UNIX, route.unix_socket)], ends)
+        else:
+            sock = _connect(_chosen(request, ends), ends)
+    except UnifetchError:
+        raise
     except TimeoutError as error:
         raise ConnectTimeout(f"no connection to {where} in time") from error
     except OSError as error:
         if isinstance(error, socket.gaierror):
             raise NameResolutionError(f"no address for {request.host}: {error.strerror}") from error
         raise ConnectError(f"no connection to {where}: {error.strerror or error}") from error
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock if request.tls is None else _secure(sock, request, request.tls, session, ends)
+    return sock if request.tls is None else _secure(sock, request.tls, request.host, request.port, ends, session)
 
 
 def _end(request: RawRequest) -> float | None:
@@ -70,6 +95,15 @@ def _left(ends: float | None) -> float | None:
 
 
 # --- The address ----------------------------------------------------------------------------------
+
+
+def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
+    # What is refused or allowed here is what is connected to: there is no second look-up.
+    addresses = _addresses(request.route.address or request.host, request.port, ends)
+    if request.route.public_only:
+        for _, address in addresses:
+            refuse_private(request.host, address[0])
+    return addresses
 
 
 def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
@@ -124,8 +158,11 @@ def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
         except BaseException:
             sock.close()
             raise
-        return sock
-    return _race(addresses, ends)
+    else:
+        sock = _race(addresses, ends)
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _race(addresses: list[Address], ends: float | None) -> socket.socket:
@@ -168,30 +205,91 @@ def _reason(code: int) -> str:
     return os.strerror(code)
 
 
+# --- The proxy ------------------------------------------------------------------------------------
+
+
+def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
+    route, proxy = request.route, request.route.proxy
+    reader = ByteReader()
+    steps = _conversation(request, reader, ends)
+    sock: socket.socket | None = None
+    try:
+        sock = _connect(_addresses(proxy.host, proxy.port, ends), ends)
+        if route.proxy_tls is not None:
+            sock = _secure(sock, route.proxy_tls, proxy.host, proxy.port, ends)  # type: ignore[assignment]  # not nested
+        _converse(sock, steps, reader, ends)
+    except BaseException as error:
+        if sock is not None:
+            sock.close()
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
+        if isinstance(error, ConfigError) or not isinstance(error, (OSError, EOFError, UnifetchError)):
+            raise
+        # Whatever it was, there is no connection, and the request has not left.
+        reason = getattr(error, "strerror", None) or str(error) or "it ended the connection"
+        failure = ProxyError(f"no connection through {proxy.url}: {reason}")
+        failure.status = getattr(error, "status", None)
+        raise failure from error
+    return sock
+
+
+def _conversation(request: RawRequest, reader: ByteReader, ends: float | None) -> Conversation | tuple[()]:
+    route, proxy, host = request.route, request.route.proxy, request.host
+    is_socks = proxy.scheme in ("socks5", "socks5h")
+    if is_socks and (proxy.scheme == "socks5" or route.address is not None):
+        host = _chosen(request, ends)[0][1][0]
+    elif route.public_only or route.address is not None:
+        setting = "forbid_private" if route.public_only else "resolve"
+        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
+    if is_socks:
+        return socks5(reader, host, request.port, proxy.username and (proxy.username, proxy.password))
+    return () if request.tls is None else connect(reader, host, request.port, route.connect_headers)
+
+
+def _converse(sock: socket.socket, steps: Iterable[object], reader: ByteReader, ends: float | None) -> None:
+    for step in steps:
+        sock.settimeout(_left(ends))
+        if isinstance(step, bytes):
+            sock.sendall(step)
+        elif step is None:
+            data = sock.recv(4096)
+            if data:
+                reader.feed(data)
+            else:
+                reader.feed_eof()
+    if len(reader):
+        raise ProxyError(f"it sent something before it was asked: {evidence(bytes(reader.data[reader.at :]))}")
+
+
 # --- TLS ------------------------------------------------------------------------------------------
 
 
 def _secure(
     sock: socket.socket,
-    request: RawRequest,
     context: ssl.SSLContext,
-    session: ssl.SSLSession | None,
+    host: str,
+    port: int,
     ends: float | None,
-) -> socket.socket:
+    session: ssl.SSLSession | None = None,
+) -> Stream:
     import ssl
 
-    where = f"{request.host}:{request.port}"
+    from .tls_in_tls import TLSInTLS
+
     try:
-        sock.settimeout(_left(ends))  # for the handshake as a whole
-        return context.wrap_socket(sock, server_hostname=request.host, session=session)
+        seconds = _left(ends)  # for the handshake as a whole
+        if isinstance(sock, ssl.SSLSocket):
+            return TLSInTLS(sock, context, host, seconds)
+        sock.settimeout(seconds)
+        return context.wrap_socket(sock, server_hostname=host, session=session)
     except TimeoutError as error:
         sock.close()
-        raise ConnectTimeout(f"no TLS with {where} in time") from error
+        raise ConnectTimeout(f"no TLS with {host}:{port} in time") from error
     except ssl.SSLError as error:
         sock.close()
         # A certificate is refused for a reason in words; other failures have a code.
         reason = getattr(error, "verify_message", "") or error.reason or error
-        raise TLSError(f"TLS with {where} failed: {reason}") from error
+        raise TLSError(f"TLS with {host}:{port} failed: {reason}") from error
     except OSError as error:
         sock.close()
-        raise TLSError(f"TLS with {where} failed: {error.strerror or error}") from error
+        raise TLSError(f"TLS with {host}:{port} failed: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ The tests speak to servers of their own on the loopback interface, and to nothin
 from __future__ import annotations
 
 from .connections import TestConnections, TestErrors
+from .extras import TestExtras
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
 from .timeouts import TestTimeouts
@@ -26,6 +27,7 @@ __all__ = [
     "TestConnections",
     "TestDecoding",
     "TestErrors",
+    "TestExtras",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",

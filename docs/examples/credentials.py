@@ -1,0 +1,55 @@
+"""Saying who asks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from unifetch import Client
+from unifetch.policies.auth import Bearer, Digest, FinalRequest, Netrc
+
+
+# [sign]
+def signature(request: FinalRequest) -> dict[str, str]:
+    """Sign what will be sent: every field but Authorization is there, and the bytes of the body."""
+    signed = f"{request.method} {request.url.target}\n".encode() + request.body
+    return {"X-Signature": hmac.new(b"our key", signed, hashlib.sha256).hexdigest()}
+
+
+# [end]
+
+
+def main(url: str, directory: Path) -> None:
+    # [basic]
+    with Client(base_url=url, auth=("ada", "secret")) as client:  # Basic
+        client.get("/echo")
+        client.get("/echo", auth=Bearer("t0ken"))  # another for one call
+        client.get("/echo", auth={"type": "bearer", "token": "t0ken"})  # the same as plain data
+        # [end]
+        said = client.get("/echo", auth=Bearer("t0ken")).json()
+        assert said["headers"]["authorization"] == "Bearer t0ken"
+        said = client.get("/echo").json()
+        assert said["headers"]["authorization"] == "Basic YWRhOnNlY3JldA=="
+
+    with Client(base_url=url) as client:
+        # [digest]
+        response = client.get("/digest", auth=Digest("ada", "secret"))
+        assert response.status == 200  # the 401 was answered; the password was not sent
+        # [end]
+
+        # [signed]
+        response = client.post("/echo", json={"item": 7}, auth=signature)
+        assert "x-signature" in response.json()["headers"]
+        # [end]
+
+        path = directory / "netrc"
+        path.touch(mode=0o600)
+        path.write_text("machine 127.0.0.1 login ada password secret\n")
+
+        # [netrc]
+        client.get("/echo", auth="netrc")  # of $NETRC, or ~/.netrc
+        client.get("/echo", auth=Netrc(path))
+        # [end]
+        said = client.get("/echo", auth=Netrc(path)).json()
+        assert said["headers"]["authorization"] == "Basic YWRhOnNlY3JldA=="

@@ -1,0 +1,24 @@
+"""Spans and a metric for OpenTelemetry."""
+
+from __future__ import annotations
+
+from unifetch import Client
+
+NEEDS = ["opentelemetry"]
+
+
+def main(url: str) -> None:
+    # [otel]
+    from unifetch.otel import OpenTelemetry
+
+    with Client(base_url=url, listeners=OpenTelemetry()) as client:
+        client.get("/")  # a client span, and a value of http.client.request.duration
+    # [end]
+
+        # [propagate]
+        from opentelemetry.propagate import inject
+
+        fields: dict[str, str] = {}
+        inject(fields)  # traceparent of the span that is current here
+        client.get("/", headers=fields)
+        # [end]

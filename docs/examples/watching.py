@@ -1,0 +1,36 @@
+"""Being told what happens."""
+
+from __future__ import annotations
+
+import logging
+
+from unifetch import Client
+from unifetch.events import Event, Finished, Retry
+from unifetch.logs import log_events
+
+
+# [listener]
+def watch(event: Event) -> None:
+    if isinstance(event, Retry):
+        print(f"call {event.call}: again in {event.delay:.2f} s")
+    elif isinstance(event, Finished):
+        print(f"call {event.call}: {event.response.status} from {event.request.url}")
+
+
+# [end]
+
+
+def main(url: str) -> None:
+    # [use]
+    with Client(base_url=url, listeners=[watch]) as client:
+        client.get("/busy", retry={"attempts": 3, "backoff": 0})
+    # [end]
+
+    # [logging]
+    logging.basicConfig()
+    logging.getLogger("unifetch").setLevel("INFO")  # a line for each call; DEBUG adds each attempt
+
+    with Client(base_url=url, listeners=log_events) as client:
+        client.get("/old")  # INFO:unifetch:call 2: GET http://…/new: 200 OK in 0.004 s
+    # [end]
+    logging.getLogger("unifetch").setLevel("NOTSET")
