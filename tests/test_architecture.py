@@ -25,7 +25,7 @@ LAYERS = [
     {"exchange", "backend"},
     {"backends"},
     {"config"},
-    {"client", "arguments", "downloads"},
+    {"client", "slots", "arguments", "downloads"},
     {"api"},
     {"__init__"},
     {"progress"},

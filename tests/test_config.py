@@ -263,7 +263,6 @@ def test_what_is_no_backend(wrong: Any) -> None:
             make()
 
 
-@pytest.mark.xfail(strict=True, reason="wrap() takes the class of a backend for a backend")
 def test_a_backend_class() -> None:
     """The class is not an object of it: it is refused where it is given, not at the first call."""
     with pytest.raises(InvalidSetting, match=r"^backend: must be a name, a Backend, "):

@@ -20,7 +20,17 @@ from unifetch import (
     events,
 )
 from unifetch.errors import UnifetchError
-from unifetch.events import Attempt, Event, Failed, Finished, Redirect, RequestStarted, ResponseHead, Retry
+from unifetch.events import (
+    Attempt,
+    Event,
+    Failed,
+    Finished,
+    InterimResponse,
+    Redirect,
+    RequestStarted,
+    ResponseHead,
+    Retry,
+)
 from unifetch.messages import RawRequest, RawResponse
 from unifetch.testing import Close, Server, refused_port, reply
 
@@ -207,10 +217,13 @@ def test_events_are_values() -> None:
 
 
 def test_every_event_is_one() -> None:
-    """All of them tell when, and of which request."""
+    """Whatever it tells, it tells when, and of which call and request."""
     kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
 
-    assert {Event, RequestStarted, Attempt, ResponseHead, Redirect, Retry, Finished, Failed} == set(kinds)
+    assert {Event, RequestStarted, Attempt, InterimResponse, ResponseHead, Redirect, Retry, Finished, Failed} <= set(
+        kinds
+    )
+    assert {("self", "call", "request", "time")} == {kind.__init__.__code__.co_varnames[:4] for kind in kinds}
 
 
 def test_no_secret_is_shown() -> None:
@@ -262,7 +275,6 @@ def test_what_a_listener_raises_ends_the_request(kind: type[Event]) -> None:
     assert len(backend.sent) == backend.closed
 
 
-@pytest.mark.xfail(strict=True, reason="the exchange does not close it")
 def test_a_stream_whose_listener_raises_is_closed() -> None:
     """Nobody has got the response then, so nobody else could close it."""
     backend = Scripted(OK)

@@ -638,7 +638,9 @@ def test_the_context_decides_what_is_verified(
     """No library checks, or warns of, what the context was told to leave."""
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("elsewhere.test").configure_cert(other)
-    context = TLS(**settings).context()  # type: ignore[arg-type]  # flags only
+    # One that nobody shares: a TLS gives the same context to all who have the same settings.
+    context = TLS(**settings, alpn=["of-this-test"]).context()  # type: ignore[arg-type]  # flags only
+    context.set_alpn_protocols(["http/1.1"])
     context.load_verify_locations(cadata=authority.cert_pem.bytes().decode())
     with Server(reply(body=b"x"), tls=other) as server:
         assert exchange(backend, server.url, tls=context)[1] == b"x"

@@ -13,7 +13,7 @@ from unifetch.backends.base import Capability
 
 sys.path.insert(0, str(Path(__file__).parent / "soak"))
 
-from soak import soak  # noqa: E402  # a script beside the tests, which is also run by hand
+from soak import soak  # a script beside the tests, which is also run by hand
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not tell which sockets are open")

@@ -8,8 +8,8 @@ import pickle
 
 import pytest
 
-from unifetch.errors import InvalidJSON
 from unifetch import text
+from unifetch.errors import InvalidJSON
 from unifetch.text import decode_json, decode_text
 
 CAFE = "café €"

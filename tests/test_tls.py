@@ -11,6 +11,14 @@ import pytest
 
 import servers
 from unifetch import TLS, InvalidSetting
+from unifetch.policies import tls as tls_module
+
+
+@pytest.fixture(autouse=True)
+def _no_contexts_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contexts are shared by the whole process, and other tests may have changed theirs."""
+    monkeypatch.setattr(tls_module, "_contexts", {})
+
 
 # --- What may be written --------------------------------------------------------------------------
 

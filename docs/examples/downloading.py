@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unifetch import Client, ProtocolError
+from unifetch import Client, ProtocolError, download
+
+DIGEST = "0" * 64
 
 
 def main(url: str, directory: Path) -> None:
     path = directory / "file.txt"
-    digest = "74d4fd5b2e0d4b1bb1a7e5b7a1e4a2f9"
+
+    # [download]
+    done = download(f"{url}/file", path)
+    print(done.size, "bytes in", done.path)
+    # [end]
+    assert done.size == path.stat().st_size
 
     with Client(base_url=url) as client:
-        # [download]
-        done = client.download("/file", path)
-        print(done.size, "bytes in", done.path)
-        # [end]
-        assert done.size == path.stat().st_size
-
         # [progress]
         def show(received: int, total: int | None) -> None:
             print(f"{received} of {total or 'unknown'} bytes")
 
-        client.download("/file", path, progress=show)
+        client.download("/file", path, resume=True, progress=show)
         # [end]
 
         # [digest]
         try:
-            client.download("/file", path, digest=f"sha256:{digest}")
+            client.download("/file", path, digest=f"sha-256:{DIGEST}")
         except ProtocolError as error:
-            print(error)  # the sha256 of the file is …, not …
+            print(error)  # the sha256 of the file is …, not …; what was at the path before is still there
         # [end]
+        else:
+            raise AssertionError
+    assert done.size == path.stat().st_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 
-from unifetch.testing import Drip, RecordedRequest, Script, Server, reply
+from unifetch.testing import Close, Drip, RecordedRequest, Script, Server, reply
 
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
@@ -42,7 +42,7 @@ def serve() -> Server:
             "/drip": Drip(reply(200, b"x" * 1000), every=0.05, size=10),
             "/busy": busy(),
             "/down": reply(503, b"", {"Retry-After": "3600"}),
-            "/cut": reply(200, b"half of it", {"Content-Length": "1000"}),
+            "/cut": [reply(200, b"half of it", {"Content-Length": "1000"}), Close()],
             "/login": reply(204, b"", {"Set-Cookie": "session=abc; Path=/; HttpOnly"}),
             "/gzip": reply(200, gzip.compress(b"hello " * 100), {**TEXT, "Content-Encoding": "gzip"}),
             "/corrupt": reply(200, gzip.compress(b"hello " * 100)[:-4], {**TEXT, "Content-Encoding": "gzip"}),

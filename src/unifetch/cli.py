@@ -30,6 +30,7 @@ from .errors import (
     UnifetchError,
 )
 from .headers import CREDENTIALS, REDACTED, Headers
+from .progress import ProgressBar
 from .url import URL
 from .version import VERSION
 
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; 2 for wrong usage, also of a file; 3 no connection; 4 timeout; 5 TLS; 6 any other
-        error of the protocol; 22 a status of 400 and above with `--fail`; 130 when interrupted. `demo`
-        returns 1 if the backends disagree.
+        error of the protocol; 22 a status of 400 and above with `--fail` or into a file; 130 when interrupted.
+        `demo` returns 1 if the backends disagree.
 
     Raises:
         SystemExit: 2 for arguments that cannot be parsed, 0 for `--help` and `--version`.
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         code = 0  # whoever reads our output has seen enough, as `head` does
     except tuple(EXIT_CODES) as error:
-        _say(f"unifetch: {type(error).__name__}: {printable(str(error))}")
+        for text in (f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())):
+            _say(f"unifetch: {printable(text)}")
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -116,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     body.add_argument("-d", "--data", metavar="TEXT", help="a body of text; @FILE sends a file, @- standard input")
     body.add_argument("--json", metavar="TEXT", help="a body of JSON, checked and sent as it is")
     get.add_argument("-o", "--output", metavar="FILE", help="write the body to FILE, which changes once it is complete")
+    get.add_argument("-c", "--continue", dest="resume", action="store_true", help="go on where -o FILE broke off")
     get.add_argument("--timeout", metavar="SECONDS", type=float, help="for all of it; else each phase has its own")
     get.add_argument("-v", "--verbose", action="store_true", help="show the heads of requests and responses")
     get.add_argument("--fail", action="store_true", help="exit with 22, and no body, for a status of 400 and above")
@@ -133,17 +136,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def _get(options: argparse.Namespace) -> int:
     with ExitStack() as files, Client(options.backend, listeners=_show if options.verbose else ()) as client:
+        call, path = _call(options, files), options.output
+        is_file = path not in (None, "-") and (os.path.isfile(path) or not os.path.exists(path))
+        is_download = is_file and call["method"] == "GET" and "body" not in call
+        if options.resume and not is_download:
+            raise InvalidRequest("-c goes on with a file: it needs -o FILE, and a GET without a body")
         try:
-            stream = client.stream(url=options.url, **_call(options, files))
+            if is_download:
+                return _download(client, options, call)
+            stream = client.stream(url=options.url, **call)
         except InvalidURL as error:
             raise InvalidURL(f"{error}{_hint(options.url)}") from error
         # Before anything is sent, so that no answer is lost to a file that cannot be written.
-        with _output(options.output) as output, stream as response:
+        with _output(path) as output, stream as response:
             if options.fail:
                 response.raise_for_status()
             for piece in response.body:
                 output.write(piece)
                 output.flush()  # what is there is shown, also when more is to come
+    return 0
+
+
+def _download(client: Client, options: argparse.Namespace, call: dict[str, Any]) -> int:
+    del call["method"]
+    with ProgressBar(sys.stderr) as bar:
+        client.download(options.url, options.output, resume=options.resume, progress=bar, **call)
     return 0
 
 

@@ -21,6 +21,7 @@ from .headers import Headers
 from .messages import RawRequest, Request
 from .policies.bodies import add_trailers, encode, with_content_type
 from .settings import parse
+from .slots import Slots, wait_for_slot
 from .url import URL
 
 TYPE_CHECKING = False
@@ -67,6 +68,7 @@ class Client:
         self._merged: tuple[Settings, Settings] | None = None
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
+        self._slots = Slots()
         self._closed = False
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else wrap(backend)
@@ -228,32 +230,43 @@ class Client:
     # --- Driving the exchange ---------------------------------------------------------------------
 
     def _drive(self, journey: Journey, steps: Steps) -> Any:
-        send = journey.backend.send
+        send, slots = journey.backend.send, self._slots
+        outcome: Any = None
         try:
             step = next(steps)
             while True:
                 try:
-                    outcome: Any
                     if type(step) is RawRequest:
+                        origin, limits = journey.request.url.origin, journey.settings.limits
+                        if not slots.take(journey, origin, limits):
+                            wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                         outcome = send(step)
                     elif type(step) is Receive:
                         outcome = self._receive(step)
                     elif type(step) is Discard:
                         outcome = None
                         self._discard(step)
+                        slots.give_back(journey)
                     elif type(step) is Sleep:
                         outcome = None
                         sleep(step.seconds)
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
+                    slots.give_back(journey)
                 else:
                     step = steps.send(outcome)
         except StopIteration as done:
             return done.value
+        except BaseException:
+            slots.held.pop(journey, None)  # before anything that can be interrupted
+            if isinstance(outcome, BodyStream):  # it will reach nobody
+                outcome.close()
+            slots.give_back(journey)
+            raise
 
     def _receive(self, step: Receive) -> bytes | BodyStream:
         if not step.whole:
-            return BodyStream(step)
+            return BodyStream(step, self._slots)
         journey, incoming = step.journey, step.incoming
         # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
         whole = BytesIO()
@@ -262,6 +275,7 @@ class Client:
             whole.writelines(incoming.feed(chunk))
         whole.writelines(incoming.finish())
         step.raw.close()
+        self._slots.give_back(journey)
         return whole.getvalue()
 
     def _discard(self, step: Discard) -> None:
@@ -338,6 +352,7 @@ class Client:
         self._closed = True
         with self._lock:
             backends, self._backends = self._backends, {}
+        self._slots.close_abandoned()
         for backend in backends.values():
             backend.close()
 
@@ -362,6 +377,7 @@ class Client:
         # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
+        self._slots.reset()
         self._backends = {}
 
 
@@ -398,12 +414,20 @@ class Stream:
 
 
 class BodyStream:
-    """The decoded body of a stream: an iterator over what is there, as soon as it is there."""
+    """The decoded body of a stream: an iterator over what is there, as soon as it is there.
 
-    def __init__(self, step: Receive) -> None:
+    One that is dropped before its end and unclosed is closed by the next call of its client; a ResourceWarning
+    tells of it.
+    """
+
+    _journey: Journey | None = None
+
+    def __init__(self, step: Receive, slots: Slots) -> None:
         self._raw: RawResponse = step.raw
-        self._pieces: Generator[bytes, None, None] = _decoded(step)
+        self._pieces: Generator[bytes, None, None] = _decoded(step, slots)
         self._closed = False
+        self._slots = slots
+        self._journey = step.journey
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -418,9 +442,19 @@ class BodyStream:
         self._closed = True
         self._pieces.close()
         self._raw.close()
+        self._slots.give_back(self._journey)
+
+    def __del__(self) -> None:
+        if self._journey is None or self._journey not in self._slots.held:
+            return
+        self._slots.abandon(self._journey, self._raw.close)
+        from warnings import warn
+
+        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
 
 
-def _decoded(step: Receive) -> Generator[bytes, None, None]:
+def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
+    # A function, not a method: a generator that knew its stream would keep it alive.
     journey, incoming = step.journey, step.incoming
     try:
         for chunk in step.raw.body:
@@ -431,8 +465,10 @@ def _decoded(step: Receive) -> Generator[bytes, None, None]:
         raise
     except BaseException as error:
         step.raw.close()
+        slots.give_back(journey)
         journey.explain(error)
         raise
+    slots.give_back(journey)
 
 
 _clients: WeakSet[Client] = WeakSet()

@@ -328,9 +328,9 @@ class Part:
     ) -> None:
         if error is None:
             return
-        with suppress(OSError):  # of what does not fit on the disk: the error that counts is on its way
+        with suppress(OSError, ValueError):  # the error that counts is on its way; ValueError: it is closed already
             self._file.flush()
-        size = os.fstat(self._file.fileno()).st_size
+        size = os.path.getsize(self._part) if os.path.exists(self._part) else 0
         kept = size > 0 and os.path.exists(self._sidecar)
         if kept:
             error.add_note(f"{size} bytes are kept, to resume from")

@@ -25,6 +25,7 @@ from .errors import (
     TooManyRedirects,
     TotalTimeout,
     UnifetchError,
+    evidence,
 )
 from .headers import NO_HEADERS, REDACTED, Headers
 from .messages import RawRequest, RawResponse, Response
@@ -371,7 +372,7 @@ class Journey:
         settings = self.settings
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
-            self._failures.append(f"{raw.status} {raw.reason}".strip())
+            self._failures.append(f"{raw.status} {evidence(raw.reason)[1:-1]}".strip())
             self._tell(events.Retry, wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:

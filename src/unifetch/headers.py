@@ -155,7 +155,7 @@ class Headers(Mapping[str, str]):
         return tuple((name.lower(), value) for name, value in self.pairs)
 
     def _redacted(self) -> list[tuple[str, str]]:
-        return [(name, REDACTED if name.lower() in CREDENTIALS else value) for name, value in self.pairs]
+        return [(name, _masked(name.lower(), value)) for name, value in self.pairs]
 
     def __repr__(self) -> str:
         return f"Headers({self._redacted()!r})"
@@ -164,6 +164,15 @@ class Headers(Mapping[str, str]):
         # Credentials do not travel in a pickle. The mask is refused when a request is sent with it, so
         # that a request cannot go out silently without them.
         return Headers.trusted, (self._redacted(),)
+
+
+def _masked(name: str, value: str) -> str:
+    if name in CREDENTIALS:
+        return REDACTED
+    if name == "location" and "@" in value:  # a URL, in which a server may have put userinfo
+        start, _, rest = value.partition("//")
+        return f"{start}//{REDACTED}@{rest.rpartition('@')[2]}"
+    return value
 
 
 def _checked(pair: Any) -> tuple[str, str]:

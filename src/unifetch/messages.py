@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-    from typing import IO, Any, Generic, TypeVar
+    from typing import IO, Any, Generic, NoReturn, TypeVar
 
     from .headers import HeaderTypes, Pairs
     from .streams import ServerSentEvent
@@ -324,6 +324,9 @@ class RawRequest(Value):
 
     def __repr__(self) -> str:
         return f"<RawRequest {self.method} {self.url}>"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a RawRequest is of one attempt, and its credentials do not travel in a pickle")
 
 
 class RawResponse:

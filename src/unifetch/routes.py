@@ -12,7 +12,7 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .headers import Pairs
 
@@ -58,6 +58,13 @@ class Route(Value):
             address=address,
             public_only=public_only,
         )
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if value and name != "connect_headers"}
+        return f"Route({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Route is of one attempt, and its credentials do not travel in a pickle")
 
 
 DIRECT = Route()

@@ -42,10 +42,22 @@ def _base_url(setting: Any) -> URL | None:
 
 
 def _listeners(setting: Any) -> tuple[Listener, ...]:
-    listeners = (setting,) if callable(setting) else tuple(setting)
-    if not all(map(callable, listeners)):
-        raise InvalidSetting("listeners: must be callables that take one event")
-    return listeners
+    return tuple(map(_listener, (setting,) if callable(setting) or isinstance(setting, str) else setting))
+
+
+def _listener(setting: Any) -> Listener:
+    if callable(setting):
+        listener: Listener = setting
+        return listener
+    if setting == "logging":
+        from .logs import log_events
+
+        return log_events
+    if setting == "opentelemetry":
+        from .otel import OpenTelemetry
+
+        return OpenTelemetry()
+    raise InvalidSetting('listeners: must be callables that take one event, "logging" or "opentelemetry"')
 
 
 def _auth(setting: Any) -> Auth | None:

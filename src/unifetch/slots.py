@@ -48,7 +48,7 @@ class Slots:
     def take(self, call: object, origin: str, limits: Limits) -> bool:
         """Take a slot for a call that holds none, unless there is no room, or somebody else waits."""
         if self._abandoned:
-            self._close_abandoned()
+            self.close_abandoned()
         with self._lock:
             if self.queue or not self._has_room(origin, limits):
                 return False
@@ -73,7 +73,7 @@ class Slots:
     def serve(self) -> None:
         """Give a slot that has become free to the first in the queue that fits."""
         if self._abandoned:
-            self._close_abandoned()
+            self.close_abandoned()
         with self._lock:
             full = set()
             for at, place in enumerate(self.queue):
@@ -112,7 +112,8 @@ class Slots:
         for place in self.queue.copy():
             place.ring()
 
-    def _close_abandoned(self) -> None:
+    def close_abandoned(self) -> None:
+        """Close what was dropped unclosed, and free its slots."""
         while self._abandoned:
             try:
                 call, close = self._abandoned.popleft()
@@ -159,6 +160,7 @@ def wait_for_slot(
     Raises:
         PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
     """
+    from contextlib import suppress
     from queue import Empty, SimpleQueue
 
     bell: SimpleQueue[None] = SimpleQueue()  # its put() may be called in a finalizer
@@ -171,17 +173,12 @@ def wait_for_slot(
         while call not in slots.held:
             left = _LOOK if ends is None else ends - monotonic()
             if left <= 0:
-                raise PoolTimeout(f"no connection became free in time: {_bounds(limits)}")
-            try:
+                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
+                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+            with suppress(Empty):
                 bell.get(timeout=min(left, _LOOK))
-            except Empty:
-                pass
             slots.serve()
     except BaseException:
         place.left = True  # before anything that can be interrupted
         slots.leave(place)
         raise
-
-
-def _bounds(limits: Limits) -> str:
-    return f"limits allow {limits.connections} in all and {limits.connections_per_origin} to one origin"

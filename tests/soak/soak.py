@@ -78,7 +78,16 @@ def answer(request: RecordedRequest) -> Script:
     return scripts[fault]
 
 
-FAILING = {"closes before", "resets before", "short body", "reset in the body", "short chunks", "not HTTP", "cut head", "stalls"}
+FAILING = {
+    "closes before",
+    "resets before",
+    "short body",
+    "reset in the body",
+    "short chunks",
+    "not HTTP",
+    "cut head",
+    "stalls",
+}
 
 
 def ask(client: Client, url: str, number: int) -> str:

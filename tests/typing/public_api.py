@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_type
 
-from unifetch import Client, Headers, Request, Response, Timeout, get, post, stream
+from unifetch import (
+    Client,
+    Download,
+    Headers,
+    Request,
+    Response,
+    ServerSentEvent,
+    Timeout,
+    download,
+    get,
+    post,
+    stream,
+)
 
 whole = get("https://example.org/", params={"a": [1, 2]}, timeout=Timeout(5, connect=1), headers={"X": "1"})
 assert_type(whole, Response[bytes])
@@ -24,10 +36,19 @@ with stream("GET", "https://example.org/") as streamed:
     assert_type(streamed.raise_for_status(), Response[Iterator[bytes]])
     _ = streamed.text  # type: ignore[misc]  # an unread stream has no text
     streamed.json()  # type: ignore[misc]  # nor JSON
+    assert_type(streamed.lines(), Iterator[str])
+    assert_type(streamed.events(max_event=None), Iterator[ServerSentEvent])
     assert_type(streamed.read(), Response[bytes])
     assert_type(streamed.read().text, str)
 
 whole.read()  # type: ignore[misc]  # there is nothing left to read
+whole.lines()  # type: ignore[misc]  # likewise
+whole.events()  # type: ignore[misc]  # likewise
+
+loaded = download("https://example.org/f", "f", resume=True, digest={"sha-256": "0" * 64}, progress=print, timeout=60)
+assert_type(loaded, Download)
+assert_type(loaded.response, Response[bytes])
+download("https://example.org/f", "f", body=b"")  # type: ignore[call-arg]  # it is a GET
 
 with Client(backend="httpx", base_url="https://example.org", timeout={"total": 5}) as client:
     assert_type(client.post("/", json={"a": 1}), Response[bytes])

@@ -100,7 +100,7 @@ def wrap(native: object) -> Backend:
         InvalidSetting: for an object that is neither.
         ConfigConflict: for one that carries settings which would be lost.
     """
-    if isinstance(getattr(native, "capabilities", None), frozenset):
+    if isinstance(getattr(native, "capabilities", None), frozenset) and not isinstance(native, type):
         contract = getattr(native, "contract", None)
         if contract != 1:
             raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")

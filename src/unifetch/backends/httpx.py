@@ -103,7 +103,11 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     httpx.NetworkError: ConnectionLost,
     httpx.LocalProtocolError: InvalidRequest,
     httpx.ProtocolError: ProtocolError,
+    httpx.TimeoutException: ReadTimeout,
+    httpx.HTTPError: ProtocolError,
+    OSError: ConnectionLost,
 }
+_RAISED = tuple(ERRORS)
 
 
 class HttpxBackend:
@@ -148,7 +152,7 @@ class HttpxBackend:
                 status, fields = answer.status_code, answer.headers.raw
         except UnifetchError:
             raise  # from our own network, below
-        except Exception as error:
+        except _RAISED as error:
             raise _translated(error, attempt, request) from error
 
         # --- The head -----------------------------------------------------------------------------
@@ -215,7 +219,7 @@ class HttpxBackend:
 def _chunks(answer: httpcore.Response | httpx.Response, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
     try:
         yield from answer.stream  # type: ignore[misc]  # typed as possibly asynchronous, which a sync call never gives
-    except Exception as error:
+    except _RAISED as error:
         raise _translated(error, attempt, request) from error
     finally:
         answer.close()
@@ -544,6 +548,7 @@ def _translated(error: Exception, attempt: Attempt, request: RawRequest) -> Unif
     return translated
 
 
+DEFAULT_TIMEOUT = httpx.Timeout(5.0)  # what a client has that was given none
 _DEFAULT_HEADERS = {"accept", "accept-encoding", "connection", "user-agent"}
 _seen: WeakSet[httpx.Client] = WeakSet()  # their jars fill with what we receive; they began empty
 
@@ -555,6 +560,7 @@ def _refuse_conflicts(client: httpx.Client) -> None:
         "event_hooks": any(client.event_hooks.values()),
         "params": len(client.params) > 0,
         "base_url": str(client.base_url) != "",
+        "timeout": client.timeout != DEFAULT_TIMEOUT,
         "headers": not _DEFAULT_HEADERS.issuperset(client.headers),
     }
     for attribute, is_set in carried.items():

@@ -80,7 +80,11 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     httpx2.NetworkError: ConnectionLost,
     httpx2.LocalProtocolError: InvalidRequest,
     httpx2.ProtocolError: ProtocolError,
+    httpx2.TimeoutException: ReadTimeout,
+    httpx2.HTTPError: ProtocolError,
+    OSError: ConnectionLost,
 }
+_RAISED = tuple(ERRORS)
 
 
 class Httpx2Backend:
@@ -123,7 +127,7 @@ class Httpx2Backend:
             else:
                 answer = self._through_client(self._client, request, attempt)
                 status, fields = answer.status_code, answer.headers.raw
-        except Exception as error:
+        except _RAISED as error:
             raise _translated(error, attempt, request) from error
 
         # --- The head -----------------------------------------------------------------------------
@@ -190,7 +194,7 @@ class Httpx2Backend:
 def _chunks(answer: httpcore2.Response | httpx2.Response, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
     try:
         yield from answer.stream  # type: ignore[misc]  # typed as possibly asynchronous, which a sync call never gives
-    except Exception as error:
+    except _RAISED as error:
         raise _translated(error, attempt, request) from error
     finally:
         answer.close()
@@ -335,6 +339,7 @@ def _translated(error: Exception, attempt: Attempt, request: RawRequest) -> Unif
     return translated
 
 
+DEFAULT_TIMEOUT = httpx2.Timeout(5.0)  # what a client has that was given none
 _DEFAULT_HEADERS = {"accept", "accept-encoding", "connection", "user-agent"}
 _seen: WeakSet[httpx2.Client] = WeakSet()  # their jars fill with what we receive; they began empty
 
@@ -346,6 +351,7 @@ def _refuse_conflicts(client: httpx2.Client) -> None:
         "event_hooks": any(client.event_hooks.values()),
         "params": len(client.params) > 0,
         "base_url": str(client.base_url) != "",
+        "timeout": client.timeout != DEFAULT_TIMEOUT,
         "headers": not _DEFAULT_HEADERS.issuperset(client.headers),
     }
     for attribute, is_set in carried.items():

@@ -124,6 +124,8 @@ class File(Stream):
                 break
             if remaining is not None:
                 remaining -= len(block)
+                if remaining < 0:
+                    raise InvalidBody("read() of the file gave more than it was asked for", request_sent="maybe")
             yield block
         if remaining:
             raise InvalidBody(f"the file ended {remaining} bytes before the size that it had", request_sent="maybe")

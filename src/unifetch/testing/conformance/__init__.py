@@ -18,21 +18,27 @@ from .connections import TestConnections, TestErrors
 from .extras import TestExtras
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
+from .routes import TestAddresses, TestProxies
+from .streams import TestDownloads, TestStreams
 from .timeouts import TestTimeouts
 from .uploads import TestUploads
 from .wire import TestInvalidCalls, TestWire
 
 __all__ = [
+    "TestAddresses",
     "TestBodies",
     "TestConnections",
     "TestDecoding",
+    "TestDownloads",
     "TestErrors",
     "TestExtras",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",
+    "TestProxies",
     "TestRedirects",
     "TestStreaming",
+    "TestStreams",
     "TestText",
     "TestTimeouts",
     "TestUploads",

@@ -1,0 +1,204 @@
+"""What the documentation shows is what runs: each block of code is part of an example, and each example passes."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import logging
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from unifetch import config, errors
+from unifetch.backends import BACKENDS, is_installed
+from unifetch.testing import RecordedRequest, Server, refused_port, reply
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
+EXAMPLES = {path.name: path for path in sorted((DOCS / "examples").glob("*.py"))}
+
+# <!-- example: retries.py count -->, and the block that has to be the section [count] of docs/examples/retries.py.
+BLOCK = re.compile(r"(?:<!-- example: (\S+)(?: (\S+))? -->\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NOT_CODE = {"", "text", "console"}
+
+
+def load(name: str) -> ModuleType:
+    """The module of an example, under a name that hides no other module."""
+    spec = importlib.util.spec_from_file_location(f"example_{Path(name).stem}", EXAMPLES[name])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def section(file: str, name: str | None) -> str:
+    """A section of an example, from its marker to the next one, without the indentation; or the whole file."""
+    text = (DOCS / "examples" / file).read_text("utf-8")
+    if name is None:
+        return text
+    found = re.search(rf"^ *# \[{re.escape(name)}\]\n(.*?)^ *# \[", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"{file} has no section [{name}] that ends"
+    return textwrap.dedent(found[1]).strip("\n") + "\n"
+
+
+# --- The pages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_are_excerpts(page: str) -> None:
+    """Every block of code is word for word a section of an example."""
+    for file, name, language, code in BLOCK.findall(PAGES[page]):
+        if language not in NOT_CODE:
+            assert file, f"{page} has a block without an example: {code}"
+            assert section(file, name or None) == code
+
+
+def test_every_section_is_shown() -> None:
+    """No section of an example is left over from a page that has changed."""
+    shown = {(file, name) for text in PAGES.values() for file, name, _, _ in BLOCK.findall(text)}
+    there = {
+        (file, name)
+        for file, path in EXAMPLES.items()
+        for name in re.findall(r"^ *# \[(.+)\]$", path.read_text("utf-8"), re.MULTILINE)
+        if name != "end"
+    }
+
+    assert there - shown == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """A relative link leads to a file, and its fragment to a heading."""
+    for target, fragment in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", PAGES[page]):
+        path = (DOCS / page).parent / target if target else DOCS / page
+        assert path.exists(), f"{page} links to {target}"
+        if fragment:
+            headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert fragment in slugs
+
+
+def test_every_page_is_on_the_map() -> None:
+    """The index links to every page."""
+    linked = set(re.findall(r"\]\(([^)#]+\.md)\)", PAGES["index.md"]))
+
+    assert set(PAGES) - {"index.md"} - linked == set()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("how-to/")])
+def test_a_how_to_is_short(page: str) -> None:
+    """A page of instructions takes a minute to read."""
+    assert len(PAGES[page].splitlines()) <= 60
+
+
+def test_every_error_has_its_row() -> None:
+    """The table of errors has every class that unifetch raises, each below its base."""
+    named = re.findall(r"^\| (?:&nbsp;)*`(\w+)` \|", PAGES["how-to/errors.md"], re.MULTILINE)
+    classes = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, Exception)]
+
+    assert sorted(named) == sorted(each.__name__ for each in classes)
+
+
+def test_the_matrix_is_up_to_date() -> None:
+    """`docs/matrix.py` would change nothing in the comparison; where this fails, run it."""
+    if not all(map(is_installed, BACKENDS.values())):
+        pytest.skip("a library is not installed, so its column is not known")
+    spec = importlib.util.spec_from_file_location("docs_matrix", DOCS / "matrix.py")
+    assert spec is not None
+    assert spec.loader is not None
+    matrix = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(matrix)
+
+    assert matrix.updated(PAGES["comparison.md"]) == PAGES["comparison.md"]
+
+
+# --- The examples ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undoes what an example sets for the whole process."""
+    monkeypatch.setattr(config._Process, "backend", config._Process.backend)
+    monkeypatch.setattr(config._Process, "settings", config._Process.settings)
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The server of the examples."""
+    with load("server.py").serve() as server:
+        yield server.url
+
+
+@pytest.fixture
+def refused_url() -> Iterator[str]:
+    """Nobody listens there."""
+    with refused_port() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def proxy_url() -> Iterator[str]:
+    """An HTTP proxy that answers by itself."""
+
+    def answer(request: RecordedRequest) -> bytes:
+        return reply(200, f"by proxy: {request.target}".encode())
+
+    with Server(answer) as server:
+        yield server.url
+
+
+@pytest.fixture
+def refusing_url() -> Iterator[str]:
+    """An HTTP proxy that refuses."""
+    with Server(reply(403)) as server:
+        yield server.url
+
+
+@pytest.fixture
+def ca_file() -> str:
+    """Whose certificates to trust."""
+    from servers import certificate_authority
+
+    return str(certificate_authority().ca_file)
+
+
+@pytest.fixture
+def tls_url() -> Iterator[str]:
+    """A server over TLS."""
+    from servers import certificate_authority
+
+    with Server(tls=certificate_authority().server_context()) as server:
+        yield server.url
+
+
+@pytest.fixture
+def unix_socket(tmp_path: Path) -> Iterator[str]:
+    """The path of a unix socket that a server listens on."""
+    path = str(tmp_path / "s")
+    with Server(unix_socket=path):
+        yield path
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """An empty directory."""
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "server.py"])
+def test_example(name: str, request: pytest.FixtureRequest) -> None:
+    """An example runs against a server on loopback, and its assertions hold; its parameters are fixtures of here."""
+    needs = re.search(r"^NEEDS = (\[.*\])$", EXAMPLES[name].read_text("utf-8"), re.MULTILINE)
+    for library in re.findall(r'"(\w+)"', needs[1]) if needs else []:
+        pytest.importorskip(library, reason=f"the example needs {library}")
+    module = load(name)
+    parameters = inspect.signature(module.main).parameters
+    module.main(**{parameter: request.getfixturevalue(parameter) for parameter in parameters})
