@@ -1,6 +1,6 @@
 """One client in a process of its own, which lives as long as the run and performs one turn after the other.
 
-    python bench/worker.py CLIENT
+    python worker.py CLIENT
 
 It reads a turn as a line of JSON (`action`, `url`, `count`, `size`, `file`), and writes what it cost: `cpu`, in
 seconds of this process, user and system together, and `grown`, the bytes by which its memory was larger, at

@@ -496,6 +496,48 @@ def test_a_dash_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, ("hello", "")) == (code, capsys.readouterr())
 
 
+def test_another_method_writes_to_a_file(tmp_path: Path) -> None:
+    """`-o` is not only for a GET."""
+    file = tmp_path / "file"
+    with Server(reply(404, b"the answer")) as server:
+        code = main(["get", "-d", "x", "-o", str(file), server.url])
+
+    assert (0, b"the answer", ["file"]) == (code, file.read_bytes(), os.listdir(tmp_path))
+
+
+def test_an_error_page_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A GET into a file needs no `--fail` to fail."""
+    with Server(reply(404, b"no such file")) as server:
+        code = main(["get", "-o", str(tmp_path / "file"), server.url])
+        err = f"unifetch: StatusError: 404 Not Found for GET {server.url}/, which brings no file\n"
+
+    assert (22, ("", err), []) == (code, capsys.readouterr(), os.listdir(tmp_path))
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_continue(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What broke off says so, and `-c` gets the rest of it."""
+    file = tmp_path / "file"
+    cut = [reply(headers={"Content-Length": "9", "ETag": '"1"'}), b"half", HalfClose()]
+    with Server(cut, reply(206, b" file", {"Content-Range": "bytes 4-8/9", "ETag": '"1"'})) as server:
+        first = main(["get", "-b", backend, "-o", str(file), server.url])
+        err = capsys.readouterr().err
+        second = main(["get", "-b", backend, "-c", "-o", str(file), server.url])
+        asked = server.requests[1].header("range")
+
+    assert (6, 0, "bytes=4-") == (first, second, asked)
+    assert err.endswith("\nunifetch: 4 bytes are kept, to resume from\n")
+    assert (b"half file", ["file"], ("", "")) == (file.read_bytes(), os.listdir(tmp_path), capsys.readouterr())
+
+
+@pytest.mark.parametrize("words", [[], ["-o", "-"], ["-o", "file", "-d", "x"], ["-o", "file", "-X", "PUT"]])
+def test_continue_needs_a_file(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to go on with: wrong usage, and nothing is sent."""
+    monkeypatch.chdir(tmp_path)
+    with Server() as server:
+        assert (2, 0, []) == (main(["get", "-c", *words, server.url]), server.connections, os.listdir(tmp_path))
+
+
 # --- backends -------------------------------------------------------------------------------------
 
 
@@ -654,6 +696,39 @@ def test_each_stream_is_coloured_for_itself() -> None:
     assert "< \x1b[36mContent-Length\x1b[0m: 6\n" in written
     assert plain == ESCAPES.sub("", written)
     assert ("hello\n", plain) == (piped.stdout, piped.stderr + piped.stdout)
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1", "TERM": "dumb"}])
+def test_a_download_shows_its_progress(environment: dict[str, str], tmp_path: Path) -> None:
+    """One line of at most 79 columns, drawn over itself in plain characters, and left with what it came to."""
+    body = bytes(500_000)
+    with Server(reply(body=body)) as server:
+        code, written = in_terminal("get", "-o", str(tmp_path / "file"), server.url, **environment)
+    drawings = written.split("\r")
+
+    assert (0, "", body) == (code, drawings[0], (tmp_path / "file").read_bytes())
+    assert re.fullmatch(r"  0% \[> +\]      0 B       0 B/s     -:--", drawings[1])
+    assert re.fullmatch(r"100% \[=+\]   500 kB +[0-9.]+ [kMG]?B/s +[0-9]:[0-9]{2}\n", drawings[-1])
+    assert [] == [each for each in drawings if len(each.rstrip("\n")) > 79 or not each.rstrip("\n").isprintable()]
+
+
+def test_the_progress_of_what_fails_is_cleared(tmp_path: Path) -> None:
+    """The error then stands on a line of its own."""
+    with Server([reply(headers={"Content-Length": "9"}), b"half", HalfClose()]) as server:
+        code, written = in_terminal("get", "-o", str(tmp_path / "file"), server.url)
+    *_, drawn, blank, error = written.split("\r")
+
+    assert (6, "", len(drawn)) == (code, blank.strip(" "), len(blank))
+    assert error.startswith("unifetch: IncompleteBody: ")
+
+
+def test_no_progress_but_on_a_terminal(tmp_path: Path) -> None:
+    """Neither through a pipe, nor where the body itself goes to the terminal."""
+    with Server(reply(body=b"hello\n")) as server:
+        piped = subprocess.run([*COMMAND, "get", "-o", str(tmp_path / "file"), server.url], capture_output=True)
+        _, written = in_terminal("get", server.url)
+
+    assert (b"", b"", "hello\n") == (piped.stdout, piped.stderr, written)
 
 
 def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,11 @@ def main(url: str) -> None:
 
     with use_backend("requests"):  # in this block, in this thread or task
         get(url)
-    # [end]
-    assert get(url, backend="socket").backend == "socket"
 
-    # [configure]
-    configure(backend="requests", timeout=20)  # for this process
+    configure(backend="requests", timeout=20)  # for this process, at its start
     # [end]
     assert get(url).backend == "requests"
+    assert get(url, backend="socket").backend == "socket"
 
     # [native]
     import requests
@@ -38,11 +36,6 @@ def main(url: str) -> None:
     # [installed]
     print(available_backends())  # ('urllib', 'requests', 'socket'), say
 
-    with Client(backend="requests") as client:
-        print(client.backend.native)  # the library's own object
-    # [end]
-
-    # [unknown]
     try:
         get(url, backend="request")
     except UnknownBackend as error:

@@ -8,6 +8,19 @@ from pathlib import Path
 from unifetch import Client
 
 
+def rows() -> Iterator[bytes]:
+    for number in range(1000):
+        yield f"{number}\n".encode()
+
+
+# [progress]
+def show(sent: int, total: int | None) -> None:
+    print(f"{sent} of {total or 'unknown'} bytes")
+
+
+# [end]
+
+
 def main(url: str, directory: Path) -> None:
     path = directory / "report.txt"
     path.write_bytes(b"profit\n" * 20_000)
@@ -26,14 +39,8 @@ def main(url: str, directory: Path) -> None:
         # [file]
         with path.open("rb") as file:
             client.put("/echo", body=file)  # Content-Length, from where the file stands to its end
-        # [end]
 
-        # [stream]
-        def rows() -> Iterator[bytes]:
-            for number in range(1000):
-                yield f"{number}\n".encode()
-
-        client.put("/echo", body=rows())  # of unknown length: sent chunked
+        client.put("/echo", body=rows())  # rows() yields bytes; of unknown length, they are sent chunked
         # [end]
         assert client.put("/echo", body=rows()).json()["headers"]["transfer-encoding"] == "chunked"
 
@@ -49,10 +56,7 @@ def main(url: str, directory: Path) -> None:
         )
         # [end]
 
-        # [progress]
-        def show(sent: int, total: int | None) -> None:
-            print(f"{sent} of {total or 'unknown'} bytes")
-
+        # [watched]
         client.put("/echo", body=path.read_bytes(), progress=show)
         # [end]
         seen: list[tuple[int, int | None]] = []

@@ -30,8 +30,9 @@ def main(url: str, directory: Path) -> None:
 
     # [load]
     jar = CookieJar.from_json(path.read_text())
+    jar.set("consent", "yes", "127.0.0.1")  # a cookie of your own, for this host
     with Client(base_url=url, cookies=jar) as client:
-        assert client.get("/echo").json()["headers"]["cookie"] == "session=abc"
+        assert client.get("/echo").json()["headers"]["cookie"] == "consent=yes; session=abc"
     # [end]
 
     # [netscape]
@@ -40,12 +41,6 @@ def main(url: str, directory: Path) -> None:
     print(jar.to_netscape())
     # [end]
     assert len(jar) == 1
-
-    # [own]
-    with Client(base_url=url) as client:
-        client.cookies.set("consent", "yes", "127.0.0.1")  # a cookie of your own, for this host
-        # [end]
-        assert client.get("/echo").json()["headers"]["cookie"] == "consent=yes"
 
     # [none]
     with Client(base_url=url, cookies=False) as client:

@@ -9,6 +9,10 @@ from unifetch import Client, ProtocolError, download
 DIGEST = "0" * 64
 
 
+def show(received: int, total: int | None) -> None:
+    print(f"{received} of {total or 'unknown'} bytes")
+
+
 def main(url: str, directory: Path) -> None:
     path = directory / "file.txt"
 
@@ -19,11 +23,8 @@ def main(url: str, directory: Path) -> None:
     assert done.size == path.stat().st_size
 
     with Client(base_url=url) as client:
-        # [progress]
-        def show(received: int, total: int | None) -> None:
-            print(f"{received} of {total or 'unknown'} bytes")
-
-        client.download("/file", path, resume=True, progress=show)
+        # [resume]
+        client.download("/file", path, resume=True, progress=show)  # show(received, total), in bytes
         # [end]
 
         # [digest]

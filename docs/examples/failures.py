@@ -43,8 +43,6 @@ def main(url: str, refused_url: str) -> None:
             # [end]
             assert error.request_sent == "no"
             assert isinstance(error, ConnectionError)
-            # [context]
-            print(error.request, error.backend)  # <Request POST http://…/orders> urllib
-            # [end]
+            assert error.backend == "urllib"
         else:
             raise AssertionError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unifetch import Client, IncompleteBody, get
-from unifetch.testing import Close, Server, reply
+from unifetch.testing import Close, Script, Server, reply
 
 
 # [script]
@@ -25,7 +25,7 @@ def test_a_list_of_orders() -> None:
 
 # [faults]
 def test_a_connection_that_breaks() -> None:
-    broken = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Close()]
+    broken: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Close()]
 
     with Server(broken, reply(200, b"whole")) as server:  # the first request, the second and all after it
         with pytest.raises(IncompleteBody):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unifetch import Client, ReadTimeout, Timeout, TimedOut, TotalTimeout, get
+from unifetch import Client, ReadTimeout, TimedOut, Timeout, TotalTimeout, get
 
 
 def main(url: str) -> None:

@@ -9,16 +9,14 @@ NEEDS = ["opentelemetry"]
 
 def main(url: str) -> None:
     # [otel]
+    from opentelemetry.propagate import inject
+
     from unifetch.otel import OpenTelemetry
 
     with Client(base_url=url, listeners=OpenTelemetry()) as client:
         client.get("/")  # a client span, and a value of http.client.request.duration
-    # [end]
-
-        # [propagate]
-        from opentelemetry.propagate import inject
 
         fields: dict[str, str] = {}
-        inject(fields)  # traceparent of the span that is current here
+        inject(fields)  # the traceparent of the span that is current here
         client.get("/", headers=fields)
-        # [end]
+    # [end]

@@ -27,10 +27,8 @@ def main(url: str) -> None:
     # [end]
 
     # [logging]
-    logging.basicConfig()
-    logging.getLogger("unifetch").setLevel("INFO")  # a line for each call; DEBUG adds each attempt
+    logging.basicConfig(level="INFO")  # a line for each call; DEBUG adds each attempt
 
     with Client(base_url=url, listeners=log_events) as client:
         client.get("/old")  # INFO:unifetch:call 2: GET http://…/new: 200 OK in 0.004 s
     # [end]
-    logging.getLogger("unifetch").setLevel("NOTSET")

@@ -28,22 +28,22 @@ def request(method: str, url: str, **call: Unpack[BodyArguments]) -> Response[by
 
 def get(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
     """Send a GET request; see `Client.request` for the arguments."""
-    return _client.request("GET", url, **call)
+    return _client.get(url, **call)
 
 
 def head(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
     """Send a HEAD request; see `Client.request` for the arguments."""
-    return _client.request("HEAD", url, **call)
+    return _client.head(url, **call)
 
 
 def options(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
     """Send an OPTIONS request; see `Client.request` for the arguments."""
-    return _client.request("OPTIONS", url, **call)
+    return _client.options(url, **call)
 
 
 def delete(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
     """Send a DELETE request; see `Client.request` for the arguments."""
-    return _client.request("DELETE", url, **call)
+    return _client.delete(url, **call)
 
 
 def post(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:

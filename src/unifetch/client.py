@@ -19,7 +19,7 @@ from .errors import InvalidSetting, StreamError
 from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
 from .messages import RawRequest, Request
-from .policies.bodies import add_trailers, encode, with_content_type
+from .policies.bodies import NO_BODY, add_trailers, encode, with_content_type
 from .settings import parse
 from .slots import Slots, wait_for_slot
 from .url import URL
@@ -114,25 +114,24 @@ class Client:
             InvalidRequest, ConfigError: before anything is sent.
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
-        journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
-        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
-        return response
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        return self._whole(method, url, content, call)
 
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return self.request("GET", url, **call)
+        return self._whole("GET", url, NO_BODY, call)
 
     def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return self.request("HEAD", url, **call)
+        return self._whole("HEAD", url, NO_BODY, call)
 
     def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return self.request("OPTIONS", url, **call)
+        return self._whole("OPTIONS", url, NO_BODY, call)
 
     def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return self.request("DELETE", url, **call)
+        return self._whole("DELETE", url, NO_BODY, call)
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -200,6 +199,11 @@ class Client:
 
         target = _absolute(url, self.settings.base_url, call.pop("params", None))
         return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+
+    def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
+        journey = self._journey(method, url, content, call)
+        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
+        return response
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
         settings, headers = self.settings, call.pop("headers", None)

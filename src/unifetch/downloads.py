@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from .policies.ranges import DigestTypes
     from .url import URL
 
-BLOCK = 1 << 20  # bytes that are read at once of what was there already, to verify it
 ERROR_BODY = 64 * 1024  # bytes that a StatusError keeps of its body
 SIDECAR = 16 * 1024  # bytes; longer is none of ours
 
-_EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # the one only POSIX has, the other only Windows
+# Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
+_EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Download(Value):
@@ -75,13 +75,13 @@ def download(
 ) -> Download:
     """Drive a download; see `Client.download`, with `url` absolute."""
     fields = _fields(client, call)
-    timeout = Timeout.of(call["timeout"]) if "timeout" in call else client.settings.timeout.replace(total=None)
+    call["timeout"] = timeout = (
+        Timeout.of(call["timeout"]) if "timeout" in call else client.settings.timeout.replace(total=None)
+    )
     started = monotonic()
     with Part(path, url, resume=resume, digest=digest, progress=progress) as part:
         while True:
-            # Asking a second time does not give more time.
-            left = None if timeout.total is None else max(timeout.total - (monotonic() - started), 1e-3)
-            call["timeout"], call["headers"] = timeout.replace(total=left), [*fields, *part.request_fields()]
+            call["headers"] = [*fields, *part.request_fields()]
             with client.stream("GET", url, **call) as response:
                 if response.status not in part.statuses:
                     raise _refusal(response)
@@ -89,6 +89,8 @@ def download(
                     for piece in response.body:
                         part.write(piece)
                     return part.finish()
+            if timeout.total is not None:  # asking a second time does not give more time
+                call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
 def _fields(client: Client, call: CallArguments) -> Pairs:
@@ -157,8 +159,8 @@ class Part:
         try:
             self._file = self._open()
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                error.filename = self._given  # what is missing is its directory
+            if error.errno not in (errno.EEXIST, errno.ELOOP):  # those are about what was found in the part's place
+                error.filename = self._given
             raise
         size = os.fstat(self._file.fileno()).st_size
         if self._resume and size and (validator := self._saved()):
@@ -170,20 +172,19 @@ class Part:
     def _open(self) -> BinaryIO:
         while True:
             descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | _EXACT, 0o600)
-            file = open(descriptor, "r+b")  # noqa: SIM115  # closed at the end of the `with` block
             try:
-                _lock(file.fileno())
-                here = os.fstat(file.fileno())
-                if not _is_ours(here):
+                _lock(descriptor)
+                found = os.fstat(descriptor)
+                if not _is_ours(found):
                     raise FileExistsError(errno.EEXIST, "Not a part of our own", self._part)
                 with suppress(FileNotFoundError):
                     # The one that it was opened under may have taken the target's name meanwhile.
-                    if os.path.samestat(here, os.stat(self._part)):
-                        return file
+                    if os.path.samestat(found, os.stat(self._part)):
+                        return open(descriptor, "r+b")
             except BaseException:
-                file.close()
+                os.close(descriptor)
                 raise
-            file.close()
+            os.close(descriptor)
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -214,7 +215,6 @@ class Part:
             self._begin_anew(Validator.of_response(response.status, headers))
             self._end = self._total = None if is_encoded(headers) else length_of(headers)
         self._received = self._start
-        self._expect(repr_digests(headers) | self._digests)
         self._file.seek(self._start)
         self._file.truncate()
         self._tell()
@@ -246,20 +246,6 @@ class Part:
             return None
         return Validator.of_saved(saved.get("validator"))
 
-    def _expect(self, digests: dict[str, str]) -> None:
-        self._wanted, self._hashes = digests, {}
-        if not digests:
-            return
-        import hashlib
-
-        self._hashes = {name: hashlib.new(name) for name in digests}
-        self._file.seek(0)
-        left = self._start
-        while left and (block := self._file.read(min(BLOCK, left))):
-            left -= len(block)
-            for each in self._hashes.values():
-                each.update(block)
-
     def write(self, piece: bytes) -> None:
         """Take a piece of the body.
 
@@ -271,8 +257,6 @@ class Part:
         if self._end is not None and self._received > self._end:
             raise self._wrong(ProtocolError, f"more than the {self._end} bytes that were declared")
         self._file.write(piece)
-        for each in self._hashes.values():
-            each.update(piece)
         self._tell()
 
     def _tell(self) -> None:
@@ -291,12 +275,8 @@ class Part:
         whole = self._end if self._total is None else self._total
         if whole is not None and self._received != whole:
             raise self._wrong(IncompleteBody, f"the file ended after {self._received} of {whole} bytes")
-        for name, wanted in self._wanted.items():
-            found = self._hashes[name].hexdigest()
-            if found != wanted:
-                _remove(self._sidecar)  # there is nothing to go on with
-                raise self._wrong(ProtocolError, f"the {name} of the file is {found}, not {wanted}")
         self._file.flush()
+        self._verify(repr_digests(self._response.headers) | self._digests)
         os.fsync(self._file.fileno())
         os.chmod(self._part, self._usual_mode())
         if sys.platform == "win32":
@@ -305,6 +285,18 @@ class Part:
         _remove(self._sidecar)
         self._file.close()
         return Download(self._given, self._response.without_stream(), self._received, self._start)
+
+    def _verify(self, digests: dict[str, str]) -> None:
+        # Of the file, and not of its pieces as they come: what was there before takes time to read, in which a
+        # server would have to wait.
+        for name, wanted in digests.items():
+            from hashlib import file_digest
+
+            self._file.seek(0)
+            found = file_digest(self._file, name).hexdigest()
+            if found != wanted:
+                _remove(self._sidecar)  # there is nothing to go on with
+                raise self._wrong(ProtocolError, f"the {name} of the file is {found}, not {wanted}")
 
     def _wrong(self, kind: type[ProtocolError], message: str) -> ProtocolError:
         error = kind(message, request_sent="yes")

@@ -251,7 +251,8 @@ class Journey:
                     self._arrived(raw)
                     wait = self._goes_on(raw)
                     if wait is None:
-                        incoming = self._incoming(raw, whole)
+                        limits = self.settings.limits if whole else None
+                        incoming = Incoming(self.request.method, raw.status, raw.headers, limits)
                         body = yield Receive(raw, incoming, whole, self)
                         response = self._response(raw, body)
                         break
@@ -274,7 +275,8 @@ class Journey:
 
     def _attempt(self) -> RawRequest:
         self.attempts += 1
-        self._check_deadline("no")
+        if self.attempts > 1:
+            self._check_deadline("no")
         request, settings = self.request, self.settings
         pairs = self._with_credentials(wire_headers(request, self.body))
         if self.body.trailers:
@@ -360,7 +362,7 @@ class Journey:
             self._tell(events.InterimResponse, status, headers)
         self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
         check_head(raw.status, raw.http_version, raw.headers.pairs)
-        if self.memory.keeps_cookies and "set-cookie" in raw.headers:
+        if "set-cookie" in raw.headers.by_name() and self.memory.keeps_cookies:
             self.memory.store(self.request.url, raw.headers.get_all("set-cookie"), self.calendar())
 
     def _goes_on(self, raw: RawResponse) -> float | None:
@@ -453,10 +455,6 @@ class Journey:
         return wait
 
     # --- The response -----------------------------------------------------------------------------
-
-    def _incoming(self, raw: RawResponse, whole: bool) -> Incoming:
-        limits = self.settings.limits if whole else None
-        return Incoming(self.request.method, raw.status, raw.headers, limits)
 
     def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
         return Response(

@@ -93,7 +93,8 @@ class Headers(Mapping[str, str]):
         headers._index = index
         return headers
 
-    def _lookup(self) -> dict[str, str]:
+    def by_name(self) -> dict[str, str]:
+        """Each name in lower case, with its value as `headers[name]` gives it."""
         # Built at the first look-up: many responses are read for their body alone.
         index = self._index
         if index is None:
@@ -110,20 +111,20 @@ class Headers(Mapping[str, str]):
         return index
 
     def __getitem__(self, name: str) -> str:
-        return self._lookup()[name.lower()]
+        return self.by_name()[name.lower()]
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of this field, or the default."""
-        return self._lookup().get(name.lower(), default)
+        return self.by_name().get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._lookup()
+        return isinstance(name, str) and name.lower() in self.by_name()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._lookup())
+        return iter(self.by_name())
 
     def __len__(self) -> int:
-        return len(self._lookup())
+        return len(self.by_name())
 
     def get_all(self, name: str) -> list[str]:
         """Every value of this field, in order; an empty list if there is none."""
@@ -136,7 +137,7 @@ class Headers(Mapping[str, str]):
             return self
         if not self.pairs:
             return other
-        index = other._lookup()
+        index = other.by_name()
         return Headers.trusted([*(pair for pair in self.pairs if pair[0].lower() not in index), *other.pairs])
 
     def without(self, *names: str) -> Headers:

@@ -1,14 +1,15 @@
 """What `http.client` gets wrong, put right once for the three libraries that are built on it.
 
-Left to itself it takes the first 1xx response but 100 for the final one; drops every field after a
-malformed one, Content-Length included; takes a head that was cut off for a whole one, and a body that was
-cut off for a short one; reads a chunk's size as Python reads a number; loses the response when the server
-ends an upload early; and starts its timeout anew at each byte that arrives.
+Left to itself it takes the first 1xx response but 100 for the final one, and never waits for 100; drops every
+field after a malformed one, Content-Length included; takes a head that was cut off for a whole one, and a body
+that was cut off for a short one; reads a chunk's size as Python reads a number; drops trailers; loses the
+response when the server ends an upload early; and starts its timeout anew at each byte that arrives.
 
-Subclasses correct it: `Connection` writes the request as it is, `DeadlineSocket` bounds every step on the
-network, `StrictResponse` reads the head and the body. What they override has a public name, but is seldom
-documented to be overridden. Each such place is marked as a hook, and tests/test_http_client_hooks.py fails
-when the library changes underneath it. Nothing here knows urllib, urllib3 or requests.
+Subclasses correct it: `Connection` connects as `http_dialing.py` says and writes the request as it is,
+`DeadlineSocket` bounds every step on the network, `StrictResponse` reads the head and the body. What they
+override has a public name, but is seldom documented to be overridden. Each such place is marked as a hook, and
+tests/test_http_client_hooks.py fails when the library changes underneath it. Nothing here knows urllib, urllib3
+or requests.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from __future__ import annotations
 import http.client
 import io
 import select
-import socket
 import threading
+from collections import namedtuple
 from time import monotonic
 
 from ..errors import (
@@ -31,14 +32,14 @@ from ..errors import (
     ProtocolError,
     ReadTimeout,
     TLSError,
-    TooLarge,
     UnifetchError,
     WriteTimeout,
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import causes, connect_error
-from .http_reader import MAX_HEAD, Reader, framing, parse_head
+from .base import causes
+from .http_dialing import dial
+from .http_reader import Reader, framing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     from ..errors import RequestSent
     from ..headers import Headers
     from ..messages import RawRequest
+    from .http_reader import Head
 
 BLOCK = 64 * 1024  # bytes that one read asks for
+LEAVE = 1.0  # seconds that a server has to say 100 (Continue)
 
 
 class Attempt(BaseAttempt):
@@ -58,18 +61,24 @@ class Attempt(BaseAttempt):
     Attributes:
         request: the request.
         connection: the connection, once there is one.
+        interim: the 1xx responses that have come, as (status, fields).
+        refusal: the head of a final response that came in place of 100 (Continue).
         response: the final response, once its head has come.
+        trailers: the fields that came after its body.
         failure: the error that was raised last. A library may wrap it; it is found here.
     """
 
-    __slots__ = ("connection", "failure", "request", "response")
+    __slots__ = ("connection", "failure", "interim", "refusal", "request", "response", "trailers")
 
     def __init__(self, request: RawRequest, sent: RequestSent = "no") -> None:
         super().__init__(request.timeout, request.deadline)
         self.request = request
         self.sent = sent
         self.connection: Connection | None = None
+        self.interim: list[tuple[int, Headers]] = []
+        self.refusal: Head | None = None
         self.response: StrictResponse | None = None
+        self.trailers: list[tuple[str, str]] = []
         self.failure: UnifetchError | None = None
 
     def failed(self, kind: type[UnifetchError], message: str) -> UnifetchError:
@@ -86,14 +95,6 @@ class Attempt(BaseAttempt):
         if getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING" or "EOF occurred" in message:
             message = "the TLS connection ended without close_notify (RFC 9112 §9.8)"
         return self.failed(ConnectionLost if self.response is None else IncompleteBody, message)
-
-    def unconnected(self, error: Exception) -> UnifetchError:
-        """The error for a connection that did not come about."""
-        host, port = self.request.host, self.request.port
-        if any(isinstance(cause, TimeoutError) for cause in causes(error)):
-            return self.failed(ConnectTimeout, f"no connection to {host}:{port} in time")
-        self.failure = connect_error(error, host, port)
-        return self.failure
 
     def translated(self, error: Exception, table: Mapping[type[Exception], type[UnifetchError]]) -> UnifetchError:
         """Our error for what a library raised: the one that it wraps, or by the first row of the table that fits."""
@@ -137,14 +138,21 @@ class _Current(threading.local):
 CURRENT = _Current()
 
 
+Destination = namedtuple("Destination", ("scheme", "host", "port", "tls", "route"))
+
+
+def destination(request: RawRequest) -> Destination:
+    """What a kept connection is for. One that has gone by a route, with its credentials, is not for another route."""
+    return Destination(request.scheme, request.host, request.port, request.tls, request.route)
+
+
 # --- The request, as it is --------------------------------------------------------------------------
 
 
 class Connection(http.client.HTTPConnection):
     """Writes the request of the current attempt and nothing else, whatever it is told to write."""
 
-    _connect_by: float | None = None
-    _socket: Any = None
+    sock: Any  # a DeadlineSocket, once it is connected
 
     # Hook: `request`, `putrequest`, `putheader`, `endheaders` and `send`. The libraries would put fields of their
     # own around ours; http.client writes chunk sizes in upper case, and gives up when the server ends an upload.
@@ -160,55 +168,53 @@ class Connection(http.client.HTTPConnection):
             self.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers:
                 self.putheader(name, value)
-            if body is None or isinstance(body, bytes):
+            expects = body is not None and _expects(request)
+            if body is None or (isinstance(body, bytes) and not expects):
                 self.endheaders(body or None)
             else:
                 self.endheaders()
-                self._send_blocks(body, chunked=request.chunked)
+                if not expects or self.sock.has_leave():
+                    self._send_blocks([body] if isinstance(body, bytes) else body, request)
         except ConnectionLost:
             # RFC 9112 §9.5: the server may have answered before it closed. The response, or its absence, decides.
             pass
 
-    def _send_blocks(self, body: Iterable[bytes], *, chunked: bool) -> None:
+    def _send_blocks(self, body: Iterable[bytes], request: RawRequest) -> None:
+        chunked = request.chunked
         for block in body:
             self.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
         if chunked:
-            self.send(b"0\r\n\r\n")
+            lines = ["0", *map(": ".join, request.trailers), "", ""]
+            self.send("\r\n".join(lines).encode("latin-1"))
 
-    # Hook: `connect` and `timeout`. One timeout holds for all of connecting, TLS included.
+    # Hook: `connect` and `sock`. http.client's own would know one timeout, for each address of the host; the libraries'
+    # own would take the way to a proxy from what they were told, instead of from the request.
     def connect(self) -> None:
-        """Connect within the connect timeout and the deadline."""
+        """Connect as the route of the request says, within the connect timeout and the deadline."""
         attempt = CURRENT.get()
+        ends = None if attempt.timeout.connect is None else monotonic() + attempt.timeout.connect
+        if attempt.deadline is not None and (ends is None or attempt.deadline < ends):
+            ends = attempt.deadline
         try:
-            self.timeout = seconds = attempt.within(attempt.timeout.connect)
-            self._connect_by = None if seconds is None else monotonic() + seconds
-            super().connect()
-        except Exception as error:
-            raise attempt.unconnected(error) from error
-        self.sock = DeadlineSocket(self.sock)
+            self.sock = DeadlineSocket(dial(attempt.request, ends))
+        except UnifetchError as error:
+            attempt.failure = error
+            raise
         self.sock.serve(attempt)
-
-    # Hook: `sock`. Each time the library has got one step further in connecting, the next gets what is left.
-    @property
-    def sock(self) -> Any:
-        """The socket: the library's own while it connects, then a `DeadlineSocket`."""
-        return self._socket
-
-    @sock.setter
-    def sock(self, value: Any) -> None:
-        self._socket = value
-        if self._connect_by is not None and isinstance(value, socket.socket):
-            value.settimeout(max(self._connect_by - monotonic(), 0.001))
 
     @property
     def is_connected(self) -> bool:
         """Whether another request can be sent: the connection is open, and nothing came unasked."""
-        return self._socket is not None and self._socket.is_quiet()
+        return self.sock is not None and self.sock.is_quiet()
 
     # Hook: `response_class` and `getresponse`.
     def receive(self) -> StrictResponse:
         """The response, as http.client's own `getresponse` gets it, whatever a library has made of that."""
         return http.client.HTTPConnection.getresponse(self)  # type: ignore[return-value]  # of our response_class
+
+
+def _expects(request: RawRequest) -> bool:
+    return any(name.lower() == "expect" for name, _ in request.headers)
 
 
 # --- Every step on the network, within its time -----------------------------------------------------
@@ -227,6 +233,7 @@ class DeadlineSocket:
         self._sock = sock
         self._armed: float | None = -1.0  # the timeout that is set; setting one is a system call
         self._served = False
+        self._early: Reader | None = None  # of what has come before the request was complete
         self._reader: Reader | None = None
         self._closing = False
         # poll() takes descriptors of any size, which select() does not; on Windows, which has no poll(), it does.
@@ -279,6 +286,28 @@ class DeadlineSocket:
             attempt.answered = True
         return data
 
+    def has_leave(self) -> bool:
+        """Whether the body may be sent: the server says 100 (Continue), or nothing for a moment (RFC 9110 §10.1.1).
+
+        Raises:
+            ConnectionLost, ProtocolError, TooLarge: for what is no answer.
+        """
+        attempt = self.attempt
+        reader = self._early = Reader(self)
+        if attempt.timeout.read is None or attempt.timeout.read > LEAVE:
+            attempt.timeout = attempt.timeout.replace(read=LEAVE)
+        try:
+            while (head := reader.next_head())[1] < 200:
+                attempt.interim.append((head[1], head[3]))
+                if head[1] == 100:
+                    return True
+            attempt.refusal = head
+        except ReadTimeout:
+            attempt.failure = None
+        finally:
+            attempt.timeout = attempt.request.timeout
+        return attempt.refusal is None
+
     def _arm(self, phase: float | None) -> None:
         seconds = self.attempt.within(phase)
         if seconds != self._armed:
@@ -295,7 +324,7 @@ class DeadlineSocket:
     # is closed before the response is read: the socket closes with whichever of the two ends last.
     def makefile(self, _: str) -> Reader:
         """Where a response is read from."""
-        self._reader = Reader(self)
+        self._reader, self._early = self._early or Reader(self), None
         return self._reader
 
     def close(self) -> None:
@@ -333,18 +362,11 @@ class StrictResponse(http.client.HTTPResponse):
         if reader is None:
             raise http.client.ResponseNotReady
         attempt = reader.socket.attempt
-        interim = 0
-        while True:
-            head = reader.head()
-            attempt.sent = "yes"
-            version, status, reason, fields = parse_head(head)
-            if status >= 200:
-                break
-            if status == 101:
-                raise ProtocolError("the server switches protocols (101), unasked", request_sent="yes")
-            interim += len(head)
-            if interim > MAX_HEAD:
-                raise TooLarge(f"interim responses are over the limit of {MAX_HEAD} bytes", request_sent="yes")
+        head = attempt.refusal or reader.next_head()
+        while head[1] < 200:
+            attempt.interim.append((head[1], head[3]))
+            head = reader.next_head()
+        version, status, reason, fields = head
         self.fields = self.headers = self.msg = fields  # type: ignore[assignment]  # it has what http.client calls
         self.version = 11 if version == "1.1" else 10
         self.code = self.status = status
@@ -358,6 +380,7 @@ class StrictResponse(http.client.HTTPResponse):
             version == "1.0"  # its keep-alive is rare, and ambiguous
             or (self.length is None and not self.chunked)
             or "close" in fields.get("connection", "").lower()
+            or attempt.refusal is not None  # the body that was announced will not follow
             or any(name.lower() == "connection" for name, _ in attempt.request.headers)
         )
         attempt.response, attempt.failure = self, None
@@ -393,7 +416,7 @@ class StrictResponse(http.client.HTTPResponse):
                 raise ProtocolError(f"a chunk does not end where its size says: {evidence(end)}", request_sent="yes")
             self.chunk_left = reader.chunk_size()
             if not self.chunk_left:
-                reader.skip_trailers()
+                reader.socket.attempt.trailers += reader.trailers()
                 self._finish()
                 return b""
         block = reader.block(min(size, self.chunk_left))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .http_client import DeadlineSocket
 
+    Head = tuple[str, int, str, Headers]  # the version, status, reason and fields
+
 # The common floor (policies/limits.py). Here they also bound what is read before anything can be checked.
 MAX_FIELDS = 99
 MAX_LINE = 64 * 1024
@@ -44,13 +46,31 @@ class Reader:
         complete: set when the response has been read to its end.
     """
 
-    __slots__ = ("_at", "_buffer", "complete", "socket")
+    __slots__ = ("_at", "_buffer", "_interim", "complete", "socket")
 
     def __init__(self, socket: DeadlineSocket) -> None:
         self.socket = socket
         self.complete = False
         self._buffer = b""
         self._at = 0
+        self._interim = 0  # bytes of 1xx responses
+
+    def next_head(self) -> Head:
+        """The head of an interim response, or that of the final one (RFC 9110 §15.2).
+
+        Raises:
+            ConnectionLost, ProtocolError, TooLarge: as for `head` and `parse_head`; for 101, and for 1xx without end.
+        """
+        data = self.head()
+        self.socket.attempt.sent = "yes"
+        head = parse_head(data)
+        if head[1] < 200:
+            if head[1] == 101:
+                raise ProtocolError("the server switches protocols (101), unasked", request_sent="yes")
+            self._interim += len(data)
+            if self._interim > MAX_HEAD:
+                raise TooLarge(f"interim responses are over the limit of {MAX_HEAD} bytes", request_sent="yes")
+        return head
 
     def head(self) -> bytes:
         """A status line and header fields, up to and with the empty line.
@@ -66,6 +86,9 @@ class Reader:
             if bare := _BARE_LF.search(buffer, checked):
                 line = buffer[buffer.rfind(b"\n", at, bare.start()) + 1 : bare.end()]
                 raise ProtocolError(f"a line ends without CR: {_shown(line)}", request_sent="yes")
+            if buffer[at : at + 5] != b"HTTP/"[: len(buffer) - at]:
+                # What has no lines would be waited for: a record of TLS, say.
+                raise ProtocolError(f"no HTTP response: {evidence(buffer[at:])}", request_sent="yes")
             if len(buffer) - at > MAX_HEAD:
                 raise TooLarge(f"the head of the response is over the limit of {MAX_HEAD} bytes", request_sent="yes")
             if not self._fill():
@@ -104,19 +127,25 @@ class Reader:
             self._at = end
         return chunks
 
-    def skip_trailers(self) -> None:
-        """Read the fields after the last chunk, and drop them: they came too late to be checked as headers.
+    def trailers(self) -> list[tuple[str, str]]:
+        """The fields after the last chunk. They came too late to be checked as headers, and must not pass for such.
 
         Raises:
             IncompleteBody, ProtocolError, TooLarge: as for a head.
         """
+        pairs: list[tuple[str, str]] = []
         left = MAX_HEAD
         while (line := self.line()) != b"\r\n":
+            text = line.decode("latin-1")
             left -= len(line)
-            if left < 0:
-                raise TooLarge(f"the trailers are over the limit of {MAX_HEAD} bytes", request_sent="yes")
-            if not _FIELDS.fullmatch(f"{line.decode('latin-1')}\r\n"):
+            if left < 0 or len(pairs) == MAX_FIELDS:
+                limit = f"{MAX_HEAD} bytes" if left < 0 else f"{MAX_FIELDS} fields"
+                raise TooLarge(f"the trailers are over the limit of {limit}", request_sent="yes")
+            if not _FIELDS.fullmatch(f"{text}\r\n"):
                 raise ProtocolError(f"malformed trailer: {_shown(line)}", request_sent="yes")
+            name, _, value = text.partition(":")
+            pairs.append((name, value.strip(" \t\r\n")))
+        return pairs
 
     def line(self) -> bytes:
         """A line of chunked coding, with its end."""
@@ -145,6 +174,11 @@ class Reader:
         self._at = 0
         return bool(data)
 
+    @property
+    def unread(self) -> bytes:
+        """What has come, and was not read yet."""
+        return self._buffer[self._at :]
+
     def flush(self) -> None:
         """Nothing is written here; http.client asks nevertheless."""
 
@@ -153,7 +187,7 @@ class Reader:
         self.socket.done(clean=self.complete and self._at == len(self._buffer))
 
 
-def parse_head(head: bytes) -> tuple[str, int, str, Headers]:
+def parse_head(head: bytes) -> Head:
     """The version, status, reason and fields of a head (RFC 9112 §4 and §5).
 
     Raises:

@@ -23,6 +23,7 @@ import httpx
 from ..errors import (
     ConfigConflict,
     ConfigError,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     IncompleteBody,
@@ -252,12 +253,18 @@ class _Network(httpcore.NetworkBackend):
             if route.proxy is not None:
                 stream = self._through_proxy(host, port, ends)
             elif route.unix_socket is not None:
-                stream = self._own.connect_unix_socket(route.unix_socket, seconds)
+                stream = self._to_unix_socket(route.unix_socket, seconds)
             elif route.address is None and not route.public_only:
                 stream = self._own.connect_tcp(host, port, seconds, *rest, **options)
             else:
                 stream = self._to_chosen(host, port, ends)
         return _Stream(stream, attempt)
+
+    def _to_unix_socket(self, path: str, seconds: float | None) -> httpcore.NetworkStream:
+        try:
+            return self._own.connect_unix_socket(path, seconds)
+        except httpcore.ConnectError as error:
+            raise ConnectError(f"no connection to unix socket {path!a}: {error}") from error
 
     def _to_chosen(self, host: str, port: int, ends: float | None) -> httpcore.NetworkStream:
         failure: httpcore.ConnectError | None = None

@@ -3,14 +3,17 @@
 What httpx2 does by itself: it follows no redirects; it keeps cookies, decodes what it did not ask for, and
 reads proxies from the environment. At the pool there is none of that, and half of its time goes as well.
 The pool parses with h11, which is strict, and takes a documented `network_backend`, through which the
-total timeout reaches every read.
+total timeout reaches every read, and by which we choose where a connection leads. Its own proxies are not
+used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
 
 What cannot be helped: bytes that follow a response in the same segment are taken for the next one.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
+from time import monotonic
 from weakref import WeakSet
 
 import httpcore2
@@ -18,19 +21,24 @@ import httpx2
 
 from ..errors import (
     ConfigConflict,
+    ConfigError,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     IncompleteBody,
     InvalidRequest,
     PoolTimeout,
     ProtocolError,
+    ProxyError,
     ReadTimeout,
     TimedOut,
     UnifetchError,
     WriteTimeout,
+    evidence,
 )
 from ..headers import Headers
 from ..messages import RawResponse
+from ..routes import DIRECT, refuse_private
 from .base import Attempt, Capability, connect_error
 
 TYPE_CHECKING = False
@@ -39,7 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, Literal
 
+    from ..headers import Pairs
     from ..messages import RawRequest
+    from ..routes import Route
 
 CAPABILITIES = frozenset(
     {
@@ -54,8 +64,15 @@ CAPABILITIES = frozenset(
         Capability.REQUEST_SENT,
         Capability.TLS_CONTEXT,
         Capability.TLS_TRUNCATION,
+        Capability.PROXY,
+        Capability.TLS_PROXY,
+        Capability.SOCKS,
+        Capability.RESOLVE,
+        Capability.FORBID_PRIVATE,
     }
 )
+if hasattr(socket, "AF_UNIX"):
+    CAPABILITIES |= {Capability.UNIX_SOCKET}
 
 # A client of the caller's own connects by its own means and with its own TLS settings.
 NATIVE_CAPABILITIES = CAPABILITIES - {
@@ -63,6 +80,12 @@ NATIVE_CAPABILITIES = CAPABILITIES - {
     Capability.REQUEST_SENT,
     Capability.TLS_CONTEXT,
     Capability.TLS_TRUNCATION,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+    Capability.UNIX_SOCKET,
 }
 
 ERRORS: dict[type[Exception], type[UnifetchError]] = {
@@ -103,10 +126,10 @@ class Httpx2Backend:
 
     def __init__(self, native: httpx2.Client | None = None) -> None:
         self._client = native
-        self._secure: dict[ssl.SSLContext, httpcore2.ConnectionPool] = {}
+        self._pools: dict[tuple[ssl.SSLContext | None, Route], httpcore2.ConnectionPool] = {}
         if native is None:
             self.capabilities = CAPABILITIES
-            self._pool = _pool(None)
+            self._pool = self._pools[None, DIRECT] = _pool(None, DIRECT)
             self.native = self._pool
         else:
             _refuse_conflicts(native)
@@ -127,6 +150,8 @@ class Httpx2Backend:
             else:
                 answer = self._through_client(self._client, request, attempt)
                 status, fields = answer.status_code, answer.headers.raw
+        except UnifetchError:
+            raise  # from our own network, below
         except _RAISED as error:
             raise _translated(error, attempt, request) from error
 
@@ -143,7 +168,7 @@ class Httpx2Backend:
 
     def _through_pool(self, request: RawRequest, attempt: Attempt) -> httpcore2.Response:
         host = request.host.encode("ascii")
-        return self._pool_for(request.tls).handle_request(
+        return self._pool_for(request.tls, request.route).handle_request(
             httpcore2.Request(
                 request.method.encode("ascii"),
                 httpcore2.URL(
@@ -152,7 +177,7 @@ class Httpx2Backend:
                     port=request.port,
                     target=request.target.encode("ascii"),
                 ),
-                headers=_encoded(request),
+                headers=_encoded(request.headers),
                 content=request.body,
                 extensions={"timeout": _timeouts(attempt)},
             )
@@ -163,7 +188,7 @@ class Httpx2Backend:
             httpx2.Request(
                 request.method,
                 request.url,
-                headers=_encoded(request),
+                headers=_encoded(request.headers),
                 stream=_Upload(request.body),
                 extensions={"timeout": _timeouts(attempt), "target": request.target.encode("ascii")},
             ),
@@ -172,19 +197,19 @@ class Httpx2Backend:
             follow_redirects=False,
         )
 
-    def _pool_for(self, tls: ssl.SSLContext | None) -> httpcore2.ConnectionPool:
-        # A pool takes one context for all of its connections, so there is one for each context.
-        if tls is None:
+    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> httpcore2.ConnectionPool:
+        # A pool takes one context and one way for all of its connections, so there is one for each.
+        if tls is None and route is DIRECT:
             return self._pool
-        pool = self._secure.get(tls)
-        return pool if pool is not None else self._secure.setdefault(tls, _pool(tls))
+        pool = self._pools.get((tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), _pool(tls, route))
 
     # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close idle connections; a client that was injected stays open."""
         if self._client is None:
-            for pool in (self._pool, *self._secure.values()):
+            for pool in list(self._pools.values()):
                 pool.close()
 
 
@@ -206,16 +231,206 @@ _current = threading.local()  # .attempt: the exchange that this thread performs
 
 
 class _Network(httpcore2.NetworkBackend):
-    """httpcore2's own network, with streams that keep to the deadline."""
+    """httpcore2's own network, with connections that take our route, and streams that keep to the deadline.
 
-    def __init__(self) -> None:
+    Args:
+        route: how to get there.
+        tunnels: whether an HTTP proxy is asked for a tunnel; otherwise each request says where to.
+    """
+
+    def __init__(self, route: Route, *, tunnels: bool) -> None:
         self._own = httpcore2.SyncBackend()
+        self._route = route
+        self._tunnels = tunnels
 
     def connect_tcp(self, host: str, port: int, timeout: Any = None, *rest: Any, **options: Any) -> _Stream:
         attempt: Attempt = _current.attempt
+        route = self._route
         with _as(httpcore2.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
-        return _Stream(self._own.connect_tcp(host, port, seconds, *rest, **options), attempt)
+            ends = None if seconds is None else monotonic() + seconds
+            if route.proxy is not None:
+                stream = self._through_proxy(host, port, ends)
+            elif route.unix_socket is not None:
+                stream = self._to_unix_socket(route.unix_socket, seconds)
+            elif route.address is None and not route.public_only:
+                stream = self._own.connect_tcp(host, port, seconds, *rest, **options)
+            else:
+                stream = self._to_chosen(host, port, ends)
+        return _Stream(stream, attempt)
+
+    def _to_unix_socket(self, path: str, seconds: float | None) -> httpcore2.NetworkStream:
+        try:
+            return self._own.connect_unix_socket(path, seconds)
+        except httpcore2.ConnectError as error:
+            raise ConnectError(f"no connection to unix socket {path!a}: {error}") from error
+
+    def _to_chosen(self, host: str, port: int, ends: float | None) -> httpcore2.NetworkStream:
+        failure: httpcore2.ConnectError | None = None
+        for address in _chosen(self._route, host, port):
+            try:
+                return self._own.connect_tcp(address, port, _left(ends))
+            except httpcore2.ConnectError as error:
+                failure = error
+        raise failure or httpcore2.ConnectError(f"no address for {host}")
+
+    def _through_proxy(self, host: str, port: int, ends: float | None) -> httpcore2.NetworkStream:
+        route, proxy = self._route, self._route.proxy
+        is_socks = proxy.scheme in ("socks5", "socks5h")
+        if is_socks and (proxy.scheme == "socks5" or route.address is not None):
+            host = _chosen(route, host, port)[0]
+        elif route.public_only or route.address is not None:
+            setting = "forbid_private" if route.public_only else "resolve"
+            raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
+        stream: httpcore2.NetworkStream | None = None
+        try:
+            stream = self._own.connect_tcp(proxy.host, proxy.port, _left(ends))
+            if route.proxy_tls is not None:
+                stream = stream.start_tls(route.proxy_tls, proxy.host, _left(ends))
+            if is_socks:
+                _socks5(_Talk(stream, ends), host, port, proxy.username and (proxy.username, proxy.password))
+            elif self._tunnels:
+                _connect(_Talk(stream, ends), host, port, route.connect_headers)
+        except BaseException as error:
+            if stream is not None:
+                stream.close()
+            if isinstance(error, (httpcore2.NetworkError, httpcore2.ProtocolError, EOFError, ProxyError)):
+                failure = ProxyError(f"no connection through {proxy.url}: {error or 'it ended the connection'}")
+                failure.status = getattr(error, "status", None)
+                raise failure from error
+            if isinstance(error, (httpcore2.TimeoutException, TimeoutError)):
+                raise httpcore2.ConnectTimeout(f"no connection through {proxy.url} in time") from error
+            raise
+        return stream
+
+
+def _chosen(route: Route, host: str, port: int) -> list[str]:
+    # What is refused or allowed here is what is connected to: there is no second look-up.
+    if route.address is not None:
+        addresses = [route.address]
+    else:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        addresses = [str(address[0]) for _, _, _, _, address in found]
+    if route.public_only:
+        for address in addresses:
+            refuse_private(host, address)
+    return addresses
+
+
+def _left(ends: float | None) -> float | None:
+    if ends is None:
+        return None
+    left = ends - monotonic()
+    if left <= 0:
+        raise TimeoutError("the time to connect is over")
+    return left
+
+
+class _Talk(httpcore2.NetworkStream):
+    """A connection to a proxy until it has let us through, which has to be before the time to connect is over."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, ends: float | None) -> None:
+        self._stream = stream
+        self._ends = ends
+
+    def write(self, buffer: bytes, timeout: Any = None) -> None:
+        self._stream.write(buffer, _left(self._ends))
+
+    def read(self, max_bytes: int, timeout: Any = None) -> bytes:
+        return self._stream.read(max_bytes, _left(self._ends))
+
+    def read_exact(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self.read(size - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _connect(talk: _Talk, host: str, port: int, headers: Pairs) -> None:
+    """Ask an HTTP proxy for a tunnel (RFC 9110 §9.3.6), in httpcore2's own HTTP/1.1.
+
+    Raises:
+        ProxyError: it refused.
+    """
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    url = httpcore2.URL(scheme=b"http", host=b"proxy", port=80, target=authority.encode("ascii"))
+    answer = httpcore2.HTTP11Connection(url.origin, talk).handle_request(
+        httpcore2.Request(b"CONNECT", url, headers=_encoded(headers))
+    )
+    if not 200 <= answer.status < 300:
+        reason = answer.extensions["reason_phrase"].decode("latin-1")
+        error = ProxyError(f"it refused a tunnel to {authority}: {answer.status} {evidence(reason)[1:-1]}".rstrip())
+        error.status = answer.status
+        raise error
+
+
+_REPLIES = {
+    1: "general failure",
+    2: "not allowed by its rules",
+    3: "network unreachable",
+    4: "host unreachable",
+    5: "connection refused",
+    6: "TTL expired",
+    7: "command not supported",
+    8: "address type not supported",
+}
+
+
+def _socks5(talk: _Talk, host: str, port: int, login: tuple[str, str] | None) -> None:
+    """Ask a SOCKS5 proxy for a connection (RFC 1928, RFC 1929); a name is left for it to resolve.
+
+    Raises:
+        ProxyError: it refused, or does not speak SOCKS5.
+    """
+    methods = b"\x00" if login is None else b"\x00\x02"
+    talk.write(bytes((5, len(methods))) + methods)
+    version, method = talk.read_exact(2)
+    if version != 5:
+        raise ProxyError(f"it does not speak SOCKS5: it began with {evidence(bytes((version, method)))}")
+    if method not in methods:
+        raise ProxyError("it accepts " + ("no login of ours" if login else "nobody without a login"))
+    if method == 2 and login is not None:
+        username, password = login
+        talk.write(b"\x01" + _counted("user name", username) + _counted("password", password))
+        if talk.read_exact(2)[1]:
+            raise ProxyError("it refused the user name and password")
+    talk.write(b"\x05\x01\x00" + _destination(host) + port.to_bytes(2, "big"))
+    version, reply, _, kind = talk.read_exact(4)
+    if version != 5 or kind not in (1, 3, 4):
+        raise ProxyError("its reply is not of SOCKS5")
+    if reply:
+        raise ProxyError(f"it did not connect to {host}:{port}: {_REPLIES.get(reply, f'reply {reply}')}")
+    talk.read_exact({1: 4, 4: 16}.get(kind) or talk.read_exact(1)[0])
+    talk.read_exact(2)
+
+
+def _destination(host: str) -> bytes:
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return b"\x03" + _counted("host", host)
+    return (b"\x01" if address.version == 4 else b"\x04") + address.packed
+
+
+def _counted(what: str, text: str) -> bytes:
+    data = text.encode()
+    if len(data) > 255:
+        raise ConfigError(f"proxy: SOCKS5 takes a {what} of at most 255 bytes, not {len(data)}")
+    return bytes((len(data),)) + data
 
 
 class _Stream(httpcore2.NetworkStream):
@@ -280,19 +495,19 @@ class _as:
             raise self._kind(str(error)) from error
 
 
-def _pool(tls: ssl.SSLContext | None) -> httpcore2.ConnectionPool:
+def _pool(tls: ssl.SSLContext | None, route: Route) -> httpcore2.ConnectionPool:
     # How many connections there are is decided by the core; how long one stays idle, here.
     return httpcore2.ConnectionPool(
         ssl_context=tls,
         max_connections=None,
         max_keepalive_connections=20,
         keepalive_expiry=30.0,
-        network_backend=_Network(),
+        network_backend=_Network(route, tunnels=tls is not None),
     )
 
 
-def _encoded(request: RawRequest) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+def _encoded(headers: Pairs) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _timeouts(attempt: Attempt) -> dict[str, float | None]:

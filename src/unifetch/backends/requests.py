@@ -29,7 +29,7 @@ from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
 from .base import Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection, guarded
+from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
 from .http_reader import unfolded
 
 TYPE_CHECKING = False
@@ -39,18 +39,7 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {
-    Capability.EXPECT_CONTINUE,
-    Capability.TRAILERS,
-    Capability.INTERIM_EVENTS,
-    Capability.PROXY,
-    Capability.TLS_PROXY,
-    Capability.SOCKS,
-    Capability.UNIX_SOCKET,
-    Capability.RESOLVE,
-    Capability.FORBID_PRIVATE,
-    Capability.HTTP2,
-}
+CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for mocks and for an injected session. The first that fits is taken.
@@ -118,7 +107,9 @@ class RequestsBackend:
         fields = unfolded(response.headers.items()) if attempt.response is None else attempt.response.fields
         release = partial(self._release, response, attempt)
         body = self._chunks(response, attempt, release)
-        return RawResponse(response.status, response.reason or "", version, fields, body, release)
+        return RawResponse(
+            response.status, response.reason or "", version, fields, body, release, attempt.trailers, attempt.interim
+        )
 
     def _send(self, request: RawRequest, attempt: Attempt) -> HTTPResponse:
         # `Request.prepare` would encode, frame and add; all that is decided.
@@ -184,14 +175,12 @@ class Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
 
-    def build_connection_pool_key_attributes(self, *_: Any, **__: Any) -> Any:
-        """The origin, and the context that we were handed."""
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
+        """The pool of the connections that may carry the current request."""
         request = CURRENT.get().request
-        options: dict[str, Any] = {}
-        if request.tls is not None:
-            # urllib3 would check the name by itself, if the context does not.
-            options = {"ssl_context": request.tls, "assert_hostname": None if request.tls.check_hostname else False}
-        return {"scheme": request.scheme, "host": request.host, "port": request.port}, options
+        key: Any = destination(request)  # no PoolKey, but what connection_from_pool_key asks of one
+        options = {"scheme": request.scheme, "host": request.host, "port": request.port}
+        return self.poolmanager.connection_from_pool_key(key, {**self.poolmanager.connection_pool_kw, **options})
 
     def cert_verify(self, *_: Any) -> None:
         """Nothing: requests would add certifi's certificates to our context."""
@@ -224,11 +213,11 @@ class Hooked(Connection):
 
 
 class PlainConnection(Hooked, HTTPConnection):
-    """Over TCP."""
+    """To an http origin."""
 
 
 class TLSConnection(Hooked, HTTPSConnection):
-    """Over TLS."""
+    """To an https origin."""
 
     def connect(self) -> None:
         """Connect; whether to verify was decided by who made the context, and urllib3 has no warning to add."""

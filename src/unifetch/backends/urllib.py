@@ -18,30 +18,16 @@ from time import monotonic
 from ..errors import ConfigConflict, ConnectionLost, InvalidRequest, ProtocolError, StreamError, UnifetchError
 from ..messages import RawResponse
 from .base import Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection, StrictResponse
+from .http_client import BLOCK, CURRENT, Attempt, Connection, Destination, StrictResponse, destination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
     from typing import Literal
 
     from ..messages import RawRequest
 
-    Origin = tuple[str, str, int, ssl.SSLContext | None]
-
-CAPABILITIES = frozenset(Capability) - {
-    Capability.EXPECT_CONTINUE,
-    Capability.TRAILERS,
-    Capability.INTERIM_EVENTS,
-    Capability.PROXY,
-    Capability.TLS_PROXY,
-    Capability.SOCKS,
-    Capability.UNIX_SOCKET,
-    Capability.RESOLVE,
-    Capability.FORBID_PRIVATE,
-    Capability.HTTP2,
-}
+CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
 
 # The hooks raise our own errors; these rows are for what http.client may raise around them.
 ERRORS: dict[type[Exception], type[UnifetchError]] = {
@@ -87,7 +73,9 @@ class UrllibBackend:
         version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
         release = partial(self._release, response, attempt)
         body = self._chunks(response, attempt, release)
-        return RawResponse(response.status, response.reason, version, response.fields, body, release)
+        return RawResponse(
+            response.status, response.reason, version, response.fields, body, release, attempt.trailers, attempt.interim
+        )
 
     def _chunks(self, response: StrictResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:
         try:
@@ -118,13 +106,13 @@ class KeepAliveHandler(urllib.request.BaseHandler):
     """Opens http and https URLs on connections that it keeps: those that were idle for the shortest time first."""
 
     def __init__(self) -> None:
-        self._idle: list[tuple[Origin, Connection, float]] = []  # in the order in which they became idle
+        self._idle: list[tuple[Destination, Connection, float]] = []  # in the order in which they became idle
         self._lock = threading.Lock()
 
     def http_open(self, _: urllib.request.Request) -> StrictResponse:
         """Send the request of the current attempt; called by `OpenerDirector.open`."""
         request = CURRENT.get().request
-        connection = self._take(_origin(request)) or _connection(request)
+        connection = self._take(destination(request)) or Connection(request.host, request.port)
         try:
             connection.request()
             return connection.receive()
@@ -134,11 +122,11 @@ class KeepAliveHandler(urllib.request.BaseHandler):
 
     https_open = http_open
 
-    def _take(self, origin: Origin) -> Connection | None:
+    def _take(self, wanted: Destination) -> Connection | None:
         while True:
             with self._lock:
                 for at in range(len(self._idle) - 1, -1, -1):
-                    if self._idle[at][0] == origin:
+                    if self._idle[at][0] == wanted:
                         _, connection, since = self._idle.pop(at)
                         break
                 else:
@@ -154,7 +142,7 @@ class KeepAliveHandler(urllib.request.BaseHandler):
             return
         now = monotonic()
         with self._lock:
-            self._idle.append((_origin(request), connection, now))
+            self._idle.append((destination(request), connection, now))
             expired = 0
             while now - self._idle[expired][2] >= IDLE_SECONDS or len(self._idle) - expired > IDLE_CONNECTIONS:
                 expired += 1
@@ -168,17 +156,3 @@ class KeepAliveHandler(urllib.request.BaseHandler):
             closing, self._idle = self._idle, []
         for _, connection, _ in closing:
             connection.close()
-
-
-def _origin(request: RawRequest) -> Origin:
-    return request.scheme, request.host, request.port, request.tls
-
-
-def _connection(request: RawRequest) -> Connection:
-    if request.scheme == "http":
-        return Connection(request.host, request.port)
-    return TLSConnection(request.host, request.port, context=request.tls)
-
-
-class TLSConnection(Connection, http.client.HTTPSConnection):
-    """The same over TLS."""

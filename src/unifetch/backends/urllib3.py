@@ -22,7 +22,7 @@ from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
 from .base import Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection, guarded
+from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
 from .http_reader import unfolded
 
 TYPE_CHECKING = False
@@ -34,18 +34,7 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {
-    Capability.EXPECT_CONTINUE,
-    Capability.TRAILERS,
-    Capability.INTERIM_EVENTS,
-    Capability.PROXY,
-    Capability.TLS_PROXY,
-    Capability.SOCKS,
-    Capability.UNIX_SOCKET,
-    Capability.RESOLVE,
-    Capability.FORBID_PRIVATE,
-    Capability.HTTP2,
-}
+CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for an injected manager. The first that fits is taken.
@@ -115,14 +104,14 @@ class Urllib3Backend:
         fields = unfolded(response.headers.items()) if attempt.response is None else attempt.response.fields
         release = partial(self._release, response, attempt)
         body = self._chunks(response, attempt, release)
-        return RawResponse(response.status, response.reason or "", version, fields, body, release)
+        return RawResponse(
+            response.status, response.reason or "", version, fields, body, release, attempt.trailers, attempt.interim
+        )
 
     def _send(self, request: RawRequest, attempt: Attempt) -> BaseHTTPResponse:
-        options: dict[str, Any] = {}
-        if request.tls is not None:
-            # urllib3 would check the name by itself, if the context does not.
-            options = {"ssl_context": request.tls, "assert_hostname": None if request.tls.check_hostname else False}
-        pool = self._manager.connection_from_host(request.host, request.port, request.scheme, options)
+        key: Any = destination(request)  # no PoolKey, but what connection_from_pool_key asks of one
+        options = {"scheme": request.scheme, "host": request.host, "port": request.port}
+        pool = self._manager.connection_from_pool_key(key, {**self._manager.connection_pool_kw, **options})
         return pool.urlopen(request.method, request.target, headers={}, assert_same_host=False, **NOTHING_MORE)
 
     def _send_natively(self, request: RawRequest, attempt: Attempt) -> BaseHTTPResponse:
@@ -191,11 +180,11 @@ class Hooked(Connection):
 
 
 class PlainConnection(Hooked, HTTPConnection):
-    """Over TCP."""
+    """To an http origin."""
 
 
 class TLSConnection(Hooked, HTTPSConnection):
-    """Over TLS."""
+    """To an https origin."""
 
     def connect(self) -> None:
         """Connect; whether to verify was decided by who made the context, and urllib3 has no warning to add."""

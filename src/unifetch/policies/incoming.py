@@ -37,12 +37,13 @@ class Incoming:
     __slots__ = ("_decoder", "_most", "expected", "received")
 
     def __init__(self, method: str, status: int, headers: Headers, limits: Limits | None = None) -> None:
-        self.expected = _expected_length(method, status, headers)
+        by_name = headers.by_name()
+        self.expected = _expected_length(method, status, by_name)
         self.received = 0
         self._most = inf if limits is None or limits.body is None else limits.body
         if self.expected is not None and self.expected > self._most:
             raise self._too_large()
-        coding = headers.get("content-encoding")
+        coding = by_name.get("content-encoding")
         if coding is None or self.expected == 0:
             self._decoder = None
         elif limits is None:
@@ -77,13 +78,13 @@ class Incoming:
         return () if self._decoder is None else self._decoder.finish()
 
 
-def _expected_length(method: str, status: int, headers: Headers) -> int | None:
+def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int | None:
     """The bytes that the body must have, or None if only its end tells (RFC 9112 §6.3).
 
     Every backend is held to these rules here, whatever its library makes of such a head.
     """
-    length = headers.get("content-length")
-    coding = headers.get("transfer-encoding")
+    length = by_name.get("content-length")
+    coding = by_name.get("transfer-encoding")
     if coding is not None:
         if length is not None:
             raise ProtocolError(

@@ -84,18 +84,17 @@ class Validator(Value):
 
     def accepts(self, headers: Headers, start: int) -> Span | None:
         """What a 206 sends, if it is the rest of this file from `start` on; None if there is any doubt."""
-        if is_encoded(headers) or headers.get(self.field, self.value) != self.value:
+        # A 206 repeats the entity tag of its file, but need not repeat the date (RFC 9110 §15.3.7).
+        said = headers.get(self.field, None if self.field == "etag" else self.value)
+        if said != self.value or is_encoded(headers):
             return None
         match = _CONTENT_RANGE.match(headers.get("content-range", ""))
         if match is None:
             return None
-        first, last, total = int(match[1]), int(match[2]), None if match[3] == "*" else int(match[3])
-        length = length_of(headers)
-        if first != start or last < first or (total is not None and last >= total):
+        first, end, total = int(match[1]), int(match[2]) + 1, self.total if match[3] == "*" else int(match[3])
+        if first != start or end <= first or (total is not None and end > total) or self.total not in (None, total):
             return None
-        if (self.total is not None and total != self.total) or (length is not None and length != last + 1 - first):
-            return None
-        return Span(last + 1, total)
+        return Span(end, total) if length_of(headers) in (None, end - first) else None
 
 
 class Span(Value):

@@ -95,7 +95,7 @@ class SocketBackend:
             connection.close()
             raise
         status, reason, version, fields, index = head
-        connection.keeps &= persists(status, version, index, size) and not _closes(request)
+        connection.keeps = connection.keeps and persists(status, version, index, size)
         headers, reader = Headers.trusted(fields, index), connection.reader
         if isinstance(size, int) and len(reader) >= size:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
@@ -110,12 +110,10 @@ class SocketBackend:
 
     def _reusable(self, key: Hashable) -> Connection | None:
         while True:
-            connection, stale = self._pool.take(key, monotonic())
-            for each in stale:
-                each.close()
+            connection = self._pool.take(key)
             if connection is None:
                 return None
-            if connection.is_fit():
+            if monotonic() < connection.useful_until and connection.is_fit():
                 return connection
             connection.close()
 
@@ -130,10 +128,6 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
-
-
-def _closes(request: RawRequest) -> bool:
-    return any(name.lower() == "connection" and value.lower() == "close" for name, value in request.headers)
 
 
 def _nothing() -> None:

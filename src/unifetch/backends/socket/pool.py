@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-# Seconds. Servers close idle connections after 60 (nginx: 75) and more; going first avoids the race.
-MAX_IDLE = 50.0
-# Seconds. A connection that lives for ever never sees a change of address.
-MAX_AGE = 600.0
 MAX_IDLE_PER_ORIGIN = 32
 
 
@@ -28,25 +24,15 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[Hashable, list[Connection]] = {}
 
-    def take(self, key: Hashable, now: float) -> tuple[Connection | None, list[Connection]]:
-        """The newest connection that is not too old, and those to close because they are."""
+    def take(self, key: Hashable) -> Connection | None:
+        """The newest connection that leads there; whether it is still fit, its taker finds out."""
         idle = self._idle.get(key)
         if not idle:
-            return None, []
+            return None
         try:
-            connection = idle.pop()
+            return idle.pop()
         except IndexError:  # another thread was quicker
-            return None, []
-        if now - connection.idle_since <= MAX_IDLE and now - connection.opened <= MAX_AGE:
-            return connection, []
-        # It was the newest, so that the others have been idle for longer still.
-        stale = [connection]
-        while idle:
-            try:
-                stale.append(idle.pop())
-            except IndexError:
-                break
-        return None, stale
+            return None
 
     def put(self, key: Hashable, connection: Connection) -> list[Connection]:
         """Keep a connection, and give back those to close because there are too many."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
 import functools
+import gc
 import select
 import shutil
 import socket
@@ -63,6 +65,9 @@ LOGIN = "user:p%C3%A4ss%3Aw%40rd"
 SHORT = Timeout(20, connect=0.3)
 # Not of anybody's test network: those are not public.
 PUBLIC = "8.8.8.8"
+# httpcore leaves it to Python to close a unix socket that did not connect, which is no matter of the contract. A test
+# with this mark ends with a garbage collection, so that the warning does not come in another one.
+LEFT_TO_PYTHON = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 
 
 class Authority:
@@ -143,8 +148,10 @@ class Socks5(Step):
 
     def run(self, connection: Connection) -> None:
         def take(size: int) -> bytes:
-            data = connection.socket.recv(size, socket.MSG_WAITALL)
-            if len(data) < size:
+            data = b""
+            with contextlib.suppress(OSError):
+                data = connection.socket.recv(size, socket.MSG_WAITALL)
+            if len(data) < size:  # the client has left
                 Close().run(connection)
             return data
 
@@ -332,7 +339,6 @@ class TestProxies(Routes):
                 client.get("https://service.test/", proxy=proxy(server), tls=authority().trusted)
 
             assert ("no", 1) == (caught.value.request_sent, len(server.requests))
-            server.errors.clear()  # the server's side of the handshake failed, too
 
     @requires(Capability.PROXY, Capability.TLS_CONTEXT)
     @pytest.mark.parametrize("status", [302, 307, 400, 401, 403, 407, 500, 503])
@@ -380,10 +386,8 @@ class TestProxies(Routes):
         agreed: Script = [AGREED + reply(200, b"poisoned"), StartTLS(authority().server("service.test"))]
         with Server(agreed, reply(200, b"secret")) as server:
             body = b""
-            try:
+            with contextlib.suppress(ConnectError):
                 body = client.get("https://service.test/", proxy=proxy(server), tls=authority().trusted).body
-            except ConnectError:
-                server.errors.clear()  # the server's side of the handshake failed, too
 
             assert b"poisoned" != body
 
@@ -545,7 +549,6 @@ class TestProxies(Routes):
                 client.get(f"{scheme}://service.test/", proxy=proxy(server, LOGIN, "https"), tls=authority().trusted)
 
             assert [] == server.requests
-            server.errors.clear()  # the server's side of the handshake failed, too
 
     @requires(Capability.TLS_PROXY, Capability.TLS_CONTEXT, Capability.TLS_TRUNCATION)
     def test_truncation_inside_a_tunnel(self, client: Client) -> None:
@@ -737,8 +740,13 @@ class TestProxies(Routes):
             environment.setenv("REQUEST_METHOD", "GET")
             environment.setenv("HTTP_PROXY", proxy(server))
             client.get(origin.url)
+            environment.delenv("REQUEST_METHOD")
+            environment_rules.cache_clear()
+            client.get(origin.url)
 
-            assert (1, 0) == (origin.connections, server.connections)
+            assert (["/"], [f"{origin.url}/"]) == tuple(
+                [each.target for each in asked.requests] for asked in (origin, server)
+            )
 
 
 class TestAddresses(Routes):
@@ -781,8 +789,7 @@ class TestAddresses(Routes):
             assert b"secret" == response.body
 
     @requires(Capability.UNIX_SOCKET)
-    # That a library leaves the closing of a socket that did not connect to Python is no matter of the contract.
-    @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+    @LEFT_TO_PYTHON
     def test_no_unix_socket(self, client: Client, path: str) -> None:
         """Where nobody listens, it is a ConnectError that names the path; the host is not tried."""
         with Server() as server:
@@ -790,6 +797,8 @@ class TestAddresses(Routes):
                 client.get(server.url, unix_socket=path)
 
             assert ("no", 0) == (caught.value.request_sent, server.connections)
+        del caught
+        gc.collect()
 
     # --- An address in place of the resolver's ---
 
@@ -821,7 +830,6 @@ class TestAddresses(Routes):
                 client.get(
                     f"https://other.test:{server.port}/", resolve={"other.test": "127.0.0.1"}, tls=authority().trusted
                 )
-            server.errors.clear()  # the server's side of the handshake failed, too
 
     @requires(Capability.RESOLVE, Capability.KEEP_ALIVE)
     def test_connections_belong_to_an_address(self, client: Client) -> None:
@@ -850,7 +858,7 @@ class TestAddresses(Routes):
     def test_resolve_through_a_proxy_that_resolves(self, client: Client, scheme: str) -> None:
         """An HTTP proxy looks the name up itself; so this is refused instead of ignored."""
         with Server() as server:
-            with pytest.raises(ConfigError):
+            with pytest.raises(ConfigError, match="itself resolves"):
                 client.get(f"{scheme}://service.test/", resolve={"service.test": "127.0.0.1"}, proxy=proxy(server))
 
             assert 0 == server.connections
@@ -885,10 +893,9 @@ class TestAddresses(Routes):
     def test_private_addresses(self, client: Client, internet: Internet, host: str) -> None:
         """An address that is not public is refused, however it is written, and not connected to."""
         with Server() as server:
-            with pytest.raises((ConnectError, ValueError)) as caught:
+            with pytest.raises(ConnectError) as caught:
                 client.get(f"http://{host}:{server.port}/", forbid_private=True)
 
-            assert isinstance(caught.value, UnifetchError)
             assert ("no", 0, []) == (caught.value.request_sent, server.connections, internet.reached)
 
     @requires(Capability.FORBID_PRIVATE)
@@ -972,13 +979,14 @@ class TestAddresses(Routes):
     def test_private_through_a_proxy_that_resolves(self, client: Client, url: str) -> None:
         """Where an HTTP proxy connects to cannot be known here; so this is refused instead of ignored."""
         with Server() as server:
-            with pytest.raises(ConfigError):
+            with pytest.raises(ConfigError, match="itself resolves"):
                 client.get(url, proxy=proxy(server), forbid_private=True)
 
             assert 0 == server.connections
 
     # --- What a backend cannot do ---
 
+    @LEFT_TO_PYTHON
     @pytest.mark.parametrize(
         ("capability", "settings"),
         [
@@ -1008,3 +1016,5 @@ class TestAddresses(Routes):
             next(kind for kind in (UnsupportedCapability, ConnectError) if isinstance(caught.value, kind)),
             caught.value.request_sent,
         )
+        del caught
+        gc.collect()

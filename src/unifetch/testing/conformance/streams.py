@@ -17,7 +17,7 @@ from .base import Conformance
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 FILE = bytes(range(256)) * 1000
 ETAG = {"ETag": '"1"'}
-CUT = [reply(200, b"", {**ETAG, "Content-Length": str(len(FILE))}), FILE[:100_000], Close()]
+CUT: list[Script] = [reply(200, b"", {**ETAG, "Content-Length": str(len(FILE))}), FILE[:100_000], Close()]
 
 
 def chunk(data: bytes) -> bytes:

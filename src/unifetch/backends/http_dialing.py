@@ -1,0 +1,403 @@
+"""From a request to an open connection: address, connect, proxy, TLS.
+
+The three libraries that are built on `http.client` would each do this in their own way: look a host up where no
+timeout reaches, give each of its addresses the whole of the connect timeout, take for a tunnel what merely begins
+like the answer to a CONNECT, and know no SOCKS. So their connections are opened here.
+
+A route is taken as the core has decided it, and no other: a proxy that is dead does not mean a direct connection.
+What was checked is what is connected to, for there is one look-up. The addresses of a host are tried one after the
+other, and share what time is left. Left out: Happy Eyeballs, which the socket backend has; SOCKS4, and any way to
+log in but a user name and password.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from time import monotonic
+
+from ..errors import (
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    NameResolutionError,
+    ProxyError,
+    TLSError,
+    UnifetchError,
+    evidence,
+)
+from ..routes import refuse_private
+from .http_reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from ..headers import Pairs
+    from ..messages import RawRequest
+
+    T = TypeVar("T")
+    Address = tuple[int, Any]  # the family, and what socket.connect() takes
+    Stream = socket.socket | "TLSInTLS"  # what bytes go through
+
+
+def dial(request: RawRequest, ends: float | None) -> Stream:
+    """Open a connection for this request, as far as TLS with its origin.
+
+    Args:
+        request: its host and port, its route, its TLS context.
+        ends: when it has to be open, by `monotonic()`.
+
+    Raises:
+        NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
+        ConfigError: its proxy cannot keep to what the route says besides.
+    """
+    route = request.route
+    where = f"{request.host}:{request.port}"
+    try:
+        if route.proxy is not None:
+            sock = _through_proxy(request, ends)
+        elif route.unix_socket is not None:
+            where = f"the unix socket {route.unix_socket!a}"
+            sock = _connect([(socket.AF_UNIX, route.unix_socket)], ends)
+        else:
+            sock = _connect(_chosen(request, ends), ends)
+    except UnifetchError:
+        raise
+    except TimeoutError as error:
+        raise ConnectTimeout(f"no connection to {where} in time") from error
+    except Exception as error:
+        # Mostly an OSError; but what a system does not have, or a path cannot hold, is another one.
+        raise ConnectError(f"no connection to {where}: {error}") from error
+    return sock if request.scheme == "http" else _secure(sock, request.tls, request.host, request.port, ends)
+
+
+def _left(ends: float | None) -> float | None:
+    if ends is None:
+        return None
+    left = ends - monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+# --- The address ----------------------------------------------------------------------------------
+
+
+def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
+    addresses = _addresses(request.route.address or request.host, request.port, ends)
+    if request.route.public_only:
+        for _, address in addresses:
+            refuse_private(request.host, address[0])
+    return addresses
+
+
+def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
+    try:
+        # An address needs no resolver, and no thread.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        found = _resolved(host, port, _left(ends))
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _resolved(host: str, port: int, seconds: float | None) -> list[Any]:
+    # Nothing interrupts getaddrinfo. If it takes too long, it is left behind in a thread of its own.
+    outcome: list[Any] = []
+
+    def resolve() -> None:
+        try:
+            outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            outcome.append(error)
+
+    resolver = threading.Thread(target=resolve, name=f"resolving {host}", daemon=True)
+    resolver.start()
+    resolver.join(seconds)
+    if not outcome:
+        raise TimeoutError("timed out")
+    if isinstance(outcome[0], (socket.gaierror, UnicodeError)):
+        raise NameResolutionError(f"no address for {host}: {outcome[0]}") from outcome[0]
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    found: list[Any] = outcome[0]
+    return found
+
+
+# --- The connection -------------------------------------------------------------------------------
+
+
+def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
+    for left in range(len(addresses), 1, -1):
+        seconds = _left(ends)
+        try:
+            return _connect_to(*addresses[-left], None if seconds is None else seconds / left)
+        except OSError:
+            pass  # the last has the last word
+    return _connect_to(*addresses[-1], _left(ends))
+
+
+def _connect_to(family: int, address: Any, seconds: float | None) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+        if not isinstance(address, str):  # the path of a unix socket
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+# --- The proxy ------------------------------------------------------------------------------------
+
+
+def _through_proxy(request: RawRequest, ends: float | None) -> Stream:
+    route, proxy = request.route, request.route.proxy
+    host = _destination(request, ends)
+    sock: Any = None
+    try:
+        sock = _connect(_addresses(proxy.host, proxy.port, ends), ends)
+        if proxy.scheme == "https":
+            sock = _secure(sock, route.proxy_tls, proxy.host, proxy.port, ends)
+        talk = Talk(sock, ends)
+        if proxy.scheme in ("socks5", "socks5h"):
+            talk.ask_socks5(host, request.port, proxy.username, proxy.password)
+        elif request.scheme == "https":
+            talk.ask_tunnel(host, request.port, route.connect_headers)
+        if talk.reader.unread:
+            raise ProxyError(f"it sent something before it was asked: {evidence(talk.reader.unread)}")
+    except BaseException as error:
+        if sock is not None:
+            sock.close()
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
+        if isinstance(error, ConfigError) or not isinstance(error, (OSError, UnifetchError)):
+            raise
+        # Whatever it was, there is no connection, and the request has not left.
+        failure = ProxyError(f"no connection through {proxy.url}: {error}")
+        failure.status = getattr(error, "status", None)
+        raise failure from error
+    opened: Stream = sock
+    return opened
+
+
+def _destination(request: RawRequest, ends: float | None) -> str:
+    """What the proxy is asked for: the host, or an address of it if that was looked up here."""
+    route, proxy = request.route, request.route.proxy
+    if proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+        address: str = _chosen(request, ends)[0][1][0]
+        return address
+    if route.public_only or route.address is not None:
+        setting = "forbid_private" if route.public_only else "resolve"
+        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {request.host}")
+    return request.host
+
+
+_NO_LOGIN, _PASSWORD = 0, 2
+_IPV4, _NAME, _IPV6 = 1, 3, 4
+_REPLIES = {  # RFC 1928 §6
+    1: "general failure",
+    2: "not allowed by its rules",
+    3: "network unreachable",
+    4: "host unreachable",
+    5: "connection refused",
+    6: "TTL expired",
+    7: "command not supported",
+    8: "address type not supported",
+}
+
+
+class Talk:
+    """What is said to a proxy before it lets us through. To its `Reader` it is the socket, and the attempt.
+
+    Attributes:
+        reader: what the proxy says.
+    """
+
+    def __init__(self, sock: socket.socket, ends: float | None) -> None:
+        self.attempt = self
+        self.reader = Reader(self)  # type: ignore[arg-type]  # it has what a Reader asks of a DeadlineSocket
+        self._sock = sock
+        self._ends = ends
+
+    def ask_tunnel(self, host: str, port: int, headers: Pairs) -> None:
+        """Ask for a tunnel by CONNECT (RFC 9110 §9.3.6).
+
+        Raises:
+            ProxyError: it is refused; nothing else of the answer counts.
+            ConnectionLost, ProtocolError: the answer is none.
+        """
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {authority} HTTP/1.1", *map(": ".join, headers), "", ""]
+        self._say("\r\n".join(lines).encode("latin-1"))
+        status = 0
+        while status < 200:
+            _, status, reason, _ = self.reader.next_head()
+        # After any 2xx the tunnel begins with the next byte: Content-Length and Transfer-Encoding are to be ignored.
+        if status >= 300:
+            refusal = ProxyError(f"it refused a tunnel to {authority}: {status} {evidence(reason)[1:-1]}".rstrip())
+            refusal.status = status
+            raise refusal
+
+    def ask_socks5(self, host: str, port: int, username: str | None, password: str | None) -> None:
+        """Ask for a connection by SOCKS5 (RFC 1928), with a login if it wants one (RFC 1929).
+
+        Raises:
+            ConfigError: the login or the name is too long for the protocol.
+            ProxyError: it is refused, or this is no SOCKS5 proxy.
+        """
+        methods = (_NO_LOGIN,) if username is None else (_NO_LOGIN, _PASSWORD)
+        self._say(bytes((5, len(methods), *methods)))
+        version, method = self._hear(2)
+        if version != 5:
+            raise ProxyError(f"it does not speak SOCKS5: it began with {evidence(bytes((version, method)))}")
+        if method not in methods:
+            raise ProxyError("it accepts " + ("nobody without a login" if username is None else "no login of ours"))
+        if method == _PASSWORD:
+            self._say(b"\x01" + _counted("user name", username or "") + _counted("password", password or ""))
+            if self._hear(2)[1] != 0:
+                raise ProxyError("it refused the user name and password")
+        self._say(bytes((5, 1, 0)) + _socks_address(host) + port.to_bytes(2, "big"))
+        version, code, _, kind = self._hear(4)
+        if version != 5 or kind not in (_IPV4, _NAME, _IPV6):
+            raise ProxyError("its reply is not of SOCKS5")
+        if code:
+            raise ProxyError(f"it did not connect to {host}:{port}: {_REPLIES.get(code, f'reply {code}')}")
+        # The address that it connects from, which nobody needs; but the connection begins behind it.
+        self._hear((self._hear(1)[0] if kind == _NAME else 4 if kind == _IPV4 else 16) + 2)
+
+    def _say(self, data: bytes) -> None:
+        self._sock.settimeout(_left(self._ends))
+        self._sock.sendall(data)
+
+    def _hear(self, size: int) -> bytes:
+        heard = b""
+        while len(heard) < size:
+            block = self.reader.block(size - len(heard))
+            if not block:
+                raise ProxyError("it ended the connection")
+            heard += block
+        return heard
+
+    def receive(self) -> bytes:
+        """What arrives next, for the reader."""
+        self._sock.settimeout(_left(self._ends))
+        return self._sock.recv(4096)
+
+    def failed(self, kind: type[UnifetchError], message: str) -> UnifetchError:
+        """What the reader raises."""
+        return kind(message)
+
+
+def _socks_address(host: str) -> bytes:
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return bytes((_NAME,)) + _counted("host", host)
+    return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
+
+
+def _counted(what: str, text: str) -> bytes:
+    data = text.encode()
+    if len(data) > 255:
+        raise ConfigError(f"proxy: SOCKS5 takes a {what} of at most 255 bytes, not {len(data)}")
+    return bytes((len(data),)) + data
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def _secure(sock: Stream, context: ssl.SSLContext | None, host: str, port: int, ends: float | None) -> Stream:
+    where = f"{host}:{port}"
+    try:
+        if context is None:
+            raise TLSError(f"no TLS with {where} without a context")
+        name = host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
+        seconds = _left(ends)  # for the handshake as a whole
+        if not isinstance(sock, socket.socket) or isinstance(sock, ssl.SSLSocket):
+            return TLSInTLS(sock, context, name, seconds)
+        sock.settimeout(seconds)
+        return context.wrap_socket(sock, server_hostname=name)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeout(f"no TLS with {where} in time") from error
+        if isinstance(error, UnifetchError) or not isinstance(error, (OSError, ValueError)):
+            raise
+        raise TLSError(f"TLS with {where} failed: {error}") from error
+
+
+class TLSInTLS:
+    """A TLS connection inside another: an https origin behind a proxy that is spoken to over TLS itself.
+
+    `wrap_socket` takes over a file descriptor, on which the outer connection is. So the inner one works on memory,
+    and the outer one carries its bytes. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
+
+    Args:
+        outer: the connection to the proxy.
+        context, name: the origin's.
+        seconds: the timeout, also of the handshake, which is performed at once.
+
+    Raises:
+        OSError: the handshake failed; `ssl.SSLError` and `TimeoutError` are such.
+    """
+
+    def __init__(self, outer: Any, context: ssl.SSLContext, name: str, seconds: float | None) -> None:
+        self._outer = outer
+        self._seconds = seconds
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        self._carry(self._inner.do_handshake)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some of the data, at most a record, and say how much."""
+        return self._carry(lambda: self._inner.write(data))
+
+    def recv(self, limit: int) -> bytes:
+        """What is there, as soon as there is something; b"" once the peer has said that it is done."""
+        return self._carry(lambda: self._inner.read(limit))
+
+    def _carry(self, step: Callable[[], T]) -> T:
+        ends = None if self._seconds is None else monotonic() + self._seconds
+        while True:
+            try:
+                outcome = step()
+            except ssl.SSLWantReadError:
+                self._flush(ends)
+                self._outer.settimeout(_left(ends))
+                if data := self._outer.recv(64 * 1024):
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()  # the origin has not said that it is done: the next step fails
+            else:
+                self._flush(ends)
+                return outcome
+
+    def _flush(self, ends: float | None) -> None:
+        if data := self._outgoing.read():
+            self._outer.settimeout(_left(ends))
+            self._outer.sendall(data)
+
+    def pending(self) -> int:
+        """Bytes that have come, and that nobody sees at the file descriptor any more."""
+        waiting: int = self._inner.pending() + self._incoming.pending + self._outer.pending()
+        return waiting
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set the timeout of each call, in seconds."""
+        self._seconds = seconds
+
+    def fileno(self) -> int:
+        """The file descriptor, to wait for; -1 once it is closed."""
+        descriptor: int = self._outer.fileno()
+        return descriptor
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._outer.close()
