@@ -645,8 +645,9 @@ def test_killed_and_resumed(backend: str, path: Path) -> None:
         words = [sys.executable, "-c", program, server.url, str(path), backend]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            while process.stdout.readline() != f"{HAD}\n":
-                pass
+            for line in process.stdout:
+                if line == f"{HAD}\n":
+                    break
             process.kill()
         with Client(backend) as client:
             done = client.download(server.url, path, resume=True, digest={"sha-256": SHA256})

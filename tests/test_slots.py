@@ -228,8 +228,9 @@ def test_an_interrupt_anywhere_loses_no_slot(
                 journey(client, network)
         except KeyboardInterrupt:
             pass
-        gc.collect()
         client._slots.held.pop("other", None)
+        if client._slots.held:
+            gc.collect()
         network.failures = 0
         client.get(f"{B}/after")
 
@@ -258,7 +259,7 @@ class Interrupt:
         sys.settrace(self.outer)
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        if not frame.f_code.co_filename.endswith(OURS):
+        if not frame.f_code.co_filename.endswith(OURS) or frame.f_code.co_name == "__del__":  # where Python drops it
             return None
         frame.f_trace_opcodes = True
         if event == "call":

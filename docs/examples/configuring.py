@@ -32,7 +32,7 @@ def main(url: str) -> None:
     assert response.json()["headers"]["user-agent"] == "my-app/1.0"
 
     # [wrong]
-    for wrong in ({"timeout": {"conect": 5}}, {"redirects": "five"}, {"colour": "red"}):
+    for wrong in ({"timeout": {"conect": 5}}, {"redirects": "five"}):
         try:
             Client(**wrong)
         except InvalidSetting as error:

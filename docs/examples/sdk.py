@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unifetch import Client, StatusError
+from unifetch import Client, StatusError, get
 
 
 # [sdk]
@@ -21,12 +21,12 @@ class Shop:
     """
 
     def __init__(self, token: str, *, url: str = "https://shop.example", client: Client | None = None) -> None:
-        self._client = Client() if client is None else client
+        self._get = get if client is None else client.get
         self._url = url
         self._auth = {"type": "bearer", "token": token}
 
     def order(self, number: int) -> Any:
-        response = self._client.get(f"{self._url}/orders/{number}", auth=self._auth)
+        response = self._get(f"{self._url}/orders/{number}", auth=self._auth)
         try:
             return response.raise_for_status().json()
         except StatusError as error:

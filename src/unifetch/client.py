@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from .backends import load, wrap
 from .backends.base import Capability
-from .config import check_capabilities, chosen_backend, environment_rules, process_settings
+from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
 from .errors import InvalidSetting, StreamError
 from .exchange import Discard, Journey, Memory, Receive, Sleep
 from .headers import Headers
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .messages import RawResponse, Response
     from .policies.bodies import Body, Progress
     from .policies.cookies import CookieJar
+    from .policies.proxies import ProxyRules
     from .policies.ranges import DigestTypes
     from .settings import Settings
 
@@ -66,6 +67,7 @@ class Client:
         self._own = parse(settings)
         self._memory = self._remember(cookies)
         self._merged: tuple[Settings, Settings] | None = None
+        self._feasibility: tuple[Settings, Backend, ProxyRules | None, Settings] | None = None
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
         self._slots = Slots()
@@ -206,30 +208,37 @@ class Client:
         return response
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
-        settings, headers = self.settings, call.pop("headers", None)
-        named, params = call.pop("backend", None), call.pop("params", None)
-        cookies, trailers = call.pop("cookies", None), call.pop("trailers", None)
-        if trailers is not None:
-            add_trailers(content, trailers)
+        settings = self.settings
+        headers = named = params = cookies = None
         if call:
-            settings = settings.replace(**call)
+            headers, named = call.pop("headers", None), call.pop("backend", None)
+            params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
+            if (trailers := call.pop("trailers", None)) is not None:
+                add_trailers(content, trailers)
+            if call:
+                settings = settings.replace(**call)
         target = _absolute(url, settings.base_url, params)
         fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
-        request = Request(method, target, headers=with_content_type(fields, content), body=content.source)
-        cookie: str | None = None
-        if cookies is not None:
-            from .policies.cookies import cookie_header
-
-            cookie = cookie_header(cookies)
+        if content.content_type is not None:
+            fields = with_content_type(fields, content)
+        request = Request(method, target, headers=fields, body=content.source)
         backend = self._backend(named)
-        check_capabilities(backend, settings, request.headers, content)
-        if (
-            "proxy" not in vars(settings)
-            and (rules := environment_rules())
-            and Capability.PROXY in backend.capabilities
-        ):
-            settings = settings.replace(proxy=rules)
-        return Journey(request, content, settings, backend, self._memory, cookie, monotonic, time)
+        if fields.pairs or content.trailers:
+            check_request(backend, fields, content)
+        settings = self._feasible(settings, backend)
+        return Journey(request, content, settings, backend, self._memory, cookies, monotonic, time)
+
+    def _feasible(self, settings: Settings, backend: Backend) -> Settings:
+        # What a backend can do with some settings is worked out once, as most calls go by those of the one before.
+        last, rules = self._feasibility, environment_rules()
+        if last is not None and last[0] is settings and last[1] is backend and last[2] is rules:
+            return last[3]
+        check_settings(backend, settings)
+        feasible = settings
+        if rules is not None and "proxy" not in vars(settings) and Capability.PROXY in backend.capabilities:
+            feasible = settings.replace(proxy=rules)
+        self._feasibility = (settings, backend, rules, feasible)
+        return feasible
 
     # --- Driving the exchange ---------------------------------------------------------------------
 
@@ -387,6 +396,14 @@ class Client:
 
 def _revive(backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> Client:
     return Client(backend, cookies=keeps_cookies, **own)
+
+
+def _cookie_header(cookies: Any) -> str | None:
+    if cookies is None:
+        return None
+    from .policies.cookies import cookie_header
+
+    return cookie_header(cookies)
 
 
 def _absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:

@@ -115,34 +115,37 @@ def _checked(backend: BackendTypes) -> BackendTypes:
     return backend
 
 
-def check_capabilities(backend: Backend, settings: Settings, headers: Headers, body: Body) -> None:
-    """Refuse what this backend cannot do, before anything is sent.
+def check_settings(backend: Backend, settings: Settings) -> None:
+    """Refuse settings that this backend cannot honour, before anything is sent.
 
     Raises:
         UnsupportedCapability: it names the setting, and the backends that can.
     """
     said = vars(settings)
-    if not said and not headers.pairs and not body.trailers:
-        return
-    needs: list[tuple[str, Capability]] = []
-    if "expect" in headers:
-        needs.append(("Expect", Capability.EXPECT_CONTINUE))
-    if body.trailers:
-        needs.append(("trailers", Capability.TRAILERS))
     if "tls" in said:
-        needs.append(("tls", Capability.TLS_CONTEXT))
+        _require(backend, "tls", Capability.TLS_CONTEXT)
     if rules := said.get("proxy"):
-        schemes = {proxy.scheme for proxy in (rules.http, rules.https) if proxy}
-        needs += [("proxy", _PROXY_SCHEMES[scheme]) for scheme in schemes]
+        for proxy in (rules.http, rules.https):
+            if proxy is not None:
+                _require(backend, "proxy", _PROXY_SCHEMES[proxy.scheme])
     if said.get("unix_socket"):
-        needs.append(("unix_socket", Capability.UNIX_SOCKET))
+        _require(backend, "unix_socket", Capability.UNIX_SOCKET)
     if said.get("resolve"):
-        needs.append(("resolve", Capability.RESOLVE))
+        _require(backend, "resolve", Capability.RESOLVE)
     if said.get("forbid_private"):
-        needs.append(("forbid_private", Capability.FORBID_PRIVATE))
-    for setting, capability in needs:
-        if capability not in backend.capabilities:
-            _refuse(backend, setting, capability)
+        _require(backend, "forbid_private", Capability.FORBID_PRIVATE)
+
+
+def check_request(backend: Backend, headers: Headers, body: Body) -> None:
+    """Refuse a request that this backend cannot send as it is meant, before anything is sent.
+
+    Raises:
+        UnsupportedCapability: it names what was asked, and the backends that can.
+    """
+    if "expect" in headers:
+        _require(backend, "Expect", Capability.EXPECT_CONTINUE)
+    if body.trailers:
+        _require(backend, "trailers", Capability.TRAILERS)
 
 
 _PROXY_SCHEMES = {
@@ -153,7 +156,9 @@ _PROXY_SCHEMES = {
 }
 
 
-def _refuse(backend: Backend, setting: str, capability: Capability) -> None:
+def _require(backend: Backend, setting: str, capability: Capability) -> None:
+    if capability in backend.capabilities:
+        return
     able = ", ".join(with_capability(capability))
     raise UnsupportedCapability(
         f"{setting} needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"

@@ -26,8 +26,9 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedRandom
     from types import TracebackType
-    from typing import Any, BinaryIO, Self
+    from typing import Any, Self
 
     from .arguments import CallArguments
     from .client import Client
@@ -169,7 +170,7 @@ class Part:
             self._start = size if validator.total is None else min(size, validator.total - 1)
         return self
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BufferedRandom:
         while True:
             descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | _EXACT, 0o600)
             try:

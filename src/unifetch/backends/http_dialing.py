@@ -33,14 +33,14 @@ from .http_reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, TypeAlias, TypeVar
 
     from ..headers import Pairs
     from ..messages import RawRequest
 
     T = TypeVar("T")
     Address = tuple[int, Any]  # the family, and what socket.connect() takes
-    Stream = socket.socket | "TLSInTLS"  # what bytes go through
+    Stream: TypeAlias = "socket.socket | TLSInTLS"  # what bytes go through
 
 
 def dial(request: RawRequest, ends: float | None) -> Stream:

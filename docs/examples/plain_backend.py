@@ -1,0 +1,135 @@
+# [start]
+"""A backend in one file: `http.client`, with a new connection for each request.
+
+What it does by itself: it takes the first 1xx response but 100 for the final one, guesses at malformed heads and
+chunks, loses the response that comes before an upload is complete, and starts a timeout anew at each byte. It
+follows nothing, repeats nothing and decodes nothing but chunks.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from unifetch import Capability, ConnectTimeout, Headers, ReadTimeout, UnifetchError, WriteTimeout, errors
+from unifetch.backends.base import Attempt, connect_error
+from unifetch.messages import RawRequest, RawResponse
+
+CAPABILITIES = frozenset(
+    {Capability.EXACT_TARGET, Capability.EXACT_HEADERS, Capability.TLS_CONTEXT, Capability.NO_POISONING}
+)
+
+# The first row that fits is taken.
+ERRORS: dict[type[Exception], type[UnifetchError]] = {
+    http.client.RemoteDisconnected: errors.ConnectionLost,
+    http.client.IncompleteRead: errors.IncompleteBody,
+    http.client.HTTPException: errors.ProtocolError,
+    OSError: errors.ConnectionLost,
+    ValueError: errors.ProtocolError,  # of a number that http.client cannot read
+}
+# [end]
+
+
+# [send]
+class PlainBackend:
+    """Carries requests by `http.client`."""
+
+    name = "plain"
+    contract: Literal[1] = 1
+    capabilities = CAPABILITIES
+    native: object = None
+
+    def send(self, request: RawRequest) -> RawResponse:
+        """Perform one exchange, up to the head of the final response."""
+        attempt = Attempt(request.timeout, request.deadline)
+        connection = self._connect(request, attempt)
+        try:
+            with translated(attempt, WriteTimeout):
+                self._write(connection, request, attempt)
+            with translated(attempt, ReadTimeout):
+                connection.sock.settimeout(attempt.within(request.timeout.read))
+                response = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+        attempt.sent = "yes"
+
+        # The head
+        fields = Headers.trusted((name, value.strip(" \t\r\n")) for name, value in response.headers.raw_items())
+        version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
+
+        def close() -> None:
+            response.close()
+            connection.close()
+
+        chunks = self._chunks(response, attempt)
+        return RawResponse(response.status, response.reason, version, fields, chunks, close)
+
+    # [end]
+
+    # [rest]
+    def _connect(self, request: RawRequest, attempt: Attempt) -> http.client.HTTPConnection:
+        host, port = request.host, request.port
+        try:
+            seconds = attempt.within(request.timeout.connect)
+            if request.tls is None:
+                connection = http.client.HTTPConnection(host, port, timeout=seconds)
+            else:
+                connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=request.tls)
+            connection.connect()
+        except TimeoutError as error:
+            raise ConnectTimeout(f"no connection to {host}:{port} in time") from error
+        except OSError as error:
+            raise connect_error(error, host, port) from error
+        return connection
+
+    def _write(self, connection: http.client.HTTPConnection, request: RawRequest, attempt: Attempt) -> None:
+        connection.sock.settimeout(attempt.within(request.timeout.write))
+        attempt.sent = "maybe"
+        connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.headers:
+            connection.putheader(name, value)
+        connection.endheaders(request.body if isinstance(request.body, bytes) else None)
+        if request.body is None or isinstance(request.body, bytes):
+            return
+        for block in request.body:
+            connection.sock.settimeout(attempt.within(request.timeout.write))
+            connection.send(b"%x\r\n%b\r\n" % (len(block), block) if request.chunked else block)
+        if request.chunked:
+            connection.send(b"0\r\n\r\n")
+
+    def _chunks(self, response: http.client.HTTPResponse, attempt: Attempt) -> Iterator[bytes]:
+        with response, translated(attempt, ReadTimeout):
+            while block := response.read1(65_536):
+                yield block
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+@contextmanager
+def translated(attempt: Attempt, timed_out: type[UnifetchError]) -> Iterator[None]:
+    """Raise our errors in place of the library's."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timed_out("the server neither sent nor took a byte in time", request_sent=attempt.sent) from error
+    except tuple(ERRORS) as error:
+        kind = next(kind for library, kind in ERRORS.items() if isinstance(error, library))
+        if kind is errors.ConnectionLost and attempt.sent == "yes":
+            kind = errors.IncompleteBody  # the head was there already
+        raise kind(f"{type(error).__name__}: {error}", request_sent=attempt.sent) from error
+
+
+# [end]
+
+
+def main(url: str) -> None:
+    from unifetch import Client
+
+    # [use]
+    with Client(backend=PlainBackend()) as client:
+        assert client.get(url).backend == "plain"
+    # [end]
