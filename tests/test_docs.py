@@ -15,7 +15,8 @@ import pytest
 
 from unifetch import config, errors
 from unifetch.backends import BACKENDS, is_installed
-from unifetch.testing import RecordedRequest, Server, refused_port, reply
+from unifetch.testing import RecordedRequest, Server, conformance, refused_port, reply
+from unifetch.testing.conformance.base import BackendFactory
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}

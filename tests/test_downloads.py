@@ -190,16 +190,19 @@ def test_a_rest_that_is_only_the_next_part(client: Client, path: Path) -> None:
     assert (HAD + 100, FILE) == (done.resumed_from, path.read_bytes())
 
 
-@pytest.mark.parametrize(("sent", "kind"), [(FILE[HAD:] + b"x", ProtocolError), (FILE[HAD:-1], IncompleteBody)])
-def test_a_rest_of_another_length(sent: bytes, kind: type[Exception], client: Client, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [(FILE[HAD:] + b"x", f"more than the {SIZE} bytes"), (FILE[HAD:-1], f"after {SIZE - 1} of {SIZE} bytes")],
+)
+def test_a_rest_of_another_length(sent: bytes, message: str, client: Client, path: Path) -> None:
     """With chunks, only the bytes themselves tell that they are not the ones that were announced."""
     fields = {**ETAG, "Content-Range": f"bytes {HAD}-{SIZE - 1}/{SIZE}"}
     with Server(cut(), reply(206, [sent], fields)) as server:
         begin(client, server.url, path)
-        with pytest.raises(kind) as caught:
+        with pytest.raises(ProtocolError, match=message) as caught:
             client.download(server.url, path, resume=True)
 
-    assert (False, "yes", "urllib") == (path.exists(), caught.value.request_sent, caught.value.backend)  # type: ignore[attr-defined]  # each is a UnifetchError
+    assert (False, "yes", "urllib") == (path.exists(), caught.value.request_sent, caught.value.backend)
 
 
 def test_many_cuts(client: Client, path: Path) -> None:
@@ -234,6 +237,16 @@ def test_a_complete_part_asks_for_its_last_byte(client: Client, path: Path) -> N
 
         assert [(None, None), (f"bytes={SIZE - 1}-", '"1"')] == ranges(server)
     assert (SIZE - 1, FILE, ["file"]) == (done.resumed_from, path.read_bytes(), files(path.parent))
+
+
+def test_a_part_that_is_longer_than_the_file(client: Client, path: Path) -> None:
+    """What should not be there is not in the file."""
+    with Server(cut(), partial(start=SIZE - 1)) as server:
+        begin(client, server.url, path)
+        (path.parent / PART).write_bytes(FILE + b"more")
+        client.download(server.url, path, resume=True)
+
+    assert FILE == path.read_bytes()
 
 
 def test_what_was_begun_is_resumed_only_when_asked(client: Client, path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
 from unifetch.backends.http_client import CURRENT, Attempt, Connection, DeadlineSocket, StrictResponse
+from unifetch.backends.http_dialing import dial
 from unifetch.errors import (
     ConfigConflict,
     ConnectError,
@@ -45,6 +46,7 @@ from unifetch.testing.server import (
     OnConnect,
     OnHead,
     Pause,
+    Receive,
     Reset,
     Server,
     Stall,
@@ -182,7 +184,7 @@ def test_an_early_response_is_returned(backend: Backend, size: int | None) -> No
         assert server.connections == 2
 
 
-# --- `connect`, `timeout`, `sock` -----------------------------------------------------------------
+# --- `connect`, `sock` ----------------------------------------------------------------------------
 
 
 def test_a_refused_connection_sent_nothing(backend: Backend) -> None:
@@ -202,37 +204,21 @@ def test_a_handshake_that_stalls_ends_with_the_connect_timeout(backend: Backend,
     assert (type(error), error.request_sent) == (ConnectTimeout, "no")
 
 
-def test_each_step_of_connecting_gets_what_is_left() -> None:
-    """A socket that http.client sets while it connects is armed with the rest of the connect timeout."""
-    connection = Connection("127.0.0.1")
-    connection._connect_by = monotonic() + 1000
-    with socket.socket() as plain:
-        connection.sock = plain
+def test_a_connection_is_opened_by_connect(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No library opens a connection but by `connect`, and it does so once for as long as the connection is kept."""
+    opened: list[RawRequest] = []
 
-        assert 0 < (plain.gettimeout() or 0) <= 1000
+    def watched(request: RawRequest, ends: float | None) -> Any:
+        opened.append(request)
+        return dial(request, ends)
 
+    monkeypatch.setattr("unifetch.backends.http_client.dial", watched)
+    monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("the library connects by itself"))
+    with Server() as server:
+        exchange(backend, server.url + "/1")
+        exchange(backend, server.url + "/2")
 
-@pytest.mark.parametrize("make", [http.client.HTTPConnection, http.client.HTTPSConnection])
-def test_http_client_connects_by_setting_sock(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """`connect` sets `sock` to the TCP socket before TLS begins, which is when we arm it anew."""
-    seen: list[type] = []
-
-    class Watched(make):  # type: ignore[misc,valid-type]  # one class for both
-        def __setattr__(self, name: str, value: object) -> None:
-            if name == "sock" and value is not None:
-                seen.append(type(value))
-            super().__setattr__(name, value)
-
-    with Server(OnConnect(Close())) as server:
-        connection = Watched("127.0.0.1", server.port, timeout=5)
-        try:
-            connection.connect()
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-    assert seen[0] is socket.socket
+        assert (["/1"], 1) == ([request.target for request in opened], server.connections)
 
 
 # --- The socket: `sendall`, `recv`, `makefile`, `close` --------------------------------------------
@@ -375,6 +361,7 @@ MALFORMED: dict[str, Any] = {
     "HTTP/2.0": (b"HTTP/2.0 200 OK\r\n\r\n", ProtocolError),
     "status 099": (b"HTTP/1.1 099 Low\r\n\r\n", ProtocolError),
     "no HTTP": (b"220 smtp.example.test\r\n\r\n", ProtocolError),
+    "no HTTP, and no line": (b"\x15\x03\x03\x00\x02\x02\x46", ProtocolError),
     "101": (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", ProtocolError),
     "100 fields": (OK + b"X: a\r\n" * 100 + b"\r\n", TooLarge),
     "a line of 64 KiB": (OK + b"X: " + b"a" * 65536 + b"\r\n\r\n", TooLarge),
@@ -435,6 +422,10 @@ BROKEN: dict[str, Any] = {
     "no end after the last chunk": ((CHUNKED + b"5\r\nhello\r\n0\r\n", HalfClose()), IncompleteBody),
     "malformed trailer": (CHUNKED + b"5\r\nhello\r\n0\r\nX y\r\n\r\n", ProtocolError),
     "endless trailers": ((CHUNKED + b"0\r\n", Flood(b"X: y\r\n")), TooLarge),
+    "100 trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 100 + b"\r\n", TooLarge),
+    "an endless trailer": ((CHUNKED + b"0\r\nX: ", Flood(b"yyyy")), TooLarge),
+    "a folded trailer": (CHUNKED + b"0\r\nX: y\r\n z\r\n\r\n", ProtocolError),
+    "bare CR in a trailer": (CHUNKED + b"0\r\nX: y\rZ: z\r\n\r\n", ProtocolError),
     "endless extension": ((CHUNKED + b"5;", Flood(b"aaaa")), TooLarge),
     "endless zeros": ((CHUNKED, Flood(b"0000")), TooLarge),
     "data beyond its size": (CHUNKED + b"4\r\nhello\r\n0\r\n\r\n", ProtocolError),
@@ -497,6 +488,77 @@ def test_a_tls_connection_that_is_cut_is_an_incomplete_body(
 
     assert body == b"hello"
     assert (type(error), "close_notify" in str(error)) == (IncompleteBody, True)
+
+
+def test_trailers_are_told_once_the_body_has_ended(backend: Backend) -> None:
+    """They come in order, stripped, and are no headers."""
+    data = b"5\r\nhello\r\n0\r\nX-Sum: 1 \r\nx-sum:\t2\r\n\r\n"
+    with Server(CHUNKED + data, reply(body=[b"x"])) as server:
+        raw = backend.send(raw_request(server.url))
+        before = list(raw.trailers)
+        body = b"".join(raw.body)
+
+        assert ([], b"hello", [("X-Sum", "1"), ("x-sum", "2")]) == (before, body, raw.trailers)
+        assert [("Transfer-Encoding", "chunked")] == list(raw.headers.pairs)
+        assert [] == exchange(backend, server.url)[0].trailers
+
+
+# --- Expect ----------------------------------------------------------------------------------------
+
+EXPECT = [("Expect", "100-continue")]
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize("script", [CONTINUE, b"HTTP/1.1 103 Early\r\n\r\n" + CONTINUE, Drip(CONTINUE, 0.001)])
+@pytest.mark.parametrize("body", [b"body", [b"bo", b"dy"]])
+def test_the_body_waits_for_leave(backend: Backend, script: Any, body: Any) -> None:
+    """It goes out after 100 (Continue), which is told like every 1xx; the connection is kept."""
+    said = threading.Event()
+    answer = OnHead(lambda _: said.set(), script, Receive(), reply(body=b"thanks"))
+    with Server(answer, reply()) as server:
+        raw, received = exchange(backend, server.url, "PUT", body, headers=EXPECT)
+        exchange(backend, server.url)
+
+        assert (b"thanks", b"body", 1) == (received, server.requests[0].body, server.connections)
+        assert 100 == raw.interim[-1][0]
+
+
+def test_what_came_instead_of_leave_in_part_is_not_lost(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that says half of something in time gets the body, and is heard to the end."""
+    monkeypatch.setattr("unifetch.backends.http_client.LEAVE", 0.1)
+    half = reply(body=b"thanks")
+    with Server(OnHead(half[:20], Receive(), half[20:])) as server:
+        raw, received = exchange(backend, server.url, "PUT", b"body", headers=EXPECT)
+
+        assert (b"thanks", b"body", []) == (received, server.requests[0].body, raw.interim)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n"), TooLarge),
+        (b"nonsense\r\n\r\n", ProtocolError),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", ProtocolError),
+        (HalfClose(), ConnectionLost),
+    ],
+)
+def test_no_answer_to_expect(backend: Backend, answer: Any, kind: type) -> None:
+    """What is no answer is an error, the body stays here, and the connection is closed."""
+    with Server(OnHead(answer)) as server:
+        error = failure(backend, server.url, "PUT", b"body", headers=EXPECT)
+        server.wait_closed()
+
+        assert (kind, False) == (type(error), b"body" in server.received())
+
+
+def test_waiting_for_leave_ends_at_the_deadline(backend: Backend) -> None:
+    """A server that drips interim responses does not hold up more than the deadline says."""
+    with Server(OnHead(Drip(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100, 0.02))) as server:
+        error = failure(backend, server.url, "PUT", b"body", headers=EXPECT, deadline=monotonic() + 0.3)
+
+    assert type(error) in (ReadTimeout, WriteTimeout)
 
 
 # --- Keeping connections ---------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import dis
 import gc
 import queue
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Literal
 
 import pytest
 
-import unifetch
 from unifetch import Client, Limits, Timeout
 from unifetch.backends.base import Capability
 from unifetch.errors import ConnectionLost, PoolTimeout

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from .connections import TestConnections, TestErrors
 from .extras import TestExtras
+from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
 from .routes import TestAddresses, TestProxies
@@ -27,11 +28,14 @@ from .wire import TestInvalidCalls, TestWire
 __all__ = [
     "TestAddresses",
     "TestBodies",
+    "TestBombs",
+    "TestConnectionLimits",
     "TestConnections",
     "TestDecoding",
     "TestDownloads",
     "TestErrors",
     "TestExtras",
+    "TestFloods",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",

@@ -101,10 +101,16 @@ def authority() -> Authority:
 
 
 class Relay(Step):
-    """What a proxy does once it has agreed: it copies bytes both ways until one side ends."""
+    """What a proxy does once it has agreed: it copies bytes both ways until one side ends.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: of the origin.
+        patience: seconds to wait before each copy, for more to come.
+    """
+
+    def __init__(self, port: int, *, patience: float = 0) -> None:
         self.port = port
+        self.patience = patience
 
     def run(self, connection: Connection) -> None:
         near = connection.socket
@@ -112,6 +118,7 @@ class Relay(Step):
             try:
                 while True:
                     for source in select.select([near, far], [], [])[0]:
+                        time.sleep(self.patience)
                         data = source.recv(65536)
                         if not data:
                             return Close().run(connection)
@@ -560,6 +567,19 @@ class TestProxies(Routes):
                     client.get("https://service.test/", proxy=proxy(server, scheme="https"), tls=authority().trusted)
 
                 assert "yes" == caught.value.request_sent
+
+    @requires(Capability.TLS_PROXY, Capability.TLS_CONTEXT, Capability.NO_POISONING)
+    def test_bytes_inside_two_layers_of_tls_are_nobodys(self, client: Client) -> None:
+        """What came after a response is not the next one, even if it waits where no file descriptor shows it."""
+        poison = reply(200, b"poisoned")
+        first: Script = [reply(200, b"first"), poison]
+        with Server(first, reply(200, b"second"), tls=authority().server("service.test")) as origin:
+            # The relay waits until both records are there, and sends them in one of its own.
+            with Server([AGREED, Relay(origin.port, patience=0.05)], tls=authority().server("127.0.0.1")) as server:
+                through: dict[str, Any] = {"proxy": proxy(server, scheme="https"), "tls": authority().trusted}
+                bodies = [client.get("https://service.test/", **through).body for _ in range(2)]
+
+                assert [b"first", b"second"] == bodies
 
     # --- SOCKS5 ---
 
