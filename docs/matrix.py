@@ -1,4 +1,4 @@
-"""Writes the table of capabilities into comparison.md, from what the backends declare: `python docs/matrix.py`.
+"""Writes the tables of capabilities into comparison.md, from what the backends declare: `python docs/matrix.py`.
 
 Every library has to be installed: what is not, has no column.
 """
@@ -6,28 +6,45 @@ Every library has to be installed: what is not, has no column.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from unifetch import Capability
 from unifetch.backends import BACKENDS, adapter
 
 PAGE = Path(__file__).parent / "comparison.md"
-MARKED = re.compile(r"(<!-- matrix -->\n).*?(<!-- end of matrix -->\n)", re.DOTALL)
-
-
-def table() -> str:
-    """A row for each capability, a column for each backend."""
-    declared = {name: adapter(name).CAPABILITIES for name in BACKENDS}
-    rows = [["capability", *(f"`{name}`" for name in declared)], ["---"] * (len(declared) + 1)]
-    for capability in Capability:
-        marks = ("yes" if capability in each else "no" for each in declared.values())
-        rows.append([f"`{capability.name}`: {capability.value}", *marks])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+MARKED = re.compile(r"(<!-- (matrix|natives) -->\n).*?(<!-- end of \2 -->\n)", re.DOTALL)
 
 
 def updated(page: str) -> str:
-    """The page with the table as it has to be."""
-    return MARKED.sub(lambda found: found[1] + table() + found[2], page)
+    """The page with the tables as they have to be."""
+    tables = {"matrix": table(by_name()), "natives": table(by_native())}
+    return MARKED.sub(lambda found: found[1] + tables[found[2]] + found[3], page)
+
+
+def by_name() -> dict[str, frozenset[Capability]]:
+    """What each backend declares when it is named."""
+    return {name: adapter(name).CAPABILITIES for name in BACKENDS}
+
+
+def by_native() -> dict[str, frozenset[Capability]]:
+    """What it declares around an object of the caller's own, by the type of that."""
+    declared = {}
+    for name, entry in BACKENDS.items():
+        for native in entry.natives:
+            found = vars(adapter(name))
+            capabilities = found.get("INJECTED_CAPABILITIES", found.get("NATIVE_CAPABILITIES"))
+            declared[f"{entry.library}.{native.rpartition('.')[2]}"] = capabilities
+    return declared
+
+
+def table(declared: Mapping[str, frozenset[Capability]]) -> str:
+    """A row for each capability, a column for each backend."""
+    rows = [["capability", *(f"`{name}`" for name in declared)], ["---"] * (len(declared) + 1)]
+    for capability in Capability:
+        marks = ["yes" if capability in each else "no" for each in declared.values()]
+        rows.append([f"`{capability.name}`: {capability.value}", *marks])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":

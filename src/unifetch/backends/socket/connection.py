@@ -19,6 +19,7 @@ from .reader import ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any
 
@@ -84,6 +85,11 @@ class Connection:
         self._seconds: float | None = -1.0  # none that was ever set
         self._set_timeout = _kernel_timeouts(sock) or sock.settimeout
         self._poll = _poll(sock)
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The TLS session, to resume: with TLS 1.3 there is one once something was read."""
+        return getattr(self.sock, "session", None)
 
     # --- Before a request -------------------------------------------------------------------------
 

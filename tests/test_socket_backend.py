@@ -1,0 +1,114 @@
+"""What only our own client does: TLS sessions, Happy Eyeballs, and the walk that its first page shows."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+import servers
+from unifetch import Client, ConnectError, ConnectTimeout, Timeout
+from unifetch.backends import socket as backend_module
+from unifetch.testing import Close, Server, refused_port, reply
+
+# The package has a function of the module's name.
+dial_module: Any = sys.modules["unifetch.backends.socket.dial"]
+
+AUTHORITY = servers.certificate_authority()
+
+
+def test_tls_sessions_are_resumed() -> None:
+    """The second connection to a server resumes the session of the first."""
+    resumed: list[bool] = []
+
+    def note(request: Any) -> Any:
+        return [reply(200), Close()]
+
+    with Server(note, tls=AUTHORITY.server_context("127.0.0.1")) as server:
+        original = backend_module.dial
+
+        def noted(request: Any, session: Any = None) -> Any:
+            sock = original(request, session)
+            resumed.append(sock.session_reused)
+            return sock
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backend_module, "dial", noted)
+            with Client("socket", tls={"ca_file": AUTHORITY.ca_file}) as client:
+                for connection in (1, 2):
+                    client.get(server.url)
+                    server.wait_closed(connection)
+
+    assert [False, True] == resumed
+
+
+def test_families_take_turns() -> None:
+    """RFC 8305 §4: the resolver's order, but the families alternate."""
+    six, four = socket.AF_INET6, socket.AF_INET
+    addresses = [(six, "a"), (six, "b"), (six, "c"), (four, "x"), (four, "y")]
+
+    assert ["a", "x", "b", "y", "c"] == [address for _, address in dial_module._taking_turns(addresses)]
+
+
+def test_a_dead_address_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
+    with socket.socket() as silent, Server() as server:
+        # A listener that accepts nobody, and whose queue is full, gives no answer.
+        silent.bind(("127.0.0.2", 0))
+        silent.listen(0)
+        filling = [socket.socket() for _ in range(8)]
+        for peer in filling:
+            peer.setblocking(False)
+            peer.connect_ex(silent.getsockname())
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", silent.getsockname()),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+        ]
+        monkeypatch.setattr(dial_module, "_resolved", lambda *_: found)
+        try:
+            with Client("socket") as client:
+                assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
+        finally:
+            for peer in filling:
+                peer.close()
+
+
+def test_all_addresses_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of an attempt, and comes at once."""
+    with refused_port() as first, refused_port() as second:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (first, second)]
+        monkeypatch.setattr(dial_module, "_resolved", lambda *_: found)
+        with Client("socket") as client, pytest.raises(ConnectError, match="refused"):
+            client.get("http://two-addresses.test/")
+
+
+def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that hangs is left behind: its thread goes on, the call does not."""
+    hang = threading.Event()
+
+    def getaddrinfo(host: str, *rest: Any, flags: int = 0, **options: Any) -> Any:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        hang.wait(10)
+        raise socket.gaierror(socket.EAI_NONAME, "too late")
+
+    monkeypatch.setattr(dial_module.socket, "getaddrinfo", getaddrinfo)
+    try:
+        with Client("socket") as client, pytest.raises(ConnectTimeout):
+            client.get("http://slow.test/", timeout=Timeout(20, connect=0.2))
+    finally:
+        hang.set()
+
+
+def test_the_walk_of_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The walk through an exchange that the package shows is a program that works."""
+    text = backend_module.__doc__ or ""
+    walk = re.sub(r"^    ", "", text[text.index("    from unifetch.backends.socket import") :], flags=re.MULTILINE)
+    with Server(reply(200, b"hello")) as server:
+        exec(walk.replace("8000", str(server.port)), {})  # our own docstring
+
+    assert "200 OK 5\n" == capsys.readouterr().out
