@@ -33,7 +33,7 @@ def by_native() -> dict[str, frozenset[Capability]]:
     for name, entry in BACKENDS.items():
         for native in entry.natives:
             found = vars(adapter(name))
-            capabilities = found.get("INJECTED_CAPABILITIES", found.get("NATIVE_CAPABILITIES"))
+            capabilities = found.get("INJECTED_CAPABILITIES")
             declared[f"{entry.library}.{native.rpartition('.')[2]}"] = capabilities
     return declared
 

@@ -123,13 +123,12 @@ def test_the_matrix_is_up_to_date() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undoes what an example sets for the whole process."""
     monkeypatch.setattr(config._Process, "backend", config._Process.backend)
     monkeypatch.setattr(config._Process, "settings", config._Process.settings)
-    handlers = logging.root.handlers[:]
-    yield
-    logging.root.handlers[:] = handlers
+    monkeypatch.setattr(logging.root, "handlers", logging.root.handlers[:])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
-from unifetch.backends.http_client import CURRENT, Attempt, Connection, DeadlineSocket, StrictResponse
+from unifetch.backends.http_client import CURRENT, Attempt, DeadlineSocket, StrictResponse
 from unifetch.backends.http_dialing import dial
 from unifetch.errors import (
     ConfigConflict,
@@ -251,6 +251,26 @@ def test_a_server_that_takes_nothing_is_a_write_timeout(backend: Backend) -> Non
         error = failure(backend, server.url, "POST", b"x" * 20_000_000, timeout=Timeout(write=0.2))
 
     assert (type(error), error.request_sent) == (WriteTimeout, "maybe")
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [("plain", [40_000]), ("TLS", [16_384, 16_384, 7232])])
+def test_tls_is_handed_a_record_at_a_time(kind: str, sizes: list[int]) -> None:
+    """SSLSocket.send() is only done with all of the data; so the write timeout would be for all of a body."""
+    sent: list[int] = []
+
+    def take(data: bytes) -> int:
+        sent.append(len(data))
+        return len(data)
+
+    with socket.socket() as sock:
+        taking = SimpleNamespace(fileno=sock.fileno, settimeout=sock.settimeout, send=take)
+        if kind == "TLS":
+            taking.pending = int
+        wire = DeadlineSocket(taking)
+        wire.serve(Attempt(raw_request("http://example.test/")))
+        wire.sendall(b"x" * 40_000)
+
+    assert sizes == sent
 
 
 def test_http_client_reads_through_makefile_and_closes_it() -> None:
@@ -523,9 +543,7 @@ def test_the_body_waits_for_leave(backend: Backend, script: Any, body: Any) -> N
         assert 100 == raw.interim[-1][0]
 
 
-def test_what_came_instead_of_leave_in_part_is_not_lost(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_came_instead_of_leave_in_part_is_not_lost(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that says half of something in time gets the body, and is heard to the end."""
     monkeypatch.setattr("unifetch.backends.http_client.LEAVE", 0.1)
     half = reply(body=b"thanks")

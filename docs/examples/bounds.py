@@ -27,7 +27,7 @@ def main(url: str) -> None:
         assert 2_000_000 < size < 2_100_000
 
     # [settings]
-    limits = Limits(body=50 * 1024**2, ratio=100)
+    limits = Limits(body=50 * 1024**2, ratio=100, connections_per_origin=10)
     with Client(base_url=url, limits=limits) as client:
         client.get("/")
         client.get("/bomb", limits={"body": None, "ratio": None})  # no bound, written out

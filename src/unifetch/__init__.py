@@ -61,24 +61,43 @@ from .version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .downloads import Download
+    from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
+    from .policies.cookies import Cookie, CookieJar
+    from .policies.proxies import Proxy
+    from .policies.retries import Retry
     from .streams import ServerSentEvent
 else:
+    # What only some callers name, and nobody else should wait for.
+    _LATER = {
+        "Auth": "policies.auth",
+        "Basic": "policies.auth",
+        "Bearer": "policies.auth",
+        "Cookie": "policies.cookies",
+        "CookieJar": "policies.cookies",
+        "Digest": "policies.auth",
+        "Download": "downloads",
+        "Netrc": "policies.auth",
+        "Proxy": "policies.proxies",
+        "Retry": "policies.retries",
+        "ServerSentEvent": "streams",
+    }
 
     def __getattr__(name: str) -> object:
-        """What only some callers name, and nobody should wait for."""
-        if name == "Download":
-            from .downloads import Download as found
-        elif name == "ServerSentEvent":
-            from .streams import ServerSentEvent as found
-        else:
+        """Import one of the names above when it is asked for."""
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return found
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
 
 
 __all__ = [
     "TLS",
     "URL",
+    "Auth",
     "BackendNotInstalled",
+    "Basic",
+    "Bearer",
     "Capability",
     "Client",
     "ConfigConflict",
@@ -86,7 +105,10 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "Cookie",
+    "CookieJar",
     "DecodingError",
+    "Digest",
     "Download",
     "Headers",
     "IncompleteBody",
@@ -99,13 +121,16 @@ __all__ = [
     "InvalidURL",
     "Limits",
     "NameResolutionError",
+    "Netrc",
     "PoolTimeout",
     "ProtocolError",
+    "Proxy",
     "ProxyError",
     "ReadTimeout",
     "RedirectError",
     "Request",
     "Response",
+    "Retry",
     "ServerSentEvent",
     "StatusError",
     "StreamError",

@@ -6,6 +6,8 @@ anything else from one call to the next.
 
 from __future__ import annotations
 
+import atexit
+
 from .client import Client
 
 TYPE_CHECKING = False
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .messages import Response
 
 _client = Client(cookies=False)
+atexit.register(_client.close)  # what is idle then is no leak
 
 
 def request(method: str, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:

@@ -250,7 +250,7 @@ class Client:
             while True:
                 try:
                     if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, journey.settings.limits
+                        origin, limits = journey.request.url.origin, self.settings.limits
                         if not slots.take(journey, origin, limits):
                             wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                         outcome = send(step)

@@ -18,6 +18,7 @@ from itertools import count
 from . import events
 from .backends.base import Capability
 from .errors import (
+    ConfigError,
     ConnectionLost,
     InvalidHeader,
     StatusError,
@@ -73,6 +74,7 @@ _FORBIDDEN = frozenset(
         "trailer",
         "upgrade",
         "http2-settings",
+        "proxy-authorization",
     }
 )
 
@@ -303,6 +305,8 @@ class Journey:
         proxy = None if rules is None or settings.unix_socket else rules.proxy_for(url.scheme, url.host, url.port)
         changes: dict[str, Any] = {}
         connect_headers: Pairs = ()
+        if proxy is not None and REDACTED in (proxy.username, proxy.password):
+            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
         if proxy is not None and not proxy.scheme.startswith("socks"):
             authorization = proxy.authorization
             credentials: Pairs = () if authorization is None else (("Proxy-Authorization", authorization),)
@@ -547,7 +551,8 @@ def wire_headers(request: Request, body: Body) -> Pairs:
             elif name == "expect" and value.lower() != "100-continue":
                 raise InvalidHeader("Expect: 100-continue is all that it can say (RFC 9110 §10.1.1)")
             elif name in _FORBIDDEN:
-                raise InvalidHeader(f"{pair[0]} belongs to the connection, and unifetch sets it")
+                hint = "; give a proxy's credentials in proxy=" if name == "proxy-authorization" else ""
+                raise InvalidHeader(f"{pair[0]} belongs to the connection, and unifetch sets it{hint}")
         if value == REDACTED:
             raise InvalidHeader(f"header {pair[0]} holds the mask of a credential that was pickled; set it again")
         fields.append(pair)

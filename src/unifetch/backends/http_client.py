@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .http_reader import Head
 
 BLOCK = 64 * 1024  # bytes that one read asks for
+RECORD = 16 * 1024  # bytes that TLS encrypts as one (RFC 8446 §5.1)
 LEAVE = 1.0  # seconds that a server has to say 100 (Continue)
 
 
@@ -232,6 +233,7 @@ class DeadlineSocket:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._armed: float | None = -1.0  # the timeout that is set; setting one is a system call
+        self._pending = getattr(sock, "pending", None)  # of TLS
         self._served = False
         self._early: Reader | None = None  # of what has come before the request was complete
         self._reader: Reader | None = None
@@ -258,7 +260,8 @@ class DeadlineSocket:
         while left:
             try:
                 self._arm(attempt.timeout.write)
-                count = self._sock.send(left)
+                # TLS would only be done with all that it is handed, and its timeout is for all of that.
+                count = self._sock.send(left if self._pending is None else left[:RECORD])
             except TimeoutError as error:
                 raise attempt.failed(WriteTimeout, "the server takes no more of the request") from error
             except OSError as error:
@@ -336,7 +339,7 @@ class DeadlineSocket:
     def done(self, *, clean: bool) -> None:
         """The response is closed. What it left here must not be taken for the next one (RFC 9112 §9.2)."""
         self._reader = None
-        if self._closing or not clean or getattr(self._sock, "pending", int)():
+        if self._closing or not clean or (self._pending is not None and self._pending()):
             self._sock.close()
 
 

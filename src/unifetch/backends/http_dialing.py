@@ -356,7 +356,7 @@ class TLSInTLS:
         self._carry(self._inner.do_handshake)
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of the data, at most a record, and say how much."""
+        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
         return self._carry(lambda: self._inner.write(data))
 
     def recv(self, limit: int) -> bytes:

@@ -75,7 +75,7 @@ if hasattr(socket, "AF_UNIX"):
     CAPABILITIES |= {Capability.UNIX_SOCKET}
 
 # A client of the caller's own connects by its own means and with its own TLS settings.
-NATIVE_CAPABILITIES = CAPABILITIES - {
+INJECTED_CAPABILITIES = CAPABILITIES - {
     Capability.HARD_DEADLINE,
     Capability.REQUEST_SENT,
     Capability.TLS_CONTEXT,
@@ -133,7 +133,7 @@ class Httpx2Backend:
             self.native = self._pool
         else:
             _refuse_conflicts(native)
-            self.capabilities = NATIVE_CAPABILITIES
+            self.capabilities = INJECTED_CAPABILITIES
             self.native = native
 
     # --- The request ------------------------------------------------------------------------------
@@ -288,7 +288,8 @@ class _Network(httpcore2.NetworkBackend):
             if route.proxy_tls is not None:
                 stream = stream.start_tls(route.proxy_tls, proxy.host, _left(ends))
             if is_socks:
-                _socks5(_Talk(stream, ends), host, port, proxy.username and (proxy.username, proxy.password))
+                login = None if proxy.username is None else (proxy.username, proxy.password)
+                _socks5(_Talk(stream, ends), host, port, login)
             elif self._tunnels:
                 _connect(_Talk(stream, ends), host, port, route.connect_headers)
         except BaseException as error:

@@ -29,8 +29,9 @@ class Limits(Value):
     """Bounds on what a client uses and accepts; `None` means no bound.
 
     Args:
-        connections: open connections of one client, to all origins together.
-        connections_per_origin: open connections of one client to one origin.
+        connections: connections that one client uses at once, to all origins together; a further call waits, for
+            `Timeout.pool` at most. Those of a client hold for all of its calls, whatever a call says.
+        connections_per_origin: the same, to one origin.
         body: decoded bytes of a body that is read into memory. A stream is bounded by its reader.
         ratio: decoded bytes for each byte that was received, in a body that is read into memory; it
             counts from 16 MiB on.

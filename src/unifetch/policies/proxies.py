@@ -65,6 +65,8 @@ class Proxy(Value):
             raise InvalidSetting(f"proxy: scheme must be one of {', '.join(DEFAULT_PORTS)}, not {evidence(scheme)}")
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
             raise InvalidSetting("proxy: port must be a whole number from 1 to 65535")
+        if len(host) > 253 or max(map(len, host.split("."))) > 63:
+            raise InvalidSetting(f"proxy: {evidence(host)} is no host name (RFC 1035 §2.3.4)")
         if ":" in host and _address(host) is None:
             raise InvalidSetting(f"proxy: {evidence(host)} is no IPv6 address")
         for name, text in (("username", username), ("password", password)):

@@ -242,7 +242,8 @@ def _conversation(request: RawRequest, reader: ByteReader, ends: float | None) -
         setting = "forbid_private" if route.public_only else "resolve"
         raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
     if is_socks:
-        return socks5(reader, host, request.port, proxy.username and (proxy.username, proxy.password))
+        login = None if proxy.username is None else (proxy.username, proxy.password)
+        return socks5(reader, host, request.port, login)
     return () if request.tls is None else connect(reader, host, request.port, route.connect_headers)
 
 

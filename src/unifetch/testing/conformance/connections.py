@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ... import Client
+from ...backends import BACKENDS
 from ...backends.base import Capability
 from ...errors import (
     ConnectError,
@@ -197,6 +198,8 @@ class TestConnections(Conformance):
     def test_fork(self, backend_factory: BackendFactory, client: Client) -> None:
         """A child process starts with connections of its own, and leaves those of its parent alone."""
         name = client.backend.name
+        if name not in BACKENDS:
+            pytest.skip("a client makes new backends in the child of those that it knows by name")
         with Server(lambda request: reply(200, request.target.encode())) as server, Client(backend=name) as shared:
             assert b"/parent" == shared.get(f"{server.url}/parent").body
             child = os.fork()
@@ -210,12 +213,13 @@ class TestConnections(Conformance):
             assert b"/again" == shared.get(f"{server.url}/again").body
             assert [1, 2, 1] == [each.connection for each in server.requests]
 
-    def test_close(self, client: Client) -> None:
-        """Closing a client closes its idle connections, and ends it."""
-        name = client.backend.name
+    def test_close(self, backend_factory: BackendFactory) -> None:
+        """Closing a backend closes its idle connections, and closing a client ends it."""
+        backend = backend_factory()
         with Server() as server:
-            with Client(backend=name) as other:
+            with Client(backend=backend) as other:
                 other.get(server.url)
+            backend.close()
             server.wait_closed(1)
 
             with pytest.raises(UnifetchError, match="closed"):

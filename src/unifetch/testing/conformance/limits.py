@@ -301,7 +301,8 @@ def fetch(client: Client, url: str, *, whole: bool, **call: Any) -> None:
     if whole:
         client.get(url, **call)
         return
-    with client.stream("GET", url, timeout=10, **call) as response:
+    # A stream has no total of its own; here it has that of the client.
+    with client.stream("GET", url, **{"timeout": client.settings.timeout, **call}) as response:
         for _ in response.body:
             pass
 

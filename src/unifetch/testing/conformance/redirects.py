@@ -38,7 +38,6 @@ CREDENTIALS = [
     ("Authorization", "Bearer secret"),
     ("authorization", "Bearer second"),
     ("Cookie", "session=secret"),
-    ("Proxy-Authorization", "Basic secret"),
 ]
 
 

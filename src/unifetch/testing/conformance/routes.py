@@ -619,14 +619,35 @@ class TestProxies(Routes):
             assert (3, b"service.test", 80) == socks.destination
 
     @requires(Capability.SOCKS)
-    def test_socks_login(self, client: Client) -> None:
+    @pytest.mark.parametrize(
+        ("login", "expected"), [(LOGIN, (b"user", "p\u00e4ss:w@rd".encode())), (":x", (b"", b"x")), ("x:", (b"x", b""))]
+    )
+    def test_socks_login(self, client: Client, login: str, expected: tuple[bytes, bytes]) -> None:
         """User name and password go to a proxy that asks for them (RFC 1929), and nowhere else."""
         socks = Socks5(2)
         with Server(OnConnect(socks, Receive(), reply(200))) as server:
-            client.get("http://service.test/", proxy=proxy(server, LOGIN, "socks5h"))
+            client.get("http://service.test/", proxy=proxy(server, login, "socks5h"))
 
-            assert (True, (b"user", "p\u00e4ss:w@rd".encode())) == (2 in socks.offered, socks.login)
+            assert (True, expected) == (2 in socks.offered, socks.login)
             assert not [name for name, _ in server.requests[0].headers if "authorization" in name.lower()]
+
+    @requires(Capability.SOCKS)
+    def test_socks_login_that_is_not_asked_for(self, client: Client) -> None:
+        """A proxy that wants no login is told none."""
+        socks = Socks5()
+        with Server(OnConnect(socks, Receive(), reply(200, b"body"))) as server:
+            response = client.get("http://service.test/", proxy=proxy(server, LOGIN, "socks5h"))
+
+            assert (b"body", None, True) == (response.body, socks.login, 0 in socks.offered)
+
+    @requires(Capability.SOCKS)
+    def test_socks_login_that_is_too_long(self, client: Client) -> None:
+        """One that the protocol has no room for is refused instead of cut."""
+        with Server(OnConnect(Socks5(2))) as server:
+            with pytest.raises(ConfigError, match="255 bytes"):
+                client.get("http://service.test/", proxy=proxy(server, f"user:{'x' * 256}", "socks5h"))
+
+            assert [] == server.requests
 
     @requires(Capability.SOCKS, Capability.TLS_CONTEXT)
     def test_socks_to_an_https_origin(self, client: Client) -> None:

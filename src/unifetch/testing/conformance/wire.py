@@ -222,6 +222,7 @@ INVALID: dict[str, tuple[type[InvalidRequest], Ask]] = {
         InvalidHeader,
         lambda client, url: client.post(url, headers={"TRANSFER-encoding": "chunked"}),
     ),
+    "Proxy-Authorization": (InvalidHeader, lambda client, url: client.get(url, headers={"Proxy-Authorization": "x"})),
     "Upgrade": (InvalidHeader, lambda client, url: client.get(url, headers={"Upgrade": "h2c"})),
     "two Hosts": (InvalidHeader, lambda client, url: client.get(url, headers=[("Host", "a"), ("host", "b")])),
     "two bodies": (InvalidBody, lambda client, url: client.post(url, body=b"a", json={})),

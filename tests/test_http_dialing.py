@@ -1,0 +1,333 @@
+"""How the three libraries on `http.client` get to an origin; what every backend promises of it is in the conformance.
+
+Like tests/test_http_client_hooks.py they go around the core, from a `RawRequest` with a `Route`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from unifetch.backends import http_dialing, load
+from unifetch.backends.base import Backend, Capability
+from unifetch.backends.http_dialing import dial
+from unifetch.errors import (
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    NameResolutionError,
+    ProxyError,
+    ReadTimeout,
+    TLSError,
+    UnifetchError,
+)
+from unifetch.messages import RawRequest
+from unifetch.policies.proxies import Proxy
+from unifetch.policies.tls import TLS
+from unifetch.routes import Route
+from unifetch.testing.server import (
+    Connection,
+    Drip,
+    OnConnect,
+    Pause,
+    Server,
+    StartTLS,
+    Step,
+    reply,
+)
+from unifetch.timeouts import Timeout
+
+AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@pytest.fixture(params=["urllib", "urllib3", "requests"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    if find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    made = load(request.param)()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Any:
+    return pytest.importorskip("trustme", reason="trustme is not installed").CA()
+
+
+@pytest.fixture(scope="module")
+def server_tls(authority: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "service.test").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def client_tls(authority: Any, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    return TLS(ca_file=str(file)).context()
+
+
+def raw_request(port: int, scheme: str = "http", host: str = "service.test", **options: Any) -> RawRequest:
+    url: Any = SimpleNamespace(scheme=scheme, host=host, port=port, target=options.pop("target", "/"))
+    route = Route(**{name: options.pop(name) for name in list(options) if name in Route.__annotations__})
+    options.setdefault("timeout", Timeout(connect=5, read=5, write=5))
+    return RawRequest("GET", url, (("Host", host),), None, None, route=route, **options)
+
+
+def proxy(server: Server, scheme: str = "http", *login: str) -> Proxy:
+    return Proxy(scheme, "127.0.0.1", server.port, *login)
+
+
+def exchange(backend: Backend, *args: Any, **options: Any) -> bytes:
+    raw = backend.send(raw_request(*args, **options))
+    try:
+        return b"".join(raw.body)
+    finally:
+        raw.close()
+
+
+def failure(backend: Backend, *args: Any, **options: Any) -> UnifetchError:
+    with pytest.raises(UnifetchError) as caught:
+        exchange(backend, *args, **options)
+    return caught.value
+
+
+def test_every_route_is_declared(backend: Backend) -> None:
+    """By our own connections there is nothing but HTTP/2 that these backends cannot do."""
+    assert {Capability.HTTP2} == set(Capability) - backend.capabilities
+
+
+@pytest.mark.parametrize(("name", "native"), [("urllib3", "PoolManager"), ("requests", "Session")])
+def test_no_route_is_declared_for_a_native_object(name: str, native: str) -> None:
+    """An injected object connects by itself, so no route could be kept."""
+    injected = getattr(pytest.importorskip(name), native)()
+    capabilities = load(name)(injected).capabilities
+    injected.clear() if name == "urllib3" else injected.close()
+
+    assert not capabilities & {
+        Capability.PROXY,
+        Capability.TLS_PROXY,
+        Capability.SOCKS,
+        Capability.UNIX_SOCKET,
+        Capability.RESOLVE,
+        Capability.FORBID_PRIVATE,
+    }
+
+
+# --- The address ----------------------------------------------------------------------------------
+
+
+def test_the_addresses_of_a_host_share_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may take its share of what is left, and the last all of it."""
+    given: list[float] = []
+
+    def refuse(family: int, address: object, seconds: float) -> socket.socket:
+        given.append(seconds)
+        raise ConnectionRefusedError(address)
+
+    monkeypatch.setattr(http_dialing, "_connect_to", refuse)
+    with pytest.raises(ConnectionRefusedError, match="third"):
+        http_dialing._connect([(0, "first"), (0, "second"), (0, "third")], monotonic() + 3000)
+
+    assert [1000, 1500, 3000] == [pytest.approx(seconds, rel=0.1) for seconds in given]
+
+
+def test_the_next_address_is_tried(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host is reached by whichever of its addresses answers."""
+    with Server(reply(body=b"x")) as server:
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", server.port)) for n in (9, 8, 1)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+
+        assert b"x" == exchange(backend, server.port)
+
+
+def test_a_resolver_that_hangs_ends_with_the_connect_timeout(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name resolution is part of connecting, though nothing can interrupt it."""
+    hanging = threading.Event()
+
+    def look_up(*_: object, flags: int = 0, **__: object) -> Any:
+        if not flags:
+            hanging.wait(10)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    error = failure(backend, 80, timeout=Timeout(connect=0.1))
+    hanging.set()
+
+    assert (ConnectTimeout, "no") == (type(error), error.request_sent)
+
+
+@pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "\xdf..test"])
+def test_a_name_without_an_address(backend: Backend, host: str) -> None:
+    """Also one that no resolver can be asked for is a NameResolutionError that shows it."""
+    request = raw_request(80, host=host)
+    with pytest.raises(NameResolutionError) as caught:
+        dial(request, monotonic() + 5)
+
+    assert host in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/there/is/none", "/" * 200, "/with\0nul"])
+def test_a_unix_socket_that_cannot_be(backend: Backend, path: str) -> None:
+    """Whatever is wrong with a path is a ConnectError that shows it."""
+    error = failure(backend, 80, unix_socket=path)
+
+    assert (ConnectError, "no", True) == (type(error), error.request_sent, repr(path) in str(error))
+
+
+# --- The proxy ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", range(1, len(AGREED)))
+def test_an_answer_to_connect_in_two_pieces(at: int, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    """Wherever it is cut, it is an answer, and TLS begins behind it."""
+    with Server([AGREED[:at], Pause(0.002), AGREED[at:], StartTLS(server_tls)]) as server:
+        request = raw_request(443, "https", tls=client_tls, proxy=proxy(server), connect_headers=(("Host", "x"),))
+        dial(request, monotonic() + 5).close()
+
+        assert b"CONNECT service.test:443 HTTP/1.1\r\nHost: x\r\n\r\n" == server.requests[0].head
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_what_a_proxy_says_unasked_is_refused(backend: Backend, scheme: str, client_tls: ssl.SSLContext) -> None:
+    """Bytes behind its answer are neither the origin's nor TLS."""
+    socks = OnConnect(b"\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00" + reply(body=b"poison"))
+    with Server(AGREED + reply(body=b"poison") if scheme == "http" else socks) as server:
+        error = failure(backend, 443, "https", tls=client_tls, proxy=proxy(server, scheme))
+
+    assert (ProxyError, "no", True) == (type(error), error.request_sent, "before it was asked" in str(error))
+
+
+@pytest.mark.parametrize("login", [("u" * 256, "p"), ("u", "\xe4" * 128)])
+def test_a_login_that_is_too_long_for_socks(backend: Backend, login: tuple[str, str]) -> None:
+    """It is an error of the settings, which does not show it."""
+    with Server(OnConnect(b"\x05\x02")) as server:
+        error = failure(backend, 80, proxy=proxy(server, "socks5h", *login))
+
+    assert (ConfigError, False) == (type(error), login[1] * 2 in str(error) or login[0] * 2 in str(error))
+
+
+def test_what_a_proxy_that_resolves_cannot_keep_is_refused(backend: Backend) -> None:
+    """An address, and addresses that are public, are not for such a proxy to choose; it is not even asked."""
+    with Server() as server:
+        asked: list[dict[str, Any]] = [
+            {"proxy": proxy(server), "address": "127.0.0.1"},
+            {"proxy": proxy(server), "public_only": True},
+            {"proxy": proxy(server, "socks5h"), "public_only": True},
+        ]
+        for route in asked:
+            assert ConfigError is type(failure(backend, 80, **route))
+
+        assert 0 == server.connections
+
+
+ROUTES: list[Callable[[Server], dict[str, Any]]] = [
+    lambda server: {"address": "127.0.0.1"},
+    lambda server: {"proxy": proxy(server)},
+    lambda server: {"proxy": proxy(server, "http", "user", "one")},
+    lambda server: {"proxy": proxy(server, "http", "user", "two")},
+    lambda server: {"proxy": proxy(server), "connect_headers": (("X", "y"),)},
+]
+
+
+def test_a_connection_is_kept_for_its_route_only(backend: Backend) -> None:
+    """Equal routes share one, others never do."""
+    with Server(reply(body=b"x")) as server:
+        for route in [*ROUTES, *ROUTES]:
+            exchange(backend, server.port, **route(server))
+
+        assert [1, 2, 3, 4, 5] * 2 == [request.connection for request in server.requests]
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def test_https_without_a_context_is_not_http(backend: Backend) -> None:
+    """Nothing that was meant for TLS is ever sent without."""
+    with Server() as server:
+        error = failure(backend, server.port, "https", host="127.0.0.1")
+
+        assert (TLSError, []) == (type(error), server.requests)
+
+
+def test_a_name_with_its_last_dot(backend: Backend, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    """The dot of a complete name is for the resolver; certificates have none."""
+    with Server(reply(body=b"x"), tls=server_tls) as server:
+        options: dict[str, Any] = {"host": "service.test.", "address": "127.0.0.1", "tls": client_tls}
+
+        assert b"x" == exchange(backend, server.port, "https", **options)
+
+
+class Trickle(Step):
+    """What a proxy does that copies bytes both ways, but those to the client slowly, one by one, after a while."""
+
+    def __init__(self, port: int, at_once: threading.Event) -> None:
+        self.port = port
+        self.at_once = at_once
+
+    def run(self, connection: Connection) -> None:
+        near = connection.socket
+        with socket.create_connection(("127.0.0.1", self.port)) as far:
+
+            def upstream() -> None:
+                try:
+                    while data := near.recv(65536):
+                        far.sendall(data)
+                except OSError:
+                    pass
+
+            threading.Thread(target=upstream, daemon=True).start()
+            while data := far.recv(65536):
+                for byte in [data] if self.at_once.is_set() else [data[n : n + 1] for n in range(len(data))]:
+                    connection.send(byte)
+                    if not self.at_once.is_set():
+                        connection.pause(0.02)
+
+
+def test_tls_within_tls_is_bounded_for_each_step(
+    backend: Backend, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """A record of the inner TLS that drips in many of the outer ends with the read timeout."""
+    at_once = threading.Event()
+    at_once.set()
+    drips = reply(body=b"x" * 10_000)
+    with Server([lambda _: at_once.clear(), drips], tls=server_tls) as origin:
+        with Server([AGREED, Trickle(origin.port, at_once)], tls=server_tls) as server:
+            route = {"proxy": proxy(server, "https"), "proxy_tls": client_tls}
+            timeout = Timeout(connect=5, read=0.3)
+            error = failure(backend, 443, "https", tls=client_tls, timeout=timeout, **route)
+
+    assert ReadTimeout is type(error)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_tls_within_tls_keeps_connections(
+    backend: Backend, size: int, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """One tunnel carries one request after the other."""
+    at_once = threading.Event()
+    at_once.set()
+    with Server(reply(body=b"x" * size), tls=server_tls) as origin:
+        with Server([AGREED, Trickle(origin.port, at_once)], tls=server_tls) as server:
+            route = {"proxy": proxy(server, "https"), "proxy_tls": client_tls}
+            bodies = [exchange(backend, 443, "https", tls=client_tls, **route) for _ in range(3)]
+
+            assert ([b"x" * size] * 3, 1) == (bodies, server.connections)
+
+
+def test_a_tunnel_that_drips_ends_with_the_connect_timeout(backend: Backend, client_tls: ssl.SSLContext) -> None:
+    """Each byte of the answer comes in time, all of them do not."""
+    with Server(Drip(AGREED * 20, 0.05)) as server:
+        options: dict[str, Any] = {"proxy": proxy(server), "tls": client_tls, "timeout": Timeout(connect=0.3)}
+        error = failure(backend, 443, "https", **options)
+
+    assert (ConnectTimeout, "no") == (type(error), error.request_sent)
