@@ -5,8 +5,8 @@
     response = get("https://example.org/data.json")
     response.status, response.headers["content-type"], response.json()
 
-What carries the request is a matter of configuration: `urllib.request`, `requests`, `httpx`, `httpx2` or
-`urllib3`. What it means is the same with each of them.
+What carries the request is a matter of configuration: `urllib.request`, `requests`, `httpx`, `httpx2`,
+`urllib3`, or `socket`, a client of our own. What it means is the same with each of them.
 """
 
 from __future__ import annotations

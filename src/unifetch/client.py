@@ -248,6 +248,7 @@ class Client:
         try:
             step = next(steps)
             while True:
+                outcome = None
                 try:
                     if type(step) is RawRequest:
                         origin, limits = journey.request.url.origin, self.settings.limits
@@ -257,11 +258,9 @@ class Client:
                     elif type(step) is Receive:
                         outcome = self._receive(step)
                     elif type(step) is Discard:
-                        outcome = None
                         self._discard(step)
                         slots.give_back(journey)
                     elif type(step) is Sleep:
-                        outcome = None
                         sleep(step.seconds)
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
@@ -457,6 +456,11 @@ class BodyStream:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `with` block")
         return next(self._pieces)
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields that came after the body, once it was read to its end."""
+        return Headers.trusted(self._raw.trailers)
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""

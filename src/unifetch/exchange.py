@@ -548,6 +548,8 @@ def wire_headers(request: Request, body: Body) -> Pairs:
                 coding = ()
             elif name == "connection" and value.lower() != "close":
                 raise InvalidHeader(f"Connection: {value} is not the caller's to say; close is")
+            elif name == "expect" and body is NO_BODY:
+                raise InvalidHeader("Expect goes with a body (RFC 9110 §10.1.1)")
             elif name == "expect" and value.lower() != "100-continue":
                 raise InvalidHeader("Expect: 100-continue is all that it can say (RFC 9110 §10.1.1)")
             elif name in _FORBIDDEN:

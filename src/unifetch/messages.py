@@ -224,7 +224,8 @@ class Response(Value, Generic[B_co]):
 
     def read(self: Response[Iterator[bytes]]) -> Response[bytes]:
         """The rest of a stream's body, read to its end, as a response that is plain data."""
-        return self.replace(body=b"".join(self.body))  # type: ignore[return-value]  # replace() cannot know B changes
+        body = b"".join(self.body)
+        return self.replace(body=body, trailers=getattr(self.body, "trailers", self.trailers))  # type: ignore[return-value]  # replace() cannot know B changes
 
     def without_stream(self) -> Response[bytes]:
         """This response as plain data; what was not read of a stream is left out."""

@@ -52,6 +52,26 @@ class Body:
         return iter(())
 
 
+# Framing, routing, authentication and the format of the content: whoever reads them late has read the body wrong.
+_NOT_IN_TRAILERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    }
+)
+
+
 def add_trailers(body: Body, trailers: HeaderTypes) -> None:
     """Have these fields sent after the body.
 
@@ -61,7 +81,13 @@ def add_trailers(body: Body, trailers: HeaderTypes) -> None:
     """
     if body.length is not None:
         raise InvalidBody("trailers= go with a body of unknown length, an iterator, which is sent in chunks")
-    body.trailers = Headers(trailers).pairs
+    fields = Headers(trailers)
+    for name in fields:
+        if name in _NOT_IN_TRAILERS:
+            raise InvalidHeader(
+                f"trailers= cannot hold {name}, which has to be known before the body (RFC 9110 §6.5.1)"
+            )
+    body.trailers = fields.pairs
 
 
 class Bytes(Body):

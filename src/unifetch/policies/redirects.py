@@ -19,7 +19,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What belongs to one origin and must not be seen by another.
 _OF_ORIGIN = ("authorization", "cookie", "proxy-authorization", "host")
 # What described the body that a redirect to GET drops (Fetch, "request-body-header name").
-_OF_BODY = ("content-encoding", "content-language", "content-location", "content-type", "content-length")
+_OF_BODY = ("content-encoding", "content-language", "content-location", "content-type", "content-length", "expect")
 
 
 def follow(request: Request, status: int, headers: Headers, *, replayable: bool) -> Request | None:

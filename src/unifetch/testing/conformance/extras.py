@@ -9,7 +9,7 @@ import pytest
 
 from ... import Client, events
 from ...backends.base import Capability
-from ...errors import InvalidBody, UnsupportedCapability
+from ...errors import InvalidBody, InvalidHeader, UnsupportedCapability
 from .. import OnHead, Receive, Server, Signal, Wait, reply
 from .base import Conformance, requires
 
@@ -66,8 +66,11 @@ class TestExtras(Conformance):
         data = b"5\r\nhello\r\n0\r\nX-Checksum: 1\r\nX-Checksum: 2\r\n\r\n"
         with Server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + data) as server:
             response = client.get(server.url)
+            with client.stream("GET", server.url) as streamed:
+                read = streamed.read()
 
             assert ("1, 2", False) == (response.trailers["x-checksum"], "x-checksum" in response.headers)
+            assert response.trailers == read.trailers
 
     @requires(Capability.TRAILERS)
     def test_trailers_of_a_request(self, client: Client) -> None:
@@ -80,6 +83,15 @@ class TestExtras(Conformance):
                 request.header("trailer"),
                 request.raw_body,
             )
+
+    @requires(Capability.TRAILERS)
+    def test_trailers_that_would_come_too_late(self, client: Client) -> None:
+        """Framing and routing fields are refused (RFC 9110 §6.5.1)."""
+        with Server() as server:
+            with pytest.raises(InvalidHeader, match="content-length"):
+                client.put(server.url, body=once(b"body"), trailers={"Content-Length": "4"})
+
+            assert 0 == server.connections
 
     def test_trailers_need_chunks(self, client: Client) -> None:
         """A body with a length has no place for them."""
