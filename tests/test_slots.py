@@ -252,6 +252,7 @@ class Interrupt:
 
     def __enter__(self) -> None:
         self.outer = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 only traces them if it is told before settrace
         sys.settrace(self.trace)
 
     def __exit__(self, *error: object) -> None:

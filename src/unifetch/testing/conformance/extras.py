@@ -84,7 +84,6 @@ class TestExtras(Conformance):
                 request.raw_body,
             )
 
-    @requires(Capability.TRAILERS)
     def test_trailers_that_would_come_too_late(self, client: Client) -> None:
         """Framing and routing fields are refused (RFC 9110 §6.5.1)."""
         with Server() as server:
