@@ -151,9 +151,15 @@ def destination(request: RawRequest) -> Destination:
 
 
 class Connection(http.client.HTTPConnection):
-    """Writes the request of the current attempt and nothing else, whatever it is told to write."""
+    """Writes the request of the current attempt and nothing else, whatever it is told to write.
 
-    sock: Any  # a DeadlineSocket, once it is connected
+    Attributes:
+        sock: a `DeadlineSocket`, once it is connected.
+        destination: what it is for, if who keeps it wants to know.
+    """
+
+    sock: Any
+    destination: Destination
 
     # Hook: `request`, `putrequest`, `putheader`, `endheaders` and `send`. The libraries would put fields of their
     # own around ours; http.client writes chunk sizes in upper case, and gives up when the server ends an upload.
@@ -169,7 +175,7 @@ class Connection(http.client.HTTPConnection):
             self.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers:
                 self.putheader(name, value)
-            expects = body is not None and _expects(request)
+            expects = body is not None and "expect" in [name.lower() for name, _ in request.headers]
             if body is None or (isinstance(body, bytes) and not expects):
                 self.endheaders(body or None)
             else:
@@ -212,10 +218,6 @@ class Connection(http.client.HTTPConnection):
     def receive(self) -> StrictResponse:
         """The response, as http.client's own `getresponse` gets it, whatever a library has made of that."""
         return http.client.HTTPConnection.getresponse(self)  # type: ignore[return-value]  # of our response_class
-
-
-def _expects(request: RawRequest) -> bool:
-    return any(name.lower() == "expect" for name, _ in request.headers)
 
 
 # --- Every step on the network, within its time -----------------------------------------------------
@@ -384,7 +386,7 @@ class StrictResponse(http.client.HTTPResponse):
             or (self.length is None and not self.chunked)
             or "close" in fields.get("connection", "").lower()
             or attempt.refusal is not None  # the body that was announced will not follow
-            or any(name.lower() == "connection" for name, _ in attempt.request.headers)
+            or "connection" in [name.lower() for name, _ in attempt.request.headers]
         )
         attempt.response, attempt.failure = self, None
         if self.length == 0:

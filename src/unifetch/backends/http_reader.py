@@ -33,7 +33,7 @@ _FIELDS = re.compile(rf"(?:{_TOKEN}:{_TEXT}\r\n)*\r\n")
 _FIELD = re.compile(rf"({_TOKEN}):[ \t]*({_TEXT})\r\n")
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+\r\n[ \t]+")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_LENGTH = re.compile(r"([0-9]{1,18})(?:[ \t]*,[ \t]*\1)*\Z")  # one length, or the same one repeated
+_LENGTH = re.compile(r"([0-9]{1,19})(?:[ \t]*,[ \t]*\1)*\Z")  # one length, or the same one repeated
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00\r\n]*)?\r\n\Z")
 
@@ -86,7 +86,7 @@ class Reader:
             if bare := _BARE_LF.search(buffer, checked):
                 line = buffer[buffer.rfind(b"\n", at, bare.start()) + 1 : bare.end()]
                 raise ProtocolError(f"a line ends without CR: {_shown(line)}", request_sent="yes")
-            if buffer[at : at + 5] != b"HTTP/"[: len(buffer) - at]:
+            if buffer and buffer[at : at + 5] != b"HTTP/"[: len(buffer) - at]:
                 # What has no lines would be waited for: a record of TLS, say.
                 raise ProtocolError(f"no HTTP response: {evidence(buffer[at:])}", request_sent="yes")
             if len(buffer) - at > MAX_HEAD:

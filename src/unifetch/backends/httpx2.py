@@ -6,7 +6,8 @@ The pool parses with h11, which is strict, and takes a documented `network_backe
 total timeout reaches every read, and by which we choose where a connection leads. Its own proxies are not
 used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
 
-What cannot be helped: bytes that follow a response in the same segment are taken for the next one.
+Bytes that follow a response in the same segment httpcore2 would take for the next one. Our streams count,
+and such a connection is not used again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ..errors import (
     ProxyError,
     ReadTimeout,
     TimedOut,
+    TooLarge,
     UnifetchError,
     WriteTimeout,
     evidence,
@@ -64,6 +66,7 @@ CAPABILITIES = frozenset(
         Capability.REQUEST_SENT,
         Capability.TLS_CONTEXT,
         Capability.TLS_TRUNCATION,
+        Capability.NO_POISONING,
         Capability.PROXY,
         Capability.TLS_PROXY,
         Capability.SOCKS,
@@ -80,6 +83,7 @@ INJECTED_CAPABILITIES = CAPABILITIES - {
     Capability.REQUEST_SENT,
     Capability.TLS_CONTEXT,
     Capability.TLS_TRUNCATION,
+    Capability.NO_POISONING,
     Capability.PROXY,
     Capability.TLS_PROXY,
     Capability.SOCKS,
@@ -157,31 +161,31 @@ class Httpx2Backend:
 
         # --- The head -----------------------------------------------------------------------------
         attempt.sent = "yes"
+        headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
         return RawResponse(
             status,
             answer.extensions.get("reason_phrase", b"").decode("latin-1"),
             answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
-            Headers.trusted((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields),
-            _chunks(answer, attempt, request),
+            headers,
+            _chunks(answer, attempt, request, _length(request.method, status, headers)),
             answer.close,
         )
 
     def _through_pool(self, request: RawRequest, attempt: Attempt) -> httpcore2.Response:
-        host = request.host.encode("ascii")
-        return self._pool_for(request.tls, request.route).handle_request(
-            httpcore2.Request(
-                request.method.encode("ascii"),
-                httpcore2.URL(
-                    scheme=request.scheme.encode("ascii"),
-                    host=host,
-                    port=request.port,
-                    target=request.target.encode("ascii"),
-                ),
-                headers=_encoded(request.headers),
-                content=request.body,
-                extensions={"timeout": _timeouts(attempt)},
-            )
+        theirs = httpcore2.Request(
+            request.method.encode("ascii"),
+            httpcore2.URL(
+                scheme=request.scheme.encode("ascii"),
+                host=request.host.encode("ascii"),
+                port=request.port,
+                target=request.target.encode("ascii"),
+            ),
+            content=request.body,
+            # The other phases are the streams' own business, below.
+            extensions={"timeout": {"pool": attempt.within(attempt.timeout.pool)}},
         )
+        theirs.headers = _encoded(request.headers)  # set afterwards, it is not checked once more: 3 µs less
+        return self._pool_for(request.tls, request.route).handle_request(theirs)
 
     def _through_client(self, client: httpx2.Client, request: RawRequest, attempt: Attempt) -> httpx2.Response:
         return client.send(
@@ -216,13 +220,26 @@ class Httpx2Backend:
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _chunks(answer: httpcore2.Response | httpx2.Response, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
+def _chunks(
+    answer: httpcore2.Response | httpx2.Response, attempt: Attempt, request: RawRequest, length: int | None
+) -> Iterator[bytes]:
     try:
         yield from answer.stream  # type: ignore[misc]  # typed as possibly asynchronous, which a sync call never gives
+        stream = answer.extensions.get("network_stream")
+        if isinstance(stream, _Stream):
+            stream.done(length)
     except _RAISED as error:
         raise _translated(error, attempt, request) from error
     finally:
         answer.close()
+
+
+def _length(method: str, status: int, headers: Headers) -> int | None:
+    # Of the content, by what the core has checked or is going to; None for chunks.
+    if method == "HEAD" or status in (204, 304):
+        return 0
+    length = headers.by_name().get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
 
 
 # --- The wire -------------------------------------------------------------------------------------
@@ -257,7 +274,7 @@ class _Network(httpcore2.NetworkBackend):
                 stream = self._own.connect_tcp(host, port, seconds, *rest, **options)
             else:
                 stream = self._to_chosen(host, port, ends)
-        return _Stream(stream, attempt)
+        return _Stream(stream, attempt, 0 if stream.get_extra_info("ssl_object") is None else 1)
 
     def _to_unix_socket(self, path: str, seconds: float | None) -> httpcore2.NetworkStream:
         try:
@@ -434,38 +451,88 @@ def _counted(what: str, text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
+# Bytes; with what one read may bring along.
+MAX_HEADS = 256 * 1024
+
+
 class _Stream(httpcore2.NetworkStream):
     """One connection: each read and write may take its phase's timeout, or what is left of the total.
 
     It also sees whether a byte of the request has left, which httpcore2 does not tell.
     """
 
-    def __init__(self, stream: httpcore2.NetworkStream, attempt: Attempt) -> None:
+    def __init__(self, stream: httpcore2.NetworkStream, attempt: Attempt, layers: int = 0) -> None:
         self._stream = stream
         self._attempt = attempt
+        self._layers = layers  # of TLS
         self._fresh = True
+        self._head = b""
+        self._heads = 0  # bytes of all heads, interim ones included
+        self._content = -1  # bytes after the head; -1 until its end has come
+        self._last = self._before = b""
+        self._spoilt = False
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
         attempt: Attempt = _current.attempt
         if attempt is not self._attempt or self._fresh:
+            if not self._fresh and self._is_doubtful():
+                # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
+                # yet, and it takes another.
+                raise httpcore2.ConnectionNotAvailable
             attempt.reused = not self._fresh
             self._attempt, self._fresh = attempt, False
-        with _as(httpcore2.WriteTimeout):
+            self._content, self._heads = -1, 0
+        if not buffer:
+            return
+        try:
             seconds = attempt.within(attempt.timeout.write)
-        if buffer:
-            attempt.sent = "maybe"
+        except TimeoutError as error:
+            raise httpcore2.WriteTimeout(str(error)) from error
+        attempt.sent = "maybe"
         self._stream.write(buffer, seconds)
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         attempt = self._attempt
-        with _as(httpcore2.ReadTimeout):
+        try:
             seconds = attempt.within(attempt.timeout.read)
+        except TimeoutError as error:
+            raise httpcore2.ReadTimeout(str(error)) from error
         data = self._stream.read(max_bytes, seconds)
         if data:
             attempt.answered = True
+            self._count(data)
         else:
             attempt.ended = True
         return data
+
+    def _count(self, data: bytes) -> None:
+        if self._content >= 0:
+            self._content += len(data)
+            self._before, self._last = self._last, data
+            return
+        self._head += data
+        self._heads += len(data)
+        if self._heads > MAX_HEADS:  # h11 bounds one head, but not how many interim ones there are
+            raise TooLarge(f"interim responses are over the limit of {MAX_HEADS} bytes", request_sent="yes")
+        while (end := self._head.find(b"\r\n\r\n")) >= 0:
+            interim, rest = self._head[9:10] == b"1", self._head[end + 4 :]
+            self._head = rest if interim else b""
+            if not interim:
+                self._content, self._before, self._last = len(rest), b"", rest
+                break
+
+    def done(self, length: int | None) -> None:
+        """A response was read to its end. What came beyond it must not be taken for the next one (RFC 9112 §9.2).
+
+        Args:
+            length: of its content; None for chunks, the last of which then ends all that came. With trailers it
+                does not, and the connection is given up for nothing; that is rare.
+        """
+        if length is None:
+            end = self._before[-4:] + self._last
+            self._spoilt = end.find(b"0\r\n\r\n") != len(end) - 5
+        else:
+            self._spoilt = self._content != length
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None
@@ -473,13 +540,26 @@ class _Stream(httpcore2.NetworkStream):
         attempt: Attempt = _current.attempt
         with _as(httpcore2.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds), attempt)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds), attempt, self._layers + 1)
 
     def close(self) -> None:
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        # This is how the pool asks whether an idle connection is still good: a readable one is not.
+        return self._is_doubtful() if info == "is_readable" else self._stream.get_extra_info(info)
+
+    def _is_doubtful(self) -> bool:
+        if self._spoilt or self._stream.get_extra_info("is_readable"):
+            return True
+        if self._layers < 2:
+            return False
+        # Of TLS in TLS, the inner layer may hold what the socket does not show. A read that waits for nothing tells.
+        try:
+            self._stream.read(1, 0)
+        except (httpcore2.ReadError, httpcore2.ReadTimeout):
+            return False
+        return True
 
 
 class _as:

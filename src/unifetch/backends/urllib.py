@@ -92,7 +92,7 @@ class UrllibBackend:
     def _release(self, response: StrictResponse, attempt: Attempt) -> None:
         connection, attempt.connection = attempt.connection, None
         if connection is not None and response.complete:
-            self._handler.keep(connection, attempt.request)
+            self._handler.keep(connection)
         elif connection is not None:
             response.close()
             connection.close()
@@ -106,13 +106,17 @@ class KeepAliveHandler(urllib.request.BaseHandler):
     """Opens http and https URLs on connections that it keeps: those that were idle for the shortest time first."""
 
     def __init__(self) -> None:
-        self._idle: list[tuple[Destination, Connection, float]] = []  # in the order in which they became idle
+        self._idle: list[tuple[Connection, float]] = []  # in the order in which they became idle
         self._lock = threading.Lock()
 
     def http_open(self, _: urllib.request.Request) -> StrictResponse:
         """Send the request of the current attempt; called by `OpenerDirector.open`."""
         request = CURRENT.get().request
-        connection = self._take(destination(request)) or Connection(request.host, request.port)
+        wanted = destination(request)
+        connection = self._take(wanted)
+        if connection is None:
+            connection = Connection(request.host, request.port)
+            connection.destination = wanted
         try:
             connection.request()
             return connection.receive()
@@ -126,8 +130,8 @@ class KeepAliveHandler(urllib.request.BaseHandler):
         while True:
             with self._lock:
                 for at in range(len(self._idle) - 1, -1, -1):
-                    if self._idle[at][0] == wanted:
-                        _, connection, since = self._idle.pop(at)
+                    if self._idle[at][0].destination == wanted:
+                        connection, since = self._idle.pop(at)
                         break
                 else:
                     return None
@@ -135,24 +139,24 @@ class KeepAliveHandler(urllib.request.BaseHandler):
                 return connection
             connection.close()
 
-    def keep(self, connection: Connection, request: RawRequest) -> None:
+    def keep(self, connection: Connection) -> None:
         """Take back a connection whose response was read to its end."""
         if not connection.is_connected:
             connection.close()
             return
         now = monotonic()
         with self._lock:
-            self._idle.append((destination(request), connection, now))
+            self._idle.append((connection, now))
             expired = 0
-            while now - self._idle[expired][2] >= IDLE_SECONDS or len(self._idle) - expired > IDLE_CONNECTIONS:
+            while now - self._idle[expired][1] >= IDLE_SECONDS or len(self._idle) - expired > IDLE_CONNECTIONS:
                 expired += 1
             closing, self._idle[:expired] = self._idle[:expired], []
-        for _, old, _ in closing:
+        for old, _ in closing:
             old.close()
 
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
             closing, self._idle = self._idle, []
-        for _, connection, _ in closing:
+        for connection, _ in closing:
             connection.close()

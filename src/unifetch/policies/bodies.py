@@ -84,9 +84,7 @@ def add_trailers(body: Body, trailers: HeaderTypes) -> None:
     fields = Headers(trailers)
     for name in fields:
         if name in _NOT_IN_TRAILERS:
-            raise InvalidHeader(
-                f"trailers= cannot hold {name}: it has to come before the body (RFC 9110 §6.5.1)"
-            )
+            raise InvalidHeader(f"trailers= cannot hold {name}: it has to come before the body (RFC 9110 §6.5.1)")
     body.trailers = fields.pairs
 
 

@@ -240,10 +240,10 @@ class TestFloods(Conformance):
         """A head without end, in one line or in many."""
         self.check(client, Endless(start, block))
 
-    @requires(Capability.INTERIM_EVENTS)
+    @requires(Capability.INTERIM)
     def test_interim_responses(self, client: Client) -> None:
-        """`100 Continue` for ever. Where a library skips them unseen, only the total ends it."""
-        self.check(client, Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), timeout=1)
+        """`100 Continue` for ever."""
+        self.check(client, Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"))
 
     @requires(Capability.STRICT_CHUNKS)
     @pytest.mark.parametrize(
