@@ -253,8 +253,8 @@ def test_a_server_that_takes_nothing_is_a_write_timeout(backend: Backend) -> Non
     assert (type(error), error.request_sent) == (WriteTimeout, "maybe")
 
 
-@pytest.mark.parametrize(("kind", "sizes"), [("plain", [40_000]), ("TLS", [16_384, 16_384, 7232])])
-def test_tls_is_handed_a_record_at_a_time(kind: str, sizes: list[int]) -> None:
+@pytest.mark.parametrize(("kind", "sizes"), [("plain", [200_000]), ("TLS", [65_536, 65_536, 65_536, 3392])])
+def test_tls_is_handed_a_block_at_a_time(kind: str, sizes: list[int]) -> None:
     """SSLSocket.send() is only done with all of the data; so the write timeout would be for all of a body."""
     sent: list[int] = []
 
@@ -268,7 +268,7 @@ def test_tls_is_handed_a_record_at_a_time(kind: str, sizes: list[int]) -> None:
             taking.pending = int
         wire = DeadlineSocket(taking)
         wire.serve(Attempt(raw_request("http://example.test/")))
-        wire.sendall(b"x" * 40_000)
+        wire.sendall(b"x" * 200_000)
 
     assert sizes == sent
 

@@ -206,3 +206,13 @@ def test_configure_adds_up_and_reaches_clients_that_exist(process: None) -> None
         configure(timeout=5)
 
         assert (1, Timeout(5)) == (client.settings.redirects, client.settings.timeout)
+
+
+def test_a_mapping_changes_what_it_names() -> None:
+    """What a call says of one phase leaves the others as the client has them."""
+    settings = Settings(timeout=Timeout(7, connect=1), tls=TLS(min_version="1.3"))
+    changed = settings.replace(timeout={"read": 5}, tls={"verify": False}, limits={"body": 9})
+
+    assert Timeout(7, connect=1, read=5) == changed.timeout
+    assert TLS(min_version="1.3", verify=False) == changed.tls
+    assert (9, 200) == (changed.limits.body, changed.limits.ratio)

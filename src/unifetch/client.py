@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from io import BytesIO
 from time import monotonic, sleep, time
 from weakref import WeakSet
@@ -22,6 +23,7 @@ from .messages import RawRequest, Request
 from .policies.bodies import NO_BODY, add_trailers, encode, with_content_type
 from .settings import parse
 from .slots import Slots, wait_for_slot
+from .timeouts import Timeout
 from .url import URL
 
 TYPE_CHECKING = False
@@ -163,8 +165,7 @@ class Client:
 
         The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
         """
-        if "timeout" not in call:
-            call["timeout"] = self.settings.timeout.replace(total=None)
+        call["timeout"] = self.unbounded(call)
         journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
         return Stream(self, journey)
 
@@ -201,6 +202,14 @@ class Client:
 
         target = _absolute(url, self.settings.base_url, call.pop("params", None))
         return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+
+    def unbounded(self, call: CallArguments) -> Timeout:
+        """The timeout of a stream or a download: there is no total, unless the call itself names one."""
+        phases = self.settings.timeout.replace(total=None)
+        if "timeout" not in call:
+            return phases
+        named = call["timeout"]
+        return Timeout.of({**vars(phases), **named} if isinstance(named, Mapping) else named)
 
     def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
         journey = self._journey(method, url, content, call)

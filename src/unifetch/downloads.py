@@ -20,7 +20,6 @@ from time import monotonic
 from .errors import IncompleteBody, InvalidHeader, InvalidSetting, ProtocolError, StatusError, UnifetchError, evidence
 from .headers import Headers
 from .policies.ranges import Validator, expected_digests, is_encoded, length_of, repr_digests
-from .timeouts import Timeout
 from .values import Value
 
 TYPE_CHECKING = False
@@ -76,9 +75,7 @@ def download(
 ) -> Download:
     """Drive a download; see `Client.download`, with `url` absolute."""
     fields = _fields(client, call)
-    call["timeout"] = timeout = (
-        Timeout.of(call["timeout"]) if "timeout" in call else client.settings.timeout.replace(total=None)
-    )
+    call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
     with Part(path, url, resume=resume, digest=digest, progress=progress) as part:
         while True:

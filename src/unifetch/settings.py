@@ -6,6 +6,8 @@ The same names serve `configure(…)`, `Client(…)` and a single call, so a tab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .errors import ConfigError, InvalidSetting
 from .headers import Headers
 from .policies.limits import Limits
@@ -15,7 +17,7 @@ from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from .events import Event
@@ -162,9 +164,14 @@ class Settings(Value):
     def replace(self, **changes: Any) -> Settings:
         """A copy with these fields changed, from whatever a caller may write for them.
 
+        A mapping for `timeout`, `limits` or `tls` changes the fields that it names, and leaves the others.
+
         Raises:
             InvalidSetting: for an unknown name or a value that will not do; it names the key.
         """
+        for name in ("timeout", "limits", "tls"):
+            if isinstance(changes.get(name), Mapping):
+                changes[name] = {**vars(getattr(self, name)), **changes[name]}
         return Settings(**{**vars(self), **parse(changes)})
 
 

@@ -51,8 +51,7 @@ if TYPE_CHECKING:
     from ..messages import RawRequest
     from .http_reader import Head
 
-BLOCK = 64 * 1024  # bytes that one read asks for
-RECORD = 16 * 1024  # bytes that TLS encrypts as one (RFC 8446 §5.1)
+BLOCK = 64 * 1024  # bytes that one read asks for, and that TLS is handed at once
 LEAVE = 1.0  # seconds that a server has to say 100 (Continue)
 
 
@@ -263,7 +262,7 @@ class DeadlineSocket:
             try:
                 self._arm(attempt.timeout.write)
                 # TLS would only be done with all that it is handed, and its timeout is for all of that.
-                count = self._sock.send(left if self._pending is None else left[:RECORD])
+                count = self._sock.send(left if self._pending is None else left[:BLOCK])
             except TimeoutError as error:
                 raise attempt.failed(WriteTimeout, "the server takes no more of the request") from error
             except OSError as error:

@@ -22,6 +22,7 @@ from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestS
 from .routes import TestAddresses, TestProxies
 from .streams import TestDownloads, TestStreams
 from .timeouts import TestTimeouts
+from .trust import TestTrust
 from .uploads import TestUploads
 from .wire import TestInvalidCalls, TestWire
 
@@ -45,6 +46,7 @@ __all__ = [
     "TestStreams",
     "TestText",
     "TestTimeouts",
+    "TestTrust",
     "TestUploads",
     "TestWire",
 ]
