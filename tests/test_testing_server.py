@@ -448,7 +448,8 @@ def test_tls_truncation_is_not() -> None:
     ):
         client.sendall(GET)
         assert b"partial" == read(client, 7)
-        with pytest.raises(ssl.SSLEOFError):
+        # Before 3.11.4, Python had no class of its own for it.
+        with pytest.raises(ssl.SSLError, match="(?i)eof"):
             client.recv(1)
 
 
