@@ -422,15 +422,18 @@ class Journey:
         self.explain(error)
         if not isinstance(error, UnifetchError):
             return None
+        retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
         replayable = self.body.replayable and self.request.method in IDEMPOTENT
         if isinstance(error, ConnectionLost) and error.reused and replayable and not self._resent:
-            self._resent = True  # RFC 9112 §9.3.1 allows one, without being asked
-            return 0
-        retry = self.settings.retry
+            # RFC 9112 §9.3.1 allows one, without being asked; but whoever counts attempts has this one counted.
+            self._resent = True
+            if retry is None or len(self._failures) + 1 < retry.attempts:
+                self._failures.append(failure)
+                return 0
         if retry is None or isinstance(error, StatusError):
             return None
         wait = self._wait(retry, error, None)
-        self._failures.append(f"{type(error).__name__}: {error}")
+        self._failures.append(failure)
         if wait is None:
             error.attempts = tuple(self._failures)
             return None

