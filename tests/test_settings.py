@@ -210,9 +210,9 @@ def test_configure_adds_up_and_reaches_clients_that_exist(process: None) -> None
 
 def test_a_mapping_changes_what_it_names() -> None:
     """What a call says of one phase leaves the others as the client has them."""
-    settings = Settings(timeout=Timeout(7, connect=1), tls=TLS(min_version="1.3"))
-    changed = settings.replace(timeout={"read": 5}, tls={"verify": False}, limits={"body": 9})
+    settings = Settings(timeout=Timeout(7, connect=1), tls=TLS(verify=False))
+    changed = settings.replace(timeout={"read": 5}, tls={"min_version": "1.3"}, limits={"body": 9})
 
     assert Timeout(7, connect=1, read=5) == changed.timeout
-    assert TLS(min_version="1.3", verify=False) == changed.tls
+    assert TLS(min_version="1.3") == changed.tls  # it verifies again
     assert (9, 200) == (changed.limits.body, changed.limits.ratio)

@@ -449,7 +449,7 @@ def test_tls_truncation_is_not() -> None:
         client.sendall(GET)
         assert b"partial" == read(client, 7)
         # Before 3.11.4, Python had no class of its own for it.
-        with pytest.raises(ssl.SSLError, match="(?i)eof"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)eof"):
             client.recv(1)
 
 

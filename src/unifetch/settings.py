@@ -164,12 +164,13 @@ class Settings(Value):
     def replace(self, **changes: Any) -> Settings:
         """A copy with these fields changed, from whatever a caller may write for them.
 
-        A mapping for `timeout`, `limits` or `tls` changes the fields that it names, and leaves the others.
+        A mapping for `timeout` or `limits` changes the fields that it names, and leaves the others. One for `tls`
+        does not: verification that was switched off has to be switched off again.
 
         Raises:
             InvalidSetting: for an unknown name or a value that will not do; it names the key.
         """
-        for name in ("timeout", "limits", "tls"):
+        for name in ("timeout", "limits"):
             if isinstance(changes.get(name), Mapping):
                 changes[name] = {**vars(getattr(self, name)), **changes[name]}
         return Settings(**{**vars(self), **parse(changes)})

@@ -97,7 +97,7 @@ class TestRetries(Conformance):
 
     @pytest.mark.parametrize("attempts", [2, 3])
     def test_what_http_allows_by_itself_is_counted(self, client: Client, attempts: int) -> None:
-        """The one time that a kept connection's loss is repaired without being asked (RFC 9112 §9.3.1) is an attempt."""
+        """The one time that the loss of a kept connection is repaired unasked (RFC 9112 §9.3.1) is an attempt."""
         with Server(BUSY, Close()) as server:
             with pytest.raises(ConnectionLost) as caught:
                 client.get(server.url, retry={**RETRY, "attempts": attempts})
