@@ -7,6 +7,7 @@ cookies, decodes nothing but the transfer coding, and reads nothing from the env
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from time import monotonic
 
@@ -53,6 +54,13 @@ class Capability(Enum):
     TRAILERS = "tells trailer fields, and sends them"
     INTERIM_EVENTS = "tells of 1xx responses"
     HTTP2 = "speaks HTTP/2 where the server offers it"
+
+
+# All that there is in HTTP/1.1, for a backend that has a hand on the wire. Whoever adds a capability above makes
+# every such backend keep it; the conformance tests ask.
+HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+if sys.platform == "win32":
+    HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 
 
 class Backend(Protocol):

@@ -28,7 +28,7 @@ from urllib3.util import SKIP_HEADER
 from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
-from .base import Capability
+from .base import HTTP_1_CAPABILITIES, Capability
 from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
 from .http_reader import unfolded
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = HTTP_1_CAPABILITIES
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for mocks and for an injected session. The first that fits is taken.

@@ -17,7 +17,7 @@ from time import monotonic
 
 from ..errors import ConfigConflict, ConnectionLost, InvalidRequest, ProtocolError, StreamError, UnifetchError
 from ..messages import RawResponse
-from .base import Capability
+from .base import HTTP_1_CAPABILITIES
 from .http_client import BLOCK, CURRENT, Attempt, Connection, Destination, StrictResponse, destination
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = HTTP_1_CAPABILITIES
 
 # The hooks raise our own errors; these rows are for what http.client may raise around them.
 ERRORS: dict[type[Exception], type[UnifetchError]] = {

@@ -21,7 +21,7 @@ from urllib3.util import SKIP_HEADER, Retry, Timeout
 from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
 from ..messages import RawResponse
-from .base import Capability
+from .base import HTTP_1_CAPABILITIES, Capability
 from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
 from .http_reader import unfolded
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..messages import RawRequest
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+CAPABILITIES = HTTP_1_CAPABILITIES
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for an injected manager. The first that fits is taken.

@@ -43,14 +43,13 @@ The smallest walk through an exchange, without this file:
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 from time import monotonic
 
 from ...headers import Headers
 from ...messages import RawResponse
 from ...routes import DIRECT
-from ..base import Capability
+from ..base import HTTP_1_CAPABILITIES
 from .connection import Connection
 from .dial import dial
 from .http11 import framing, persists
@@ -65,9 +64,7 @@ if TYPE_CHECKING:
     from ...messages import RawRequest
     from .http11 import Fields
 
-CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
-if not hasattr(socket, "AF_UNIX"):
-    CAPABILITIES -= {Capability.UNIX_SOCKET}
+CAPABILITIES = HTTP_1_CAPABILITIES
 
 
 class SocketBackend:
