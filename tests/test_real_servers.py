@@ -9,6 +9,7 @@ import json
 import socket
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +28,7 @@ from unifetch import (
     TotalTimeout,
     get,
 )
-from unifetch.testing import Close, HalfClose, OnConnect, Server, Truncate, reply
+from unifetch.testing import Close, HalfClose, OnConnect, Server, StartTLS, Truncate, reply
 
 
 @pytest.fixture(scope="module")
@@ -298,13 +299,13 @@ def authority() -> servers.CertificateAuthority:
     return servers.certificate_authority()
 
 
-def self_made(*names: Any, common_name: str) -> tuple[ssl.SSLContext, bytes]:
+def self_made(*names: Any, common_name: str, client_only: bool = False) -> tuple[ssl.SSLContext, bytes]:
     """A server's context with a certificate that no good authority would sign, and what to trust to accept it."""
     pytest.importorskip("trustme", reason="trustme is not installed")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -317,6 +318,8 @@ def self_made(*names: Any, common_name: str) -> tuple[ssl.SSLContext, bytes]:
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if client_only:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -396,6 +399,45 @@ def test_partial_wildcard(backend: str, tmp_path: Path) -> None:
     with tls_server(context) as server, Client(backend=backend, tls={"ca_file": path}) as client:
         with pytest.raises(TLSError):
             client.get(server.url.replace("127.0.0.1", "localhost"))
+
+
+def test_certificate_of_a_client(backend: str, tmp_path: Path) -> None:
+    """One that is for clients is none of a server (RFC 5280 §4.2.1.12)."""
+    pytest.importorskip("trustme", reason="trustme is not installed")
+    from ipaddress import ip_address
+
+    from cryptography import x509
+
+    for client_only in (False, True):
+        address = x509.IPAddress(ip_address("127.0.0.1"))
+        context, certificate = self_made(address, common_name="127.0.0.1", client_only=client_only)
+        path = tmp_path / f"trusted-{client_only}.pem"
+        path.write_bytes(certificate)
+        with tls_server(context) as server, Client(backend=backend, tls={"ca_file": path}) as client:
+            if client_only:
+                refused(client, server)
+            else:
+                assert b"hello" == client.get(server.url).body
+
+
+def test_old_version(client: Client, authority: servers.CertificateAuthority) -> None:
+    """TLS 1.1 is refused by default (RFC 8996)."""
+    context = authority.server_context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is meant
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with tls_server(context) as server:
+        refused(client, server)
+
+
+def test_bytes_before_the_handshake(client: Client, authority: servers.CertificateAuthority) -> None:
+    """What came in plain text before TLS is no part of a response."""
+    injected = reply(200, b"injected")
+    with Server(OnConnect(injected, StartTLS(authority.server_context()), injected), lifetime=20) as server:
+        with pytest.raises(TLSError):
+            client.get(server.url.replace("http:", "https:"))
+        server.wait_closed()
+        server.errors.clear()  # the handshake fails on its side as well
 
 
 def test_verification_is_off_for_that_call_only(client: Client, authority: servers.CertificateAuthority) -> None:
