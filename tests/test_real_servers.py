@@ -28,7 +28,7 @@ from unifetch import (
     TotalTimeout,
     get,
 )
-from unifetch.testing import Close, HalfClose, OnConnect, Server, StartTLS, Truncate, reply
+from unifetch.testing import Close, HalfClose, OnConnect, Server, StartTLS, Step, Truncate, reply
 
 
 @pytest.fixture(scope="module")
@@ -522,3 +522,20 @@ def test_an_end_that_is_announced(client: Client, authority: servers.Certificate
     """With close_notify, the end of the connection is that of the body."""
     with tls_server(authority.server_context(), [b"HTTP/1.1 200 OK\r\n\r\nwhole", Close()]) as server:
         assert b"whole" == client.get(server.url).body
+
+
+def test_alpn(client: Client, authority: servers.CertificateAuthority) -> None:
+    """The protocols that are offered are those that were set (RFC 7301), and nobody changes them for the next."""
+    context = authority.server_context()
+    context.set_alpn_protocols(["of-this-test", "http/1.1"])
+    spoken: list[str | None] = []
+
+    class Note(Step):
+        def run(self, connection: Any) -> None:
+            spoken.append(connection.socket.selected_alpn_protocol())
+
+    with tls_server(context, [Note(), reply(200)]) as server:
+        for alpn in (["of-this-test"], ["http/1.1"], ["of-this-test"], []):
+            client.get(server.url, tls={"ca_file": authority.ca_file, "alpn": alpn}, headers={"Connection": "close"})
+
+    assert ["of-this-test", "http/1.1", "of-this-test", None] == spoken

@@ -541,7 +541,8 @@ class _Stream(httpcore.NetworkStream):
         attempt: Attempt = _current.attempt
         with _as(httpcore.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds), attempt, self._layers + 1)
+        context = ssl_context.ours if isinstance(ssl_context, _Untouched) else ssl_context
+        return _Stream(self._stream.start_tls(context, server_hostname, seconds), attempt, self._layers + 1)
 
     def close(self) -> None:
         self._stream.close()
@@ -577,10 +578,20 @@ class _as:
             raise self._kind(str(error)) from error
 
 
+class _Untouched:
+    """Stands for a context on its way through httpcore, which would set the protocols (ALPN) of one that others share."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.ours = context
+
+    def set_alpn_protocols(self, protocols: object) -> None:
+        """Leave them as they are."""
+
+
 def _pool(tls: ssl.SSLContext | None, route: Route) -> httpcore.ConnectionPool:
     # How many connections there are is decided by the core; how long one stays idle, here.
     return httpcore.ConnectionPool(
-        ssl_context=tls,
+        ssl_context=None if tls is None else _Untouched(tls),  # type: ignore[arg-type]  # it only passes through
         max_connections=None,
         max_keepalive_connections=20,
         keepalive_expiry=30.0,
