@@ -2,7 +2,7 @@
 
 What httpx does by itself: it follows no redirects, but fails on a redirect whose Location it cannot
 parse; it keeps cookies, decodes what it did not ask for, and reads proxies from the environment. At the
-pool there is none of that, and two thirds of its time go as well. The pool parses with h11, which is
+pool there is none of that, and a third of its time goes as well. The pool parses with h11, which is
 strict, and takes a documented `network_backend`, through which the total timeout reaches every read, and by
 which we choose where a connection leads. Its own proxies are not used: they add fields to a CONNECT, and their
 SOCKS takes it that a reply comes in one piece.
@@ -579,7 +579,7 @@ class _as:
 
 
 class _Untouched:
-    """Stands for a context on its way through httpcore, which would set the protocols (ALPN) of one that others share."""
+    """Stands for a context on its way through httpcore, which would change the protocols (ALPN) that ours offers."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.ours = context

@@ -1,7 +1,7 @@
 """`httpx2`, entered at the connection pool of its engine `httpcore2`, one layer below its transport.
 
 What httpx2 does by itself: it follows no redirects; it keeps cookies, decodes what it did not ask for, and
-reads proxies from the environment. At the pool there is none of that, and half of its time goes as well.
+reads proxies from the environment. At the pool there is none of that, and a fifth of its time goes as well.
 The pool parses with h11, which is strict, and takes a documented `network_backend`, through which the
 total timeout reaches every read, and by which we choose where a connection leads. Its own proxies are not
 used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
@@ -578,7 +578,7 @@ class _as:
 
 
 class _Untouched:
-    """Stands for a context on its way through httpcore2, which would set the protocols (ALPN) of one that others share."""
+    """Stands for a context on its way through httpcore2, which would change the protocols (ALPN) that ours offers."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.ours = context
