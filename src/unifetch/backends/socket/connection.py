@@ -136,7 +136,7 @@ class Connection:
         return self._read_head(steps)
 
     def _request_head(self, request: RawRequest) -> bytes:
-        # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 2 µs less.
+        # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 1 µs less.
         last, headers = self._head, request.headers
         if last is not None and last[0] is headers and last[1] == request.target and last[2] == request.method:
             return last[3]
@@ -349,7 +349,7 @@ def _blocks(body: bytes | Iterable[bytes] | None) -> Iterable[bytes]:
 def _kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
     """A function that has the kernel time out reads and writes of this socket, where it can; else None.
 
-    Python's own timeout asks poll() before each read and each write: two calls, 2 µs for each request. The
+    Python's own timeout asks poll() before each read and each write: two calls, 1.4 µs for each request. The
     kernel's is not seen by OpenSSL, which reads again, and its struct is Linux's.
     """
     if type(sock) is not socket.socket or sys.platform != "linux":
