@@ -260,7 +260,7 @@ class _Network(httpcore2.NetworkBackend):
         self._route = route
         self._tunnels = tunnels
 
-    def connect_tcp(self, host: str, port: int, timeout: Any = None, *rest: Any, **options: Any) -> _Stream:
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> _Stream:
         attempt: Attempt = _current.attempt
         route = self._route
         with _as(httpcore2.ConnectTimeout):
@@ -270,8 +270,6 @@ class _Network(httpcore2.NetworkBackend):
                 stream = self._through_proxy(host, port, ends)
             elif route.unix_socket is not None:
                 stream = self._to_unix_socket(route.unix_socket, seconds)
-            elif route.address is None and not route.public_only:
-                stream = self._own.connect_tcp(host, port, seconds, *rest, **options)
             else:
                 stream = self._to_chosen(host, port, ends)
         return _Stream(stream, attempt, 0 if stream.get_extra_info("ssl_object") is None else 1)
@@ -284,7 +282,7 @@ class _Network(httpcore2.NetworkBackend):
 
     def _to_chosen(self, host: str, port: int, ends: float | None) -> httpcore2.NetworkStream:
         failure: httpcore2.ConnectError | None = None
-        for address in _chosen(self._route, host, port):
+        for address in _chosen(self._route, host, port, ends):
             try:
                 return self._own.connect_tcp(address, port, _left(ends))
             except httpcore2.ConnectError as error:
@@ -295,7 +293,7 @@ class _Network(httpcore2.NetworkBackend):
         route, proxy = self._route, self._route.proxy
         is_socks = proxy.scheme in ("socks5", "socks5h")
         if is_socks and (proxy.scheme == "socks5" or route.address is not None):
-            host = _chosen(route, host, port)[0]
+            host = _chosen(route, host, port, ends)[0]
         elif route.public_only or route.address is not None:
             setting = "forbid_private" if route.public_only else "resolve"
             raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
@@ -322,20 +320,41 @@ class _Network(httpcore2.NetworkBackend):
         return stream
 
 
-def _chosen(route: Route, host: str, port: int) -> list[str]:
+def _chosen(route: Route, host: str, port: int, ends: float | None) -> list[str]:
     # What is refused or allowed here is what is connected to: there is no second look-up.
     if route.address is not None:
         addresses = [route.address]
     else:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
-        addresses = [str(address[0]) for _, _, _, _, address in found]
+        addresses = [str(address[0]) for _, _, _, _, address in _looked_up(host, port, _left(ends))]
     if route.public_only:
         for address in addresses:
             refuse_private(host, address)
     return addresses
+
+
+def _looked_up(host: str, port: int, seconds: float | None) -> list[Any]:
+    try:
+        # An address needs no resolver, and no thread.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        outcome: list[Any] = []
+
+    def look_up() -> None:
+        try:
+            outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            outcome.append(error)
+
+    # Nothing interrupts getaddrinfo. If it takes too long, it is left behind in a thread of its own.
+    resolver = threading.Thread(target=look_up, name=f"resolving {host}", daemon=True)
+    resolver.start()
+    resolver.join(seconds)
+    if not outcome:
+        raise TimeoutError(f"no address for {host} in time")
+    if isinstance(outcome[0], Exception):
+        raise httpcore2.ConnectError(outcome[0]) from outcome[0]
+    found: list[Any] = outcome[0]
+    return found
 
 
 def _left(ends: float | None) -> float | None:
