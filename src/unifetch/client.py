@@ -1,30 +1,23 @@
-"""The driver: it does what the exchange asks for, and keeps the backends that can do it.
+"""The driver: it does what the exchange asks for.
 
 A `Client` holds settings and connections. It is used by many threads at once, and after a fork the
-child starts with connections of its own.
+child starts with connections of its own. `async_client.py` is the same, awaited.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping
 from io import BytesIO
-from time import monotonic, sleep, time
-from weakref import WeakSet
+from time import sleep
 
 from .backends import load, wrap
-from .backends.base import Capability
-from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
-from .errors import InvalidSetting, StreamError
-from .exchange import Discard, Journey, Memory, Receive, Sleep
+from .base_client import BaseClient, absolute
+from .errors import StreamError
+from .exchange import Close, Discard, Receive, Sleep
 from .headers import Headers
-from .messages import RawRequest, Request
-from .policies.bodies import NO_BODY, add_trailers, encode, with_content_type
-from .settings import parse
+from .messages import RawRequest, RawResponse
+from .policies.bodies import NO_BODY, encode
 from .slots import Slots, wait_for_slot
-from .timeouts import Timeout
-from .url import URL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,20 +25,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, Unpack
 
-    from .arguments import BodyArguments, CallArguments, ClientArguments, ParamTypes
+    from .arguments import BodyArguments, CallArguments
     from .backends.base import Backend
-    from .config import BackendTypes
     from .downloads import Download
-    from .exchange import Steps
-    from .messages import RawResponse, Response
+    from .exchange import Journey, Steps
+    from .messages import Response
     from .policies.bodies import Body, Progress
-    from .policies.cookies import CookieJar
-    from .policies.proxies import ProxyRules
     from .policies.ranges import DigestTypes
-    from .settings import Settings
 
 
-class Client:
+class Client(BaseClient):
     """Settings and connections that many requests share.
 
     Args:
@@ -57,26 +46,6 @@ class Client:
     Raises:
         ConfigError: for an unknown setting or a value that will not do; it names the key.
     """
-
-    def __init__(
-        self,
-        backend: BackendTypes | None = None,
-        *,
-        cookies: CookieJar | bool = True,
-        **settings: Unpack[ClientArguments],
-    ) -> None:
-        self._named = backend
-        self._own = parse(settings)
-        self._memory = self._remember(cookies)
-        self._merged: tuple[Settings, Settings] | None = None
-        self._feasibility: tuple[Settings, Backend, ProxyRules | None, Settings] | None = None
-        self._backends: dict[str, Backend] = {}
-        self._lock = threading.Lock()
-        self._slots = Slots()
-        self._closed = False
-        # A native object is refused here, not at the first request.
-        self._native = None if backend is None or isinstance(backend, str) else wrap(backend)
-        _clients.add(self)
 
     # --- Asking -----------------------------------------------------------------------------------
 
@@ -200,54 +169,13 @@ class Client:
         """
         from .downloads import download
 
-        target = _absolute(url, self.settings.base_url, call.pop("params", None))
+        target = absolute(url, self.settings.base_url, call.pop("params", None))
         return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
-
-    def unbounded(self, call: CallArguments) -> Timeout:
-        """The timeout of a stream or a download: there is no total, unless the call itself names one."""
-        phases = self.settings.timeout.replace(total=None)
-        if "timeout" not in call:
-            return phases
-        named = call["timeout"]
-        return Timeout.of({**vars(phases), **named} if isinstance(named, Mapping) else named)
 
     def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
         journey = self._journey(method, url, content, call)
         response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
         return response
-
-    def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
-        settings = self.settings
-        headers = named = params = cookies = None
-        if call:
-            headers, named = call.pop("headers", None), call.pop("backend", None)
-            params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
-            if (trailers := call.pop("trailers", None)) is not None:
-                add_trailers(content, trailers)
-            if call:
-                settings = settings.replace(**call)
-        target = _absolute(url, settings.base_url, params)
-        fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
-        if content.content_type is not None:
-            fields = with_content_type(fields, content)
-        request = Request(method, target, headers=fields, body=content.source)
-        backend = self._backend(named)
-        if fields.pairs or content.trailers:
-            check_request(backend, fields, content)
-        settings = self._feasible(settings, backend)
-        return Journey(request, content, settings, backend, self._memory, cookies, monotonic, time)
-
-    def _feasible(self, settings: Settings, backend: Backend) -> Settings:
-        # What a backend can do with some settings is worked out once, as most calls go by those of the one before.
-        last, rules = self._feasibility, environment_rules()
-        if last is not None and last[0] is settings and last[1] is backend and last[2] is rules:
-            return last[3]
-        check_settings(backend, settings)
-        feasible = settings
-        if rules is not None and "proxy" not in vars(settings) and Capability.PROXY in backend.capabilities:
-            feasible = settings.replace(proxy=rules)
-        self._feasibility = (settings, backend, rules, feasible)
-        return feasible
 
     # --- Driving the exchange ---------------------------------------------------------------------
 
@@ -269,6 +197,9 @@ class Client:
                     elif type(step) is Discard:
                         self._discard(step)
                         slots.give_back(journey)
+                    elif type(step) is Close:
+                        step.raw.close()
+                        slots.give_back(journey)
                     elif type(step) is Sleep:
                         sleep(step.seconds)
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
@@ -280,7 +211,7 @@ class Client:
             return done.value
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
-            if isinstance(outcome, BodyStream):  # it will reach nobody
+            if isinstance(outcome, (RawResponse, BodyStream)):  # it will reach nobody
                 outcome.close()
             slots.give_back(journey)
             raise
@@ -309,62 +240,17 @@ class Client:
         finally:
             step.raw.close()
 
-    def _remember(self, cookies: Any) -> Memory:
-        from_caller = None
-        if not isinstance(cookies, bool):
-            from .policies.cookies import CookieJar
-
-            if not isinstance(cookies, CookieJar):
-                raise InvalidSetting(
-                    "cookies: a client takes a CookieJar, True or False; cookies of one origin belong to a call, "
-                    "or into the jar by its set()"
-                )
-            from_caller = cookies
-        return Memory(
-            threading.Lock(), jar=from_caller, keeps_cookies=cookies is not False, settings_auth=self._own.get("auth")
-        )
-
-    # --- Settings and backends --------------------------------------------------------------------
-
-    @property
-    def settings(self) -> Settings:
-        """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
-        process = process_settings()
-        merged = self._merged
-        if merged is None or merged[0] is not process:
-            merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
-        return merged[1]
-
-    @property
-    def cookies(self) -> CookieJar:
-        """The cookies that this client keeps; a module's own functions keep none."""
-        if self._memory.jar is None:
-            from .policies.cookies import CookieJar
-
-            self._memory.jar = CookieJar()
-        return self._memory.jar
-
     @property
     def backend(self) -> Backend:
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
-        return self._backend(None)
-
-    def _backend(self, named: BackendTypes | None) -> Backend:
-        if self._closed:
-            raise InvalidSetting("this client is closed")
-        if named is None:
-            if self._native is not None:
-                return self._native
-            named = self._named or chosen_backend()[0]
-        if not isinstance(named, str):
-            return wrap(named)
-        return self._backends.get(named) or self._load(named)
+        backend: Backend = self._backend(None)
+        return backend
 
     def _load(self, name: str) -> Backend:
-        with self._lock:
-            if name not in self._backends:
-                self._backends[name] = load(name)()
-            return self._backends[name]
+        return load(name)()
+
+    def _wrap(self, native: object) -> Backend:
+        return wrap(native)
 
     # --- Ending -----------------------------------------------------------------------------------
 
@@ -384,39 +270,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        named = self._native.name if self._native else self._named or chosen_backend()[0]
-        return f"<Client {named}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._native is not None:
-            raise TypeError("a Client around a native object cannot be pickled; name the backend instead")
-        return _revive, (self._named, self._memory.keeps_cookies, self._own)
-
-    def _forget(self) -> None:
-        # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
-        self._lock = threading.Lock()
-        self._memory.lock = threading.Lock()
-        self._slots.reset()
-        self._backends = {}
-
-
-def _revive(backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> Client:
-    return Client(backend, cookies=keeps_cookies, **own)
-
-
-def _cookie_header(cookies: Any) -> str | None:
-    if cookies is None:
-        return None
-    from .policies.cookies import cookie_header
-
-    return cookie_header(cookies)
-
-
-def _absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
-    absolute: URL = URL(url) if base is None else base.join(url)
-    return absolute if params is None else absolute.with_params(params)
 
 
 class Stream:
@@ -503,15 +356,3 @@ def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
         journey.explain(error)
         raise
     slots.give_back(journey)
-
-
-_clients: WeakSet[Client] = WeakSet()
-
-
-def _forget_after_fork() -> None:
-    for client in list(_clients):
-        client._forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -7,6 +7,7 @@ is needed around it (`client.py`), and it can be a synchronous or an asynchronou
     RawRequest           send it                             -> RawResponse
     Receive(raw, …)      read the body, or open the stream   -> the body
     Discard(raw)         be done with this response          -> None
+    Close(raw)           give it up, with its connection     -> None
     Sleep(seconds)       wait                                -> None
 """
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .url import URL
 
-    Step: TypeAlias = "RawRequest | Receive | Discard | Sleep"
+    Step: TypeAlias = "RawRequest | Receive | Discard | Close | Sleep"
     Steps = Generator[Step, Any, Response[Any]]
 
 _calls = count(1)  # next() is atomic
@@ -103,6 +104,15 @@ class Discard:
 
     __slots__ = ("raw",)
     most = 64 * 1024  # bytes; reading more than this costs more than a new connection
+
+    def __init__(self, raw: RawResponse) -> None:
+        self.raw = raw
+
+
+class Close:
+    """Close a response of which no more is wanted: something about it went wrong."""
+
+    __slots__ = ("raw",)
 
     def __init__(self, raw: RawResponse) -> None:
         self.raw = raw
@@ -259,9 +269,11 @@ class Journey:
                         response = self._response(raw, body)
                         break
                     yield Discard(raw)
+                except GeneratorExit:  # the driver was interrupted, and has closed what it held
+                    raise
                 except BaseException as error:
                     if raw is not None:
-                        raw.close()
+                        yield Close(raw)
                     wait = self._tries_again(error)
                     if wait is None:
                         raise

@@ -15,7 +15,7 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
     from typing import IO, Any, Generic, NoReturn, TypeVar
 
     from .headers import HeaderTypes, Pairs
@@ -252,7 +252,8 @@ class RawRequest(Value):
         port: the port to connect to.
         target: the request target, percent-encoded: in origin form, or for a proxy in absolute form.
         headers: every field to send, in order, Host and framing included. A backend adds none.
-        body: bytes, an iterable of non-empty bytes, or None. An iterable is framed by `length`.
+        body: bytes, an iterable of non-empty bytes (for an `AsyncBackend`, an asynchronous one), or None. An
+            iterable is framed by `length`.
         length: bytes that the iterable yields, declared as Content-Length; None means chunked.
         timeout: the timeouts of the phases, in seconds.
         deadline: the value of `time.monotonic()` at which the exchange must have ended, or None.
@@ -267,7 +268,7 @@ class RawRequest(Value):
     port: int
     target: str
     headers: Pairs
-    body: bytes | Iterable[bytes] | None
+    body: Any  # bytes | Iterable[bytes] | AsyncIterable[bytes] | None; each backend knows which it is handed
     length: int | None
     timeout: Timeout
     deadline: float | None
@@ -280,7 +281,7 @@ class RawRequest(Value):
         method: str,
         url: URL,
         headers: Pairs,
-        body: bytes | Iterable[bytes] | None,
+        body: Any,
         length: int | None,
         timeout: Timeout,
         deadline: float | None = None,
@@ -339,7 +340,7 @@ class RawResponse:
         http_version: `"HTTP/1.1"`, `"HTTP/1.0"` or `"HTTP/2"`.
         headers: the fields in wire order, duplicates and case kept, values stripped of white space.
         body: an iterator over what is there, as soon as it is there; it raises unifetch's errors.
-        close: gives the connection back if the body was read to its end, else closes it.
+        close: gives the connection back if the body was read to its end, else closes it. It may be called again.
         trailers: the trailer fields, once the body was read to its end; filled by who reads it.
         interim: the 1xx responses that came before, as (status, headers).
     """
@@ -365,3 +366,27 @@ class RawResponse:
         self.close = close
         self.trailers = trailers
         self.interim = interim
+
+
+class AsyncRawResponse(RawResponse):
+    """What an `AsyncBackend` hands back: the same, with a body to be iterated over by `async for`, and a `close`
+    to be awaited."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            status: int,
+            reason: str,
+            http_version: str,
+            headers: Headers,
+            body: AsyncIterator[bytes],
+            close: Callable[[], Awaitable[None]],
+            trailers: Sequence[tuple[str, str]] = (),
+            interim: Sequence[tuple[int, Headers]] = (),
+        ) -> None: ...
+
+        body: AsyncIterator[bytes]  # type: ignore[assignment]  # the two never meet: a driver knows which it has
+        close: Callable[[], Awaitable[None]]  # type: ignore[assignment]  # as above

@@ -26,15 +26,34 @@ class Entry(Value):
         factory: the name of the adapter's class in it.
         library: the top-level module of the library that carries the requests.
         natives: the types that are recognised as this backend's, as `module.Class`.
+        async_factory: the name of the class in it that is an `AsyncBackend`; "" where the library has no such side.
+        async_natives: the types that are recognised as that one's.
     """
 
     module: str
     factory: str
     library: str
     natives: tuple[str, ...]
+    async_factory: str
+    async_natives: tuple[str, ...]
 
-    def __init__(self, module: str, factory: str, library: str, natives: tuple[str, ...] = ()) -> None:
-        vars(self).update(module=module, factory=factory, library=library, natives=natives)
+    def __init__(
+        self,
+        module: str,
+        factory: str,
+        library: str,
+        natives: tuple[str, ...] = (),
+        async_factory: str = "",
+        async_natives: tuple[str, ...] = (),
+    ) -> None:
+        vars(self).update(
+            module=module,
+            factory=factory,
+            library=library,
+            natives=natives,
+            async_factory=async_factory,
+            async_natives=async_natives,
+        )
 
 
 BACKENDS: dict[str, Entry] = {

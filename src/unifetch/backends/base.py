@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Literal, Protocol
 
     from ..errors import RequestSent
-    from ..messages import RawRequest, RawResponse
+    from ..messages import AsyncRawResponse, RawRequest, RawResponse
     from ..timeouts import Timeout
 else:
     Protocol = object
@@ -54,11 +54,16 @@ class Capability(Enum):
     TRAILERS = "tells trailer fields, and sends them"
     INTERIM_EVENTS = "tells of 1xx responses"
     HTTP2 = "speaks HTTP/2 where the server offers it"
+    NATIVE_ASYNC = "awaits the network; without it an AsyncClient runs the backend in threads"
+    TRIO = "runs under trio as well as under asyncio"
 
+
+# What only an `AsyncBackend` can have.
+ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO})
 
 # All that there is in HTTP/1.1, for a backend that has a hand on the wire. Whoever adds a capability above makes
 # every such backend keep it; the conformance tests ask.
-HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2}
+HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2} - ASYNC_CAPABILITIES
 if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 
@@ -82,6 +87,28 @@ class Backend(Protocol):
         """Perform one exchange, up to the head of the final response."""
 
     def close(self) -> None:
+        """Close idle connections; a native object that was injected stays open."""
+
+
+class AsyncBackend(Protocol):
+    """The same contract, awaited: it declares NATIVE_ASYNC, and serves the tasks of one event loop.
+
+    A request's body is bytes, an *asynchronous* iterable, or None. The body of a response is an asynchronous
+    iterator, and its `close` is to be awaited.
+
+    Cancellation is a promise: a task that is cancelled at any await, or whose exchange fails, leaves no open socket
+    and no connection in the pool that was not read to its end. The cancellation itself passes through as it is.
+    """
+
+    name: str
+    contract: Literal[1]
+    capabilities: frozenset[Capability]
+    native: object
+
+    async def send(self, request: RawRequest) -> AsyncRawResponse:
+        """Perform one exchange, up to the head of the final response."""
+
+    async def close(self) -> None:
         """Close idle connections; a native object that was injected stays open."""
 
 

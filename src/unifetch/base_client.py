@@ -1,0 +1,226 @@
+"""What both clients are before the first byte: settings, memory, and from the arguments of a call to its journey.
+
+It does no I/O, and waits for nothing; `client.py` and `async_client.py` drive what is made here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from time import monotonic, time
+from weakref import WeakSet
+
+from .backends.base import Capability
+from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
+from .errors import InvalidSetting
+from .exchange import Journey, Memory
+from .headers import Headers
+from .messages import Request
+from .policies.bodies import add_trailers, with_content_type
+from .settings import parse
+from .slots import Slots
+from .timeouts import Timeout
+from .url import URL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Unpack
+
+    from .arguments import CallArguments, ClientArguments, ParamTypes
+    from .config import BackendTypes
+    from .policies.bodies import Body
+    from .policies.cookies import CookieJar
+    from .policies.proxies import ProxyRules
+    from .settings import Settings
+
+
+class BaseClient:
+    """Settings and connections that many requests share.
+
+    Args:
+        backend: who carries the requests: a name, a `Backend`, or a native object. None leaves it to
+            `use_backend`, `configure`, the environment and the default, each time anew.
+        cookies: a jar to begin with and to fill; True for a new one, False to keep none.
+        **settings: see `Settings`; each accepts plain data. One that is not given is left to `configure`.
+
+    Raises:
+        ConfigError: for an unknown setting or a value that will not do; it names the key.
+    """
+
+    def __init__(
+        self,
+        backend: BackendTypes | None = None,
+        *,
+        cookies: CookieJar | bool = True,
+        **settings: Unpack[ClientArguments],
+    ) -> None:
+        self._named = backend
+        self._own = parse(settings)
+        self._memory = self._remember(cookies)
+        self._merged: tuple[Settings, Settings] | None = None
+        self._feasibility: tuple[Settings, Any, ProxyRules | None, Settings] | None = None
+        self._backends: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._slots = Slots()
+        self._closed = False
+        # A native object is refused here, not at the first request.
+        self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
+        _clients.add(self)
+
+    def _remember(self, cookies: Any) -> Memory:
+        from_caller = None
+        if not isinstance(cookies, bool):
+            from .policies.cookies import CookieJar
+
+            if not isinstance(cookies, CookieJar):
+                raise InvalidSetting(
+                    "cookies: a client takes a CookieJar, True or False; cookies of one origin belong to a call, "
+                    "or into the jar by its set()"
+                )
+            from_caller = cookies
+        return Memory(
+            threading.Lock(), jar=from_caller, keeps_cookies=cookies is not False, settings_auth=self._own.get("auth")
+        )
+
+    # --- From a call to its journey ---------------------------------------------------------------
+
+    def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
+        settings = self.settings
+        headers = named = params = cookies = None
+        if call:
+            headers, named = call.pop("headers", None), call.pop("backend", None)
+            params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
+            if (trailers := call.pop("trailers", None)) is not None:
+                add_trailers(content, trailers)
+            if call:
+                settings = settings.replace(**call)
+        target = absolute(url, settings.base_url, params)
+        fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
+        if content.content_type is not None:
+            fields = with_content_type(fields, content)
+        request = Request(method, target, headers=fields, body=content.source)
+        backend = self._backend(named)
+        if fields.pairs or content.trailers:
+            check_request(backend, fields, content)
+        settings = self._feasible(settings, backend)
+        return Journey(request, content, settings, backend, self._memory, cookies, monotonic, time)
+
+    def _feasible(self, settings: Settings, backend: Any) -> Settings:
+        # What a backend can do with some settings is worked out once, as most calls go by those of the one before.
+        last, rules = self._feasibility, environment_rules()
+        if last is not None and last[0] is settings and last[1] is backend and last[2] is rules:
+            return last[3]
+        check_settings(backend, settings)
+        feasible = settings
+        if rules is not None and "proxy" not in vars(settings) and Capability.PROXY in backend.capabilities:
+            feasible = settings.replace(proxy=rules)
+        self._feasibility = (settings, backend, rules, feasible)
+        return feasible
+
+    def unbounded(self, call: CallArguments) -> Timeout:
+        """The timeout of a stream or a download: there is no total, unless the call itself names one."""
+        phases = self.settings.timeout.replace(total=None)
+        if "timeout" not in call:
+            return phases
+        named = call["timeout"]
+        return Timeout.of({**vars(phases), **named} if isinstance(named, Mapping) else named)
+
+    # --- Settings and backends --------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
+        process = process_settings()
+        merged = self._merged
+        if merged is None or merged[0] is not process:
+            merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
+        return merged[1]
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that this client keeps; a module's own functions keep none."""
+        if self._memory.jar is None:
+            from .policies.cookies import CookieJar
+
+            self._memory.jar = CookieJar()
+        return self._memory.jar
+
+    def _backend(self, named: BackendTypes | None) -> Any:
+        if self._closed:
+            raise InvalidSetting("this client is closed")
+        if named is None:
+            if self._native is not None:
+                return self._native
+            named = self._named or chosen_backend()[0]
+        if not isinstance(named, str):
+            return self._wrap(named)
+        return self._backends.get(named) or self._open(named)
+
+    def _open(self, name: str) -> Any:
+        with self._lock:
+            if name not in self._backends:
+                self._backends[name] = self._load(name)
+            return self._backends[name]
+
+    def _load(self, name: str) -> Any:
+        """A new backend of this name."""
+        raise NotImplementedError
+
+    def _wrap(self, native: object) -> Any:
+        """The backend of a native object."""
+        raise NotImplementedError
+
+    # --- Being copied -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        named = self._native.name if self._native else self._named or chosen_backend()[0]
+        return f"<{type(self).__name__} {named}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._native is not None:
+            raise TypeError(
+                f"a {type(self).__name__} around a native object cannot be pickled; name the backend instead"
+            )
+        return _revive, (type(self), self._named, self._memory.keeps_cookies, self._own)
+
+    def _forget(self) -> None:
+        # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
+        self._lock = threading.Lock()
+        self._memory.lock = threading.Lock()
+        self._slots.reset()
+        self._backends = {}
+
+
+def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:
+    return kind(backend, cookies=keeps_cookies, **own)
+
+
+def _cookie_header(cookies: Any) -> str | None:
+    if cookies is None:
+        return None
+    from .policies.cookies import cookie_header
+
+    return cookie_header(cookies)
+
+
+def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
+    """The URL of a call: relative to the base, if there is one, and with its parameters appended.
+
+    Raises:
+        InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
+    """
+    found: URL = URL(url) if base is None else base.join(url)
+    return found if params is None else found.with_params(params)
+
+
+_clients: WeakSet[BaseClient] = WeakSet()
+
+
+def _forget_after_fork() -> None:
+    for client in list(_clients):
+        client._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
