@@ -17,7 +17,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 
 # Each layer may import those before it, and its own.
 LAYERS = [
-    {"version", "values", "errors"},
+    {"version", "values", "errors", "loops"},
     {"headers", "url", "timeouts", "text", "streams", "routes"},
     {"messages"},
     {"policies", "backends.base", "events"},

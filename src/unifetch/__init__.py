@@ -6,7 +6,8 @@
     response.status, response.headers["content-type"], response.json()
 
 What carries the request is a matter of configuration: `urllib.request`, `requests`, `httpx`, `httpx2`,
-`urllib3`, or `socket`, a client of our own. What it means is the same with each of them.
+`urllib3`, `aiohttp`, or `socket`, a client of our own. What it means is the same with each of them; and
+`unifetch.aio` has the same functions, awaited.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .async_client import AsyncClient
     from .downloads import Download
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
     from .policies.cookies import Cookie, CookieJar
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 else:
     # What only some callers name, and nobody else should wait for.
     _LATER = {
+        "AsyncClient": "async_client",
         "Auth": "policies.auth",
         "Basic": "policies.auth",
         "Bearer": "policies.auth",
@@ -94,6 +97,7 @@ else:
 __all__ = [
     "TLS",
     "URL",
+    "AsyncClient",
     "Auth",
     "BackendNotInstalled",
     "Basic",

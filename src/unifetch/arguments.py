@@ -6,7 +6,7 @@ Nothing imports this module at run time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any, TypedDict
 
@@ -55,6 +55,16 @@ class BodyArguments(CallArguments, total=False):
     """What a call with a body accepts besides."""
 
     body: BodyTypes
+    json: Any
+    form: ParamTypes
+    files: FilesTypes
+    progress: Progress | None
+
+
+class AsyncBodyArguments(CallArguments, total=False):
+    """The same of an AsyncClient, which also sends what has to be awaited."""
+
+    body: BodyTypes | AsyncIterable[bytes]
     json: Any
     form: ParamTypes
     files: FilesTypes

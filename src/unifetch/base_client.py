@@ -48,6 +48,8 @@ class BaseClient:
         ConfigError: for an unknown setting or a value that will not do; it names the key.
     """
 
+    _slots_type = Slots
+
     def __init__(
         self,
         backend: BackendTypes | None = None,
@@ -62,7 +64,7 @@ class BaseClient:
         self._feasibility: tuple[Settings, Any, ProxyRules | None, Settings] | None = None
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._slots = Slots()
+        self._slots = self._slots_type()
         self._closed = False
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)

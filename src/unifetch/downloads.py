@@ -19,17 +19,20 @@ from time import monotonic
 
 from .errors import IncompleteBody, InvalidHeader, InvalidSetting, ProtocolError, StatusError, UnifetchError, evidence
 from .headers import Headers
+from .loops import in_thread
 from .policies.ranges import Validator, expected_digests, is_encoded, length_of, repr_digests
 from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from io import BufferedRandom
     from types import TracebackType
     from typing import Any, Self
 
     from .arguments import CallArguments
+    from .async_client import AsyncClient
+    from .base_client import BaseClient
     from .client import Client
     from .headers import Pairs
     from .messages import Response
@@ -91,7 +94,35 @@ def download(
                 call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
-def _fields(client: Client, call: CallArguments) -> Pairs:
+async def async_download(
+    client: AsyncClient,
+    url: URL,
+    path: str | os.PathLike[str],
+    *,
+    resume: bool,
+    digest: DigestTypes,
+    progress: Progress | None,
+    call: CallArguments,
+) -> Download:
+    """The same, awaited. A piece is written as it comes; what takes longer, at the end, is done in a thread."""
+    fields = _fields(client, call)
+    call["timeout"] = timeout = client.unbounded(call)
+    started = monotonic()
+    with Part(path, url, resume=resume, digest=digest, progress=progress) as part:
+        while True:
+            call["headers"] = [*fields, *part.request_fields()]
+            async with client.stream("GET", url, **call) as response:
+                if response.status not in part.statuses:
+                    raise await _async_refusal(response)
+                if part.begin(response):
+                    async for piece in response.body:
+                        part.write(piece)
+                    return await in_thread(part.finish)
+            if timeout.total is not None:
+                call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
+
+
+def _fields(client: BaseClient, call: CallArguments) -> Pairs:
     """The caller's own fields, and the one that asks for the file as it is: a part of a coded one is of no use."""
     given = Headers(call.pop("headers", None))
     for name in ("Range", "If-Range"):
@@ -108,7 +139,21 @@ def _refusal(response: Response[Iterator[bytes]]) -> StatusError:
             body += piece
             if len(body) >= ERROR_BODY:
                 break
-    whole: Response[bytes] = response.replace(body=body[:ERROR_BODY])  # type: ignore[assignment]  # as in Response.read
+    return _status_error(response, body)
+
+
+async def _async_refusal(response: Response[AsyncIterator[bytes]]) -> StatusError:
+    body = b""
+    with suppress(UnifetchError):
+        async for piece in response.body:
+            body += piece
+            if len(body) >= ERROR_BODY:
+                break
+    return _status_error(response, body)
+
+
+def _status_error(response: Response[Any], body: bytes) -> StatusError:
+    whole: Response[bytes] = response.replace(body=body[:ERROR_BODY])
     reason = f" {evidence(response.reason)[1:-1]}" if response.reason else ""
     return StatusError(f"{response.status}{reason} for GET {response.url}, which brings no file", whole)
 

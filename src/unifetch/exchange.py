@@ -84,7 +84,7 @@ class Receive:
     """Read the body of a response: all of it, or as a stream.
 
     Attributes:
-        raw: the response.
+        raw: the response: a RawResponse, or an AsyncRawResponse for a driver that awaits.
         incoming: what to pass its body through.
         whole: whether to read it to the end.
         journey: the call that it belongs to; it gives errors their context.
@@ -92,7 +92,7 @@ class Receive:
 
     __slots__ = ("incoming", "journey", "raw", "whole")
 
-    def __init__(self, raw: RawResponse, incoming: Incoming, whole: bool, journey: Journey) -> None:
+    def __init__(self, raw: Any, incoming: Incoming, whole: bool, journey: Journey) -> None:
         self.raw = raw
         self.incoming = incoming
         self.whole = whole
@@ -105,7 +105,7 @@ class Discard:
     __slots__ = ("raw",)
     most = 64 * 1024  # bytes; reading more than this costs more than a new connection
 
-    def __init__(self, raw: RawResponse) -> None:
+    def __init__(self, raw: Any) -> None:
         self.raw = raw
 
 
@@ -114,7 +114,7 @@ class Close:
 
     __slots__ = ("raw",)
 
-    def __init__(self, raw: RawResponse) -> None:
+    def __init__(self, raw: Any) -> None:
         self.raw = raw
 
 

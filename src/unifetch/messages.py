@@ -15,8 +15,8 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-    from typing import IO, Any, Generic, NoReturn, TypeVar
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+    from typing import IO, Any, Generic, NoReturn, TypeVar, overload
 
     from .headers import HeaderTypes, Pairs
     from .streams import ServerSentEvent
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     B_co = TypeVar("B_co", bound=bytes | Iterator[bytes] | AsyncIterator[bytes], covariant=True)
 else:
     B_co = None
+
+    def overload(declaration: object) -> object:
+        """Stands in for `typing.overload`, which only type checkers read."""
+        return declaration
 
     class Generic:
         """Stands in for `typing.Generic` at run time, where `Response[bytes]` only has to be `Response`."""
@@ -188,10 +192,14 @@ class Response(Value, Generic[B_co]):
             raise StreamError("the body of this stream has not been read: use response.read()")
         return self.body
 
-    def lines(self: Response[Iterator[bytes]], *, max_line: int | None = 16 * 1024**2) -> Iterator[str]:
+    @overload
+    def lines(self: Response[Iterator[bytes]], *, max_line: int | None = ...) -> Iterator[str]: ...
+    @overload
+    def lines(self: Response[AsyncIterator[bytes]], *, max_line: int | None = ...) -> AsyncIterator[str]: ...
+    def lines(self: Response[Any], *, max_line: int | None = 16 * 1024**2) -> Any:
         """The lines of a stream without their ends, each as soon as it is complete; decoded as for `text`.
 
-        A line ends at LF, CRLF or CR and nothing else.
+        A line ends at LF, CRLF or CR and nothing else. Of an AsyncClient's stream, they are to be awaited.
 
         Args:
             max_line: characters that a line may have; None for any number.
@@ -199,12 +207,21 @@ class Response(Value, Generic[B_co]):
         Raises:
             TooLarge: for a longer line.
         """
-        from .streams import lines
+        from .streams import async_lines, lines
 
-        return lines(self._unread_body(), self.headers.get("content-type", ""), max_line=max_line)
+        split: Any = async_lines if self._is_awaited() else lines
+        return split(self.body, self.headers.get("content-type", ""), max_line=max_line)
 
-    def events(self: Response[Iterator[bytes]], *, max_event: int | None = 16 * 1024**2) -> Iterator[ServerSentEvent]:
+    @overload
+    def events(self: Response[Iterator[bytes]], *, max_event: int | None = ...) -> Iterator[ServerSentEvent]: ...
+    @overload
+    def events(
+        self: Response[AsyncIterator[bytes]], *, max_event: int | None = ...
+    ) -> AsyncIterator[ServerSentEvent]: ...
+    def events(self: Response[Any], *, max_event: int | None = 16 * 1024**2) -> Any:
         """The server-sent events of a stream (WHATWG HTML §9.2), each as soon as it is complete.
+
+        Of an AsyncClient's stream, they are to be awaited.
 
         Args:
             max_event: characters that a line, and the data of an event, may have; None for any number.
@@ -212,20 +229,33 @@ class Response(Value, Generic[B_co]):
         Raises:
             TooLarge: for a larger event.
         """
-        from .streams import events
+        from .streams import async_events, events
 
-        return events(self._unread_body(), max_event=max_event)
+        parse: Any = async_events if self._is_awaited() else events
+        return parse(self.body, max_event=max_event)
 
-    def _unread_body(self: Response[Iterator[bytes]]) -> Iterator[bytes]:
-        # The counterpart of `_read_body`: bytes, too, can be iterated over, and give numbers.
+    @overload
+    def read(self: Response[Iterator[bytes]]) -> Response[bytes]: ...
+    @overload
+    def read(self: Response[AsyncIterator[bytes]]) -> Coroutine[Any, Any, Response[bytes]]: ...
+    def read(self: Response[Any]) -> Any:
+        """The rest of a stream's body, read to its end, as a response that is plain data.
+
+        Of an AsyncClient's stream, it is to be awaited.
+        """
+        return self._read_async() if self._is_awaited() else self._whole(b"".join(self.body))
+
+    async def _read_async(self: Response[Any]) -> Response[bytes]:
+        return self._whole(b"".join([piece async for piece in self.body]))
+
+    def _whole(self: Response[Any], body: bytes) -> Response[bytes]:
+        return self.replace(body=body, trailers=getattr(self.body, "trailers", self.trailers))
+
+    def _is_awaited(self) -> bool:
+        # Bytes, too, can be iterated over, and give numbers.
         if isinstance(self.body, bytes):
             raise StreamError("the body of this response has been read: ask for it with stream()")
-        return self.body
-
-    def read(self: Response[Iterator[bytes]]) -> Response[bytes]:
-        """The rest of a stream's body, read to its end, as a response that is plain data."""
-        body = b"".join(self.body)
-        return self.replace(body=body, trailers=getattr(self.body, "trailers", self.trailers))  # type: ignore[return-value]  # replace() cannot know B changes
+        return hasattr(self.body, "__aiter__")
 
     def without_stream(self) -> Response[bytes]:
         """This response as plain data; what was not read of a stream is left out."""

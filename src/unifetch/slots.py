@@ -21,12 +21,14 @@ from .errors import PoolTimeout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from .policies.limits import Limits
     from .timeouts import Timeout
 
 # Seconds. Ctrl-C may come between a slot and the bell that announces it; so nobody relies on the bell alone.
 _LOOK = 1.0
+_LOOK_ASYNC = 30.0  # ten thousand tasks may wait
 
 
 class Slots:
@@ -42,7 +44,7 @@ class Slots:
     def __init__(self) -> None:
         self.held: dict[object, str] = {}
         self.queue: deque[Place] = deque()
-        self._abandoned: deque[tuple[object, Callable[[], None]]] = deque()
+        self._abandoned: deque[tuple[object, Callable[[], Any]]] = deque()
         self._lock = Lock()
 
     def take(self, call: object, origin: str, limits: Limits) -> bool:
@@ -102,7 +104,7 @@ class Slots:
         if self.queue:
             self.serve()
 
-    def abandon(self, call: object, close: Callable[[], None]) -> None:
+    def abandon(self, call: object, close: Callable[[], Any]) -> None:
         """Give back a slot from a finalizer: whoever comes next closes the connection first.
 
         The garbage collector runs finalizers in the middle of anything, so that this must wait for no lock of
@@ -180,5 +182,62 @@ def wait_for_slot(
             slots.serve()
     except BaseException:
         place.left = True  # before anything that can be interrupted
+        slots.leave(place)
+        raise
+
+
+class AsyncSlots(Slots):
+    """The same for the tasks of an event loop, in which closing what was dropped has to be awaited."""
+
+    __slots__ = ()
+
+    def close_abandoned(self) -> None:
+        """Nothing: it is done by those who can wait, in `await_abandoned`."""
+
+    @property
+    def has_abandoned(self) -> bool:
+        """Whether something was dropped unclosed."""
+        return bool(self._abandoned)
+
+    async def await_abandoned(self) -> None:
+        """Close what was dropped unclosed, and free its slots."""
+        while self._abandoned:
+            call, close = self._abandoned.popleft()
+            try:
+                await close()
+            except Exception:  # noqa: BLE001, S110  # as above
+                pass
+            finally:
+                self.held.pop(call, None)
+
+
+async def await_slot(
+    slots: AsyncSlots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
+) -> None:
+    """Stand in the queue until the call holds a slot; `wait_for_slot`, awaited.
+
+    Raises:
+        PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
+    """
+    from .loops import Bell
+
+    bell = Bell()
+    place = Place(call, origin, limits, bell.ring)
+    ends = None if timeout.pool is None else monotonic() + timeout.pool
+    if deadline is not None and (ends is None or deadline < ends):
+        ends = deadline
+    try:
+        slots.join(place)
+        while call not in slots.held:
+            left = _LOOK_ASYNC if ends is None else ends - monotonic()
+            if left <= 0:
+                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
+                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+            await bell.wait(min(left, _LOOK_ASYNC))
+            if slots.has_abandoned:
+                await slots.await_abandoned()
+                slots.serve()
+    except BaseException:
+        place.left = True
         slots.leave(place)
         raise

@@ -17,7 +17,7 @@ from .values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 MAX_LINE = 16 * 1024**2  # characters; a picture in base64 comes as one line
 
@@ -40,6 +40,18 @@ def lines(chunks: Iterable[bytes], content_type: str = "", *, max_line: int | No
     for chunk in chunks:
         yield from splitter.feed(chunk)
     yield from splitter.finish()
+
+
+async def async_lines(
+    chunks: AsyncIterable[bytes], content_type: str = "", *, max_line: int | None = MAX_LINE
+) -> AsyncIterator[str]:
+    """The same of a body that is awaited; see `lines`."""
+    splitter = LineSplitter(content_type, max_line=max_line)
+    async for chunk in chunks:
+        for line in splitter.feed(chunk):
+            yield line
+    for line in splitter.finish():
+        yield line
 
 
 class LineSplitter:
@@ -132,6 +144,16 @@ def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iter
     """
     parser = EventParser(max_event=max_event)
     for line in lines(chunks, max_line=max_event):
+        if (event := parser.feed_line(line)) is not None:
+            yield event
+
+
+async def async_events(
+    chunks: AsyncIterable[bytes], *, max_event: int | None = MAX_LINE
+) -> AsyncIterator[ServerSentEvent]:
+    """The same of a body that is awaited; see `events`."""
+    parser = EventParser(max_event=max_event)
+    async for line in async_lines(chunks, max_line=max_event):
         if (event := parser.feed_line(line)) is not None:
             yield event
 

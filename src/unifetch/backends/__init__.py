@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBackend
 from ..values import Value
+from .base import ASYNC_CAPABILITIES, Capability
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .base import Backend, Capability
+    from .base import AsyncBackend, Backend
 
 DEFAULT = "urllib"
 
@@ -23,7 +24,7 @@ class Entry(Value):
 
     Attributes:
         module: the module of this package that holds the adapter.
-        factory: the name of the adapter's class in it.
+        factory: the name of the adapter's class in it; "" where the library can only be awaited.
         library: the top-level module of the library that carries the requests.
         natives: the types that are recognised as this backend's, as `module.Class`.
         async_factory: the name of the class in it that is an `AsyncBackend`; "" where the library has no such side.
@@ -67,17 +68,44 @@ BACKENDS: dict[str, Entry] = {
 
 
 def load(name: str) -> Callable[..., Backend]:
-    """The class of a backend, called with a native object or with nothing.
+    """What makes the backend of a name, called with a native object or with nothing.
+
+    A library that can only be awaited runs its event loop in a thread (`bridges.Looped`).
 
     Raises:
         UnknownBackend: the message lists the names that there are.
         BackendNotInstalled: the message says how to install the library.
     """
     entry = BACKENDS.get(name)
-    if entry is None:
-        return _from_entry_point(name)
-    factory: Callable[..., Backend] = getattr(adapter(name), entry.factory)
-    return factory
+    if entry is not None and entry.factory:
+        factory: Callable[..., Backend] = getattr(adapter(name), entry.factory)
+        return factory
+    return lambda *native: _synchronous(load_async(name)(*native) if entry else _from_entry_point(name)(*native))
+
+
+def load_async(name: str) -> Callable[..., AsyncBackend]:
+    """The same for an `AsyncClient`. A library that cannot be awaited runs in threads (`bridges.Threaded`)."""
+    entry = BACKENDS.get(name)
+    if entry is not None and entry.async_factory:
+        factory: Callable[..., AsyncBackend] = getattr(adapter(name), entry.async_factory)
+        return factory
+    return lambda *native: _asynchronous(load(name)(*native) if entry else _from_entry_point(name)(*native))
+
+
+def _synchronous(backend: Any) -> Backend:
+    if Capability.NATIVE_ASYNC in backend.capabilities:
+        from .bridges import Looped
+
+        return Looped(backend)
+    return backend  # type: ignore[no-any-return]  # a Backend is a Backend by its shape
+
+
+def _asynchronous(backend: Any) -> AsyncBackend:
+    if Capability.NATIVE_ASYNC in backend.capabilities:
+        return backend  # type: ignore[no-any-return]  # as above
+    from .bridges import Threaded
+
+    return Threaded(backend)
 
 
 def adapter(name: str) -> Any:
@@ -99,14 +127,14 @@ def adapter(name: str) -> Any:
         ) from error
 
 
-def _from_entry_point(name: str) -> Callable[..., Backend]:
+def _from_entry_point(name: str) -> Callable[..., Any]:
     # Looked at only after the table, because scanning the installed distributions takes milliseconds.
     from importlib.metadata import entry_points
 
     found = {point.name: point for point in entry_points(group="unifetch.backends")}
     if name not in found:
         raise UnknownBackend(f"unknown backend {name!r}; known are {', '.join([*BACKENDS, *found])}")
-    factory: Callable[..., Backend] = found[name].load()
+    factory: Callable[..., Any] = found[name].load()
     return factory
 
 
@@ -116,20 +144,47 @@ def wrap(native: object) -> Backend:
     A `Backend` is its own.
 
     Raises:
-        InvalidSetting: for an object that is neither.
+        InvalidSetting: for an object that is neither, or one that belongs to an event loop.
         ConfigConflict: for one that carries settings which would be lost.
     """
-    if isinstance(getattr(native, "capabilities", None), frozenset) and not isinstance(native, type):
-        contract = getattr(native, "contract", None)
-        if contract != 1:
-            raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")
-        return native  # type: ignore[return-value]  # a Backend is a Backend by its shape
+    if _is_backend(native):
+        return _synchronous(native)
+    name, is_async = _recognised(native)
+    if is_async:
+        raise InvalidSetting(f"backend: {type(native).__name__} belongs to its event loop; it goes with AsyncClient")
+    return load(name)(native)
+
+
+def wrap_async(native: object) -> AsyncBackend:
+    """The same for an `AsyncClient`. What cannot be awaited runs in threads.
+
+    Raises:
+        InvalidSetting, ConfigConflict: as `wrap` does.
+    """
+    if _is_backend(native):
+        return _asynchronous(native)
+    name, is_async = _recognised(native)
+    return load_async(name)(native) if is_async else _asynchronous(load(name)(native))
+
+
+def _is_backend(native: object) -> bool:
+    if not isinstance(getattr(native, "capabilities", None), frozenset) or isinstance(native, type):
+        return False
+    contract = getattr(native, "contract", None)
+    if contract != 1:
+        raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")
+    return True
+
+
+def _recognised(native: object) -> tuple[str, bool]:
     # By the names of its types, so that no library is imported to find out that it is not meant.
     lineage = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(native).__mro__}
     for name, entry in BACKENDS.items():
         if lineage.intersection(entry.natives):
-            return load(name)(native)
-    known = ", ".join(native for entry in BACKENDS.values() for native in entry.natives)
+            return name, False
+        if lineage.intersection(entry.async_natives):
+            return name, True
+    known = ", ".join(native for entry in BACKENDS.values() for native in (*entry.natives, *entry.async_natives))
     raise InvalidSetting(f"backend: must be a name, a Backend, or one of {known}, not {type(native).__name__}")
 
 
@@ -152,4 +207,12 @@ def how_to_install(name: str) -> str:
 
 def with_capability(capability: Capability) -> list[str]:
     """The names of the installed backends that declare a capability."""
-    return [name for name in available_backends() if capability in adapter(name).CAPABILITIES]
+    return [name for name in available_backends() if capability in capabilities(name)]
+
+
+def capabilities(name: str) -> frozenset[Capability]:
+    """What the backend of this name can do; and whether it can be awaited."""
+    module = adapter(name)
+    awaited: frozenset[Capability] = getattr(module, "ASYNC_CAPABILITIES", frozenset())
+    declared: frozenset[Capability] = module.CAPABILITIES
+    return declared | awaited & ASYNC_CAPABILITIES

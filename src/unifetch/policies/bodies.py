@@ -14,12 +14,13 @@ from ..url import form_urlencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
     from typing import IO, Any
 
     from ..headers import HeaderTypes, Pairs
 
     Progress = Callable[[int, int | None], object]
+    InThread = Callable[..., Awaitable[Any]]
 
 BLOCK = 64 * 1024  # bytes; larger reads cost more than they save (glibc maps blocks from 128 KiB anew each time)
 
@@ -50,6 +51,23 @@ class Body:
     def blocks(self) -> Iterator[bytes]:
         """The same block by block, none of them empty: an empty chunk would end a chunked body."""
         return iter(())
+
+    def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+        """The blocks for an event loop, which must not wait for a file or for a caller's iterator.
+
+        Args:
+            in_thread: awaits a call that may block.
+        """
+        return _in_steps(self.blocks(), in_thread)
+
+    async def open_async(self, in_thread: InThread) -> AsyncIterator[bytes]:
+        """What `open` gives, for an event loop."""
+        try:
+            async for block in self.awaited(in_thread):
+                yield block
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 # Framing, routing, authentication and the format of the content: whoever reads them late has read the body wrong.
@@ -124,6 +142,11 @@ class Stream(Body):
         raise NotImplementedError
 
 
+async def _in_steps(blocks: Iterator[bytes], in_thread: InThread) -> AsyncIterator[bytes]:
+    while (block := await in_thread(next, blocks, None)) is not None:
+        yield block
+
+
 class File(Stream):
     """A binary file, from where it stands to its end; declared by its size where it can seek."""
 
@@ -176,6 +199,21 @@ class Blocks(Stream):
                 yield bytes(block)
 
 
+class AsyncBlocks(Stream):
+    """Any asynchronous iterable of bytes, for an AsyncClient."""
+
+    def __init__(self, iterable: AsyncIterable[bytes]) -> None:
+        self.source = iterable
+        self.length = None
+        self.replayable = aiter(iterable) is not iterable
+
+    async def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+        async for block in self.source:
+            _check_block(block, "maybe")
+            if block:
+                yield bytes(block)
+
+
 class Watched(Stream):
     """Another body, and somebody who wants to know how much of it has been sent."""
 
@@ -195,8 +233,24 @@ class Watched(Stream):
             sent += len(block)
             self.progress(sent, self.length)
 
+    async def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+        sent = 0
+        async for block in self.body.awaited(in_thread):
+            yield block
+            sent += len(block)
+            self.progress(sent, self.length)
+
 
 NO_BODY = Body()
+
+
+def encode_async(
+    body: Any = None, *, json: Any = None, form: Any = None, files: Any = None, progress: Progress | None = None
+) -> Body:
+    """The same for an AsyncClient, which also sends an asynchronous iterable as `body`; see `encode`."""
+    if hasattr(body, "__aiter__") and not isinstance(body, Iterable):
+        body = AsyncBlocks(body)
+    return encode(body, json=json, form=form, files=files, progress=progress)
 
 
 def encode(
@@ -270,7 +324,7 @@ def content_of(given: Any, name: str) -> Body:
     if isinstance(given, Iterable) and not isinstance(given, (Mapping, set, frozenset)):
         return Blocks(given)
     if hasattr(given, "__aiter__"):
-        raise InvalidBody(f"an asynchronous iterator as {name} needs AsyncClient")
+        raise InvalidBody(f"an asynchronous iterator is sent by AsyncClient, as its body=, and not as {name} here")
     raise InvalidBody(
         f"{name} takes bytes, str, a binary file or an iterable of bytes, not {type(given).__name__}"
         " (a mapping goes into json= or form=)"

@@ -1,0 +1,110 @@
+"""The module's own functions, awaited: `from unifetch.aio import get`, then `await get(url)`.
+
+As in `api.py`, they share a client that keeps connections and nothing else. Each event loop has its own, which is
+closed when the loop ends.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from .async_client import AsyncClient
+from .loops import running_loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from os import PathLike
+    from typing import Unpack
+
+    from .arguments import AsyncBodyArguments, CallArguments, DownloadArguments
+    from .async_client import AsyncStream
+    from .downloads import Download
+    from .messages import Response
+
+__all__ = [
+    "AsyncClient",
+    "delete",
+    "download",
+    "get",
+    "head",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "request",
+    "stream",
+]
+
+
+async def request(method: str, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+    """Send a request and read its response into memory; see `AsyncClient.request` for the arguments."""
+    return await _client().request(method, url, **call)
+
+
+async def get(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a GET request; see `Client.request` for the arguments."""
+    return await _client().get(url, **call)
+
+
+async def head(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a HEAD request; see `Client.request` for the arguments."""
+    return await _client().head(url, **call)
+
+
+async def options(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send an OPTIONS request; see `Client.request` for the arguments."""
+    return await _client().options(url, **call)
+
+
+async def delete(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+    """Send a DELETE request; see `Client.request` for the arguments."""
+    return await _client().delete(url, **call)
+
+
+async def post(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+    """Send a POST request; see `AsyncClient.request` for the arguments."""
+    return await _client().request("POST", url, **call)
+
+
+async def put(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+    """Send a PUT request; see `AsyncClient.request` for the arguments."""
+    return await _client().request("PUT", url, **call)
+
+
+async def patch(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+    """Send a PATCH request; see `AsyncClient.request` for the arguments."""
+    return await _client().request("PATCH", url, **call)
+
+
+def stream(method: str, url: str, **call: Unpack[AsyncBodyArguments]) -> AsyncStream:
+    """Send a request and read its body as it comes, in an `async with` block; see `AsyncClient.stream`."""
+    return _client().stream(method, url, **call)
+
+
+async def download(url: str, path: str | PathLike[str], **call: Unpack[DownloadArguments]) -> Download:
+    """Get a file, which is at `path` once it is whole; see `Client.download` for the arguments."""
+    return await _client().download(url, path, **call)
+
+
+_clients: dict[object, tuple[AsyncClient, AsyncGenerator[None, None]]] = {}
+
+
+def _client() -> AsyncClient:
+    loop = running_loop()
+    if loop not in _clients:
+        client = AsyncClient(cookies=False)
+        keeper = _closing_at_the_end(client, loop)
+        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
+        with suppress(StopIteration):
+            keeper.__anext__().send(None)
+        _clients[loop] = client, keeper
+    return _clients[loop][0]
+
+
+async def _closing_at_the_end(client: AsyncClient, loop: object) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _clients.pop(loop, None)
+        await client.close()

@@ -1,0 +1,232 @@
+"""The same contract on the other side: one that blocks, for an AsyncClient, and one that is awaited, for a Client.
+
+    Threaded   runs a backend that blocks in threads, so that the event loop does not wait for it
+    Looped     runs a backend that is awaited in an event loop of its own, in a thread beside the caller's
+
+Neither changes what is sent or received. What a thread has begun cannot be interrupted: where a task is cancelled,
+its thread goes on until the backend returns or a timeout ends it, and closes what it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from ..errors import ConnectionLost
+from ..messages import AsyncRawResponse, RawResponse
+from .base import ASYNC_CAPABILITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+    from typing import Literal, TypeVar
+
+    from ..messages import RawRequest
+    from .base import AsyncBackend, Backend
+
+    T = TypeVar("T")
+
+THREADS = 100  # as many as a client's limit on connections, unless that was raised
+
+
+class Threaded:
+    """A backend that blocks, for the tasks of an asyncio event loop."""
+
+    contract: Literal[1] = 1
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.name = backend.name
+        self.capabilities = backend.capabilities
+        self.native = backend.native
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"unifetch {self.name}")
+
+    # --- The request ------------------------------------------------------------------------------
+
+    async def send(self, request: RawRequest) -> AsyncRawResponse:
+        """Perform one exchange; see `AsyncBackend.send`."""
+        cancelled = threading.Event()
+        body = request.body
+        if body is not None and not isinstance(body, bytes):
+            body = _pulled(aiter(body), asyncio.get_running_loop(), cancelled)
+            request = request.routed(request.route, body=body)
+        future = self._threads.submit(self._backend.send, request)
+        try:
+            raw = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            cancelled.set()
+            future.add_done_callback(_close_late)
+            raise
+        pieces = _Pieces(raw, self._threads)
+        return AsyncRawResponse(
+            raw.status,
+            raw.reason,
+            raw.http_version,
+            raw.headers,
+            pieces,
+            pieces.close,
+            raw.trailers,
+            raw.interim,
+        )
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close idle connections. Threads that are busy end with what they do."""
+        await asyncio.wrap_future(self._threads.submit(self._backend.close))
+        self._threads.shutdown(wait=False)
+
+
+def _pulled(
+    blocks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop, cancelled: threading.Event
+) -> Iterator[bytes]:
+    # In a thread of the backend: each block is awaited in the loop that the caller's iterator belongs to.
+    while not cancelled.is_set():
+        block = asyncio.run_coroutine_threadsafe(_next_of(blocks), loop).result()
+        if block is None:
+            return
+        yield block
+    raise ConnectionLost("the task that sent this body was cancelled", request_sent="maybe")
+
+
+async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(pieces, None)
+
+
+def _close_late(future: Future[RawResponse]) -> None:
+    # In the thread of the backend: nobody waits for this response any more.
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
+
+
+class _Pieces:
+    """The body of a response, each step of which may block."""
+
+    # --- The chunks -------------------------------------------------------------------------------
+
+    def __init__(self, raw: RawResponse, threads: ThreadPoolExecutor) -> None:
+        self._raw = raw
+        self._pieces = iter(raw.body)
+        self._threads = threads
+        self._step: Future[bytes | None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._step = self._threads.submit(next, self._pieces, None)
+        piece = await asyncio.wrap_future(self._step)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def close(self) -> None:
+        """Close the response; while a thread is still reading it, once that has ended.
+
+        A socket that is closed under a read may have given its number to another by the time that the read goes on.
+        """
+        step = self._step
+        if step is not None and not step.done():
+            step.add_done_callback(lambda _: self._raw.close())
+        else:
+            await asyncio.wrap_future(self._threads.submit(self._raw.close))
+
+
+class Looped:
+    """A backend that is awaited, for the threads of a program that has no event loop."""
+
+    contract: Literal[1] = 1
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        self._backend = backend
+        self.name = backend.name
+        self.capabilities = backend.capabilities - ASYNC_CAPABILITIES
+        self.native = backend.native
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    # --- The request ------------------------------------------------------------------------------
+
+    def send(self, request: RawRequest) -> RawResponse:
+        """Perform one exchange; see `Backend.send`."""
+        body = request.body
+        if body is not None and not isinstance(body, bytes):
+            request = request.routed(request.route, body=_stepped(body))
+        raw = self._wait_for(self._backend.send(request))
+        return RawResponse(
+            raw.status,
+            raw.reason,
+            raw.http_version,
+            raw.headers,
+            self._pieces(raw.body),
+            lambda: self._wait_for(raw.close()),
+            raw.trailers,
+            raw.interim,
+        )
+
+    # --- The chunks -------------------------------------------------------------------------------
+
+    def _pieces(self, pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
+        while (piece := self._wait_for(_next_of(pieces))) is not None:
+            yield piece
+
+    def _wait_for(self, work: Awaitable[T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(_result_of(work), self._running())
+        try:
+            return future.result()
+        except BaseException:  # an interrupt of this thread, which must not leave the work behind; or its own error
+            future.cancel()
+            raise
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name=f"unifetch {self.name}", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close idle connections, and end the event loop."""
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._ending(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    async def _ending(self) -> None:
+        await self._backend.close()
+        here = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not here]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        await loop.shutdown_asyncgens()
+        await loop.shutdown_default_executor()
+
+
+async def _result_of(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _stepped(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:
+    # The caller's iterator may block; the loop must not.
+    steps = iter(blocks)
+    try:
+        while (block := await asyncio.to_thread(next, steps, None)) is not None:
+            yield block
+    finally:
+        if hasattr(steps, "close"):
+            with suppress(ValueError):  # a generator that is running in the thread that was left behind
+                steps.close()

@@ -1,0 +1,107 @@
+"""What an AsyncClient needs of the event loop that it runs in: asyncio, or trio where that is running.
+
+Neither is imported before it is there: whoever awaits has imported it.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+
+def running_loop() -> object:
+    """The event loop that runs in this thread: one of asyncio, or trio's token.
+
+    Raises:
+        RuntimeError: none does.
+    """
+    if "asyncio" in sys.modules:
+        import asyncio
+
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+    if trio := sys.modules.get("trio"):
+        return trio.lowlevel.current_trio_token()
+    raise RuntimeError("no event loop is running: an AsyncClient is awaited inside of one")
+
+
+def is_running(loop: object) -> bool:
+    """Whether this loop, which `running_loop` gave, still runs somewhere."""
+    if hasattr(loop, "is_running"):
+        return bool(loop.is_running())
+    try:
+        loop.run_sync_soon(lambda: None)  # type: ignore[attr-defined]  # a trio token
+    except Exception:  # noqa: BLE001  # trio.RunFinishedError, of a module that is not ours to import
+        return False
+    return True
+
+
+def in_trio() -> bool:
+    """Whether the loop that runs in this thread is trio's."""
+    return type(running_loop()).__module__.startswith("trio")
+
+
+async def sleep(seconds: float) -> None:
+    """Wait."""
+    if in_trio():
+        await sys.modules["trio"].sleep(seconds)
+    else:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+
+async def in_thread(function: Callable[..., T], *given: Any) -> T:
+    """Call what may block, while other tasks go on."""
+    if in_trio():
+        result: T = await sys.modules["trio"].to_thread.run_sync(function, *given)
+        return result
+    import asyncio
+
+    return await asyncio.to_thread(function, *given)
+
+
+class Bell:
+    """One task waits for it; any thread may ring it, also from a finalizer."""
+
+    def __init__(self) -> None:
+        self._trio = sys.modules["trio"] if in_trio() else None
+        self._soon: Any
+        if self._trio is not None:
+            self._soon = self._trio.lowlevel.current_trio_token().run_sync_soon
+        else:
+            import asyncio
+
+            self._soon = asyncio.get_running_loop().call_soon_threadsafe
+        self._event = self._new()
+
+    def _new(self) -> Any:
+        return sys.modules["asyncio" if self._trio is None else "trio"].Event()
+
+    def ring(self) -> None:
+        """Wake whoever waits."""
+        with suppress(RuntimeError):  # of a loop that has ended, in which nobody waits
+            self._soon(lambda: self._event.set())
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it rings, but no longer than that."""
+        if self._trio is not None:
+            with self._trio.move_on_after(seconds):
+                await self._event.wait()
+        else:
+            import asyncio
+
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
+        if self._event.is_set():  # the next ring is another one
+            self._event = self._new()
