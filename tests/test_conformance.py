@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
-from unifetch.backends import BACKENDS, is_installed, load
+from unifetch.backends import BACKENDS, is_installed, load, load_async
 from unifetch.testing.conformance import *  # noqa: F403  # pytest collects the classes from here
 from unifetch.testing.conformance.base import BackendFactory
 
+KINDS = [
+    *BACKENDS,
+    *(f"{name}, awaited" for name, entry in BACKENDS.items() if entry.async_factory),
+    "urllib, in threads",
+]
 
-@pytest.fixture(params=list(BACKENDS))
+
+@pytest.fixture(params=KINDS)
 def backend_factory(request: pytest.FixtureRequest) -> BackendFactory:
-    """Each backend of the table whose library is installed, in turn."""
-    if not is_installed(BACKENDS[request.param]):
-        pytest.skip(f"the library of {request.param} is not installed")
-    return functools.partial(load(request.param))
+    """Each backend of the table whose library is installed, in turn: for threads, and for an event loop."""
+    name, _, kind = request.param.partition(", ")
+    if not is_installed(BACKENDS[name]):
+        pytest.skip(f"the library of {name} is not installed")
+    return (load_async if kind else load)(name)

@@ -239,6 +239,10 @@ class AsyncClient(BaseClient):
             self._forget()
         self._loop = loop
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._loop = None
+
     def _load(self, name: str) -> AsyncBackend:
         return load_async(name)()
 

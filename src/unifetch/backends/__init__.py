@@ -101,10 +101,10 @@ def _synchronous(backend: Any) -> Backend:
 
 
 def _asynchronous(backend: Any) -> AsyncBackend:
-    if Capability.NATIVE_ASYNC in backend.capabilities:
-        return backend  # type: ignore[no-any-return]  # as above
     from .bridges import Threaded
 
+    if Capability.NATIVE_ASYNC in backend.capabilities or isinstance(backend, Threaded):
+        return backend  # type: ignore[no-any-return]  # as above
     return Threaded(backend)
 
 

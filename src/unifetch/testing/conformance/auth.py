@@ -114,7 +114,7 @@ class TestAuth(Conformance):
 
     def test_of_the_client(self, client: Client) -> None:
         """The client's own goes with each of its calls, but for one that says None."""
-        with Server() as server, Client(client.backend, auth=("user", "pass")) as known:
+        with Server() as server, type(client)(client.backend, auth=("user", "pass")) as known:
             known.get(server.url)
             known.post(server.url, body=b"body")
             known.get(server.url, auth=None)
@@ -180,7 +180,7 @@ class TestAuth(Conformance):
     @pytest.mark.parametrize("algorithm", [None, "MD5", "SHA-256", "MD5-sess", "SHA-256-sess"])
     def test_digest(self, client: Client, algorithm: str | None) -> None:
         """One 401 is answered; from then on each request comes with the next count, and no password ever goes out."""
-        with Server(Guard(algorithm)) as server, Client(client.backend, auth=Digest(USER, PASSWORD)) as known:
+        with Server(Guard(algorithm)) as server, type(client)(client.backend, auth=Digest(USER, PASSWORD)) as known:
             first = known.post(f"{server.url}/a?b=c", body=b"body")
             assert (200, b"in", 2) == (first.status, first.body, len(server.requests))
             second = known.get(f"{server.url}/other")
@@ -203,7 +203,7 @@ class TestAuth(Conformance):
 
     def test_digest_elsewhere(self, client: Client) -> None:
         """What one origin has taught is not used on another, neither after a redirect nor by a call of its own."""
-        with Server(ASKED) as other, Client(client.backend, auth=Digest(USER, PASSWORD)) as known:
+        with Server(ASKED) as other, type(client)(client.backend, auth=Digest(USER, PASSWORD)) as known:
             onward = reply(302, b"", {"Location": other.url})
             with Server(Guard("SHA-256", welcome=onward)) as server:
                 assert 401 == known.get(server.url).status

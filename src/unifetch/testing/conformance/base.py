@@ -9,10 +9,11 @@ from typing import TypeVar
 import pytest
 
 from ... import Client
-from ...backends.base import Backend, Capability
+from ...backends.base import AsyncBackend, Backend, Capability
+from ..awaited import client_of
 
 Test = TypeVar("Test", bound=Callable[..., None])
-BackendFactory = Callable[[], Backend]
+BackendFactory = Callable[[], Backend | AsyncBackend]
 
 
 def requires(*capabilities: Capability) -> Callable[[Test], Test]:
@@ -48,8 +49,6 @@ class Conformance:
 
     @pytest.fixture
     def client(self, backend_factory: BackendFactory) -> Iterator[Client]:
-        """A client over a new backend; 10 seconds end whatever hangs."""
-        backend = backend_factory()
-        with Client(backend=backend, timeout=10) as client:
+        """A client over a new backend, or over an AsyncBackend an `AwaitedClient`; 10 seconds end whatever hangs."""
+        with client_of(backend_factory(), timeout=10) as client:
             yield client
-        backend.close()

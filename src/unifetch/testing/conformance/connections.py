@@ -20,6 +20,7 @@ from ...errors import (
     UnifetchError,
 )
 from .. import Close, OnHead, Reset, Script, Server, Signal, Wait, refused_port, reply
+from ..awaited import client_of
 from .base import BackendFactory, Conformance, requires
 
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
@@ -200,7 +201,10 @@ class TestConnections(Conformance):
         name = client.backend.name
         if name not in BACKENDS:
             pytest.skip("a client makes new backends in the child of those that it knows by name")
-        with Server(lambda request: reply(200, request.target.encode())) as server, Client(backend=name) as shared:
+        with (
+            Server(lambda request: reply(200, request.target.encode())) as server,
+            type(client)(backend=name) as shared,
+        ):
             assert b"/parent" == shared.get(f"{server.url}/parent").body
             child = os.fork()
             if child == 0:
@@ -215,11 +219,9 @@ class TestConnections(Conformance):
 
     def test_close(self, backend_factory: BackendFactory) -> None:
         """Closing a backend closes its idle connections, and closing a client ends it."""
-        backend = backend_factory()
         with Server() as server:
-            with Client(backend=backend) as other:
+            with client_of(backend_factory()) as other:
                 other.get(server.url)
-            backend.close()
             server.wait_closed(1)
 
             with pytest.raises(UnifetchError, match="closed"):

@@ -8,10 +8,11 @@ import pytest
 
 import unifetch
 
-from ... import Client
+from ... import Client, aio
 from ...errors import ProtocolError
 from ...policies.cookies import CookieJar
 from .. import RecordedRequest, Server, reply
+from ..awaited import awaited
 from .base import Conformance
 from .routes import authority
 
@@ -175,7 +176,7 @@ class TestCookies(Conformance):
 
     def test_clients_share_none(self, client: Client) -> None:
         """A jar belongs to its client, not to the backend under it."""
-        with Server(sets("a=b")) as server, Client(client.backend) as other:
+        with Server(sets("a=b")) as server, type(client)(client.backend) as other:
             client.get(server.url)
             other.get(server.url)
 
@@ -183,7 +184,7 @@ class TestCookies(Conformance):
 
     def test_switched_off(self, client: Client) -> None:
         """`cookies=False` keeps none, not even from one hop to the next; those of a call are still sent."""
-        with Client(client.backend, cookies=False) as none:
+        with type(client)(client.backend, cookies=False) as none:
             with Server(sets("a=b", status=302, location="/end"), sets("c=d"), reply(200)) as server:
                 none.get(server.url)
                 none.get(server.url, cookies={"x": "y"})
@@ -193,9 +194,10 @@ class TestCookies(Conformance):
 
     def test_the_functions_keep_none(self, client: Client) -> None:
         """Nothing is carried from one call of the module to the next."""
+        get = unifetch.get if isinstance(client, Client) else awaited(aio.get)
         with Server(sets("a=b")) as server:
-            unifetch.get(server.url, backend=client.backend)
-            unifetch.get(server.url, backend=client.backend)
+            get(server.url, backend=client.backend)
+            get(server.url, backend=client.backend)
 
             assert [[], []] == [cookie_fields(each) for each in server.requests]
 
@@ -245,7 +247,7 @@ class TestCookies(Conformance):
         with Server(sets('a={"b": "c d"}', "e=caf\u00e9; Max-Age=1000; Path=/"), reply()) as server:
             client.get(server.url)
             client.get(server.url)
-            with Client(client.backend, cookies=CookieJar.from_json(client.cookies.to_json())) as other:
+            with type(client)(client.backend, cookies=CookieJar.from_json(client.cookies.to_json())) as other:
                 other.get(server.url)
 
             assert ['a={"b": "c d"}; e=caf\u00e9'] == cookie_fields(server.requests[1])

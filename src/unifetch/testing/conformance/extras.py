@@ -107,7 +107,7 @@ class TestExtras(Conformance):
         told: list[events.Event] = []
         with (
             Server(CONTINUE + hints + reply(200)) as server,
-            Client(client.backend, listeners=told.append) as listening,
+            type(client)(client.backend, listeners=told.append) as listening,
         ):
             listening.get(server.url)
 

@@ -82,13 +82,13 @@ class TestConnectionLimits(Conformance):
     @pytest.fixture
     def single(self, client: Client) -> Client:
         """A client that may use one connection at a time."""
-        return Client(backend=client.backend, timeout=Timeout(10, read=0.3, pool=5), limits={"connections": 1})
+        return type(client)(backend=client.backend, timeout=Timeout(10, read=0.3, pool=5), limits={"connections": 1})
 
     @pytest.mark.parametrize("limits", [{"connections": 3}, {"connections_per_origin": 3}])
     def test_never_more_at_once_than_the_limit(self, client: Client, limits: dict[str, int]) -> None:
         """Eight threads, three connections: the server sees three requests at once, and never four."""
         gauge = Gauge(3)
-        with Server(gauge) as server, Client(backend=client.backend, timeout=10, limits=limits) as limited:
+        with Server(gauge) as server, type(client)(backend=client.backend, timeout=10, limits=limits) as limited:
             with ThreadPoolExecutor(8) as threads:
                 answers = list(threads.map(lambda at: limited.get(f"{server.url}/{at}").body, range(40)))
 
@@ -98,7 +98,7 @@ class TestConnectionLimits(Conformance):
     @requires(Capability.KEEP_ALIVE)
     def test_never_more_connections_than_the_limit(self, client: Client) -> None:
         """Who waited uses the connection of who went before, and opens none."""
-        with Server() as server, Client(backend=client.backend, timeout=10, limits={"connections": 2}) as limited:
+        with Server() as server, type(client)(backend=client.backend, timeout=10, limits={"connections": 2}) as limited:
             with ThreadPoolExecutor(8) as threads:
                 list(threads.map(lambda _: limited.get(server.url), range(40)))
 
@@ -108,7 +108,7 @@ class TestConnectionLimits(Conformance):
         """One origin that is slow does not keep the requests to another waiting."""
         limits = {"connections": 4, "connections_per_origin": 1}
         with Server(reply(200, b"x" * 300_000)) as slow, Server(reply(200, b"fast")) as fast:
-            with Client(backend=client.backend, timeout=10, limits=limits) as limited:
+            with type(client)(backend=client.backend, timeout=10, limits=limits) as limited:
                 with limited.stream("GET", slow.url) as held, ThreadPoolExecutor(1) as threads:
                     waiting = threads.submit(limited.get, slow.url)
                     wait_until(lambda: len(limited._slots.queue) == 1)

@@ -116,7 +116,7 @@ class TestRetries(Conformance):
 
     def test_as_a_setting(self, client: Client) -> None:
         """A client's own goes for each of its calls, but for one that says None."""
-        with Server(BUSY) as server, Client(client.backend, retry=RETRY) as patient:
+        with Server(BUSY) as server, type(client)(client.backend, retry=RETRY) as patient:
             patient.get(server.url)
             assert 3 == len(server.requests)
             patient.get(server.url, retry=None)
@@ -144,7 +144,7 @@ class TestRetries(Conformance):
     def test_refused(self, client: Client, method: str) -> None:
         """Where no connection came about, nothing was sent, and every method may be tried again."""
         told: list[Event] = []
-        with refused_port() as port, Client(client.backend, retry=RETRY, listeners=told.append) as patient:
+        with refused_port() as port, type(client)(client.backend, retry=RETRY, listeners=told.append) as patient:
             with pytest.raises(ConnectError) as caught:
                 patient.request(method, f"http://127.0.0.1:{port}/", timeout=10)
 
@@ -172,7 +172,7 @@ class TestRetries(Conformance):
                 client.put(server.url, body=once(), retry=RETRY)
             assert [b"body"] == [request.body for request in server.requests]
         told: list[Event] = []
-        with refused_port() as port, Client(client.backend, retry=RETRY, listeners=told.append) as patient:
+        with refused_port() as port, type(client)(client.backend, retry=RETRY, listeners=told.append) as patient:
             with pytest.raises(ConnectError):
                 patient.put(f"http://127.0.0.1:{port}/", body=once(), timeout=10)
         assert 1 == sum(isinstance(event, Attempt) for event in told)

@@ -141,7 +141,7 @@ class TestTimeouts(Conformance):
         """A stream may take longer than the client's total; one of its own holds."""
         slow: Script = [HEAD + b"Content-Length: 6\r\n\r\n", Drip(b"x" * 6, every=0.1)]
         backend = client.backend
-        with Server(slow) as server, Client(backend=backend, timeout=0.3) as impatient:
+        with Server(slow) as server, type(client)(backend=backend, timeout=0.3) as impatient:
             with impatient.stream("GET", server.url) as response:
                 assert b"x" * 6 == response.read().body
             with pytest.raises(TotalTimeout), impatient.stream("GET", server.url, timeout=0.3) as response:

@@ -1,0 +1,135 @@
+"""The face of a `Client` over an `AsyncClient`, so that a test that is written once runs on both.
+
+Each call is awaited in an event loop that runs in a thread of its own, one for the whole process. What a test gives
+as a body, and how it reads a stream, is that of a program without an event loop; everything below is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..async_client import AsyncClient, AsyncStream
+from ..client import Client
+from ..messages import Response
+
+T = TypeVar("T")
+
+
+@contextmanager
+def client_of(backend: Any, **settings: Any) -> Iterator[Any]:
+    """A client over this backend, of the kind that it needs; both are closed at the end."""
+    awaits = inspect.iscoroutinefunction(backend.send)
+    with (AwaitedClient if awaits else Client)(backend=backend, **settings) as client:
+        yield client
+    if awaits:
+        run(backend.close())
+    else:
+        backend.close()
+
+
+def run(work: Awaitable[T]) -> T:
+    """Await this in the event loop of the tests, and give its outcome."""
+
+    async def outcome() -> T:
+        return await work
+
+    return asyncio.run_coroutine_threadsafe(outcome(), _loop()).result()
+
+
+def awaited(function: Callable[..., Awaitable[T]]) -> Callable[..., T]:
+    """This function, called without `await`."""
+    return lambda *given, **call: run(function(*given, **call))
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="the event loop of the tests", daemon=True).start()
+    return loop
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loop.cache_clear)  # threads stay with the parent
+
+
+class AwaitedClient:
+    """An `AsyncClient` behind the methods of a `Client`."""
+
+    def __init__(self, backend: Any = None, **settings: Any) -> None:
+        self._client = AsyncClient(backend, **settings)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+        return awaited(found)
+
+    def stream(self, method: str, url: str, **call: Any) -> _Stream:
+        """See `Client.stream`."""
+        return _Stream(self._client.stream(method, url, **call))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run(self._client.close())
+
+
+class _Stream:
+    def __init__(self, stream: AsyncStream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> _Streamed:
+        return _Streamed(run(self._stream.__aenter__()))
+
+    def __exit__(self, *ending: Any) -> None:
+        run(self._stream.__aexit__(*ending))
+
+
+class _Streamed:
+    """A response whose body, lines and events are waited for."""
+
+    def __init__(self, response: Response[AsyncIterator[bytes]]) -> None:
+        self._response = response
+        self.body = _Waited(response.body)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    def read(self) -> Response[bytes]:
+        return run(self._response.read())
+
+    def lines(self, **options: Any) -> Iterator[str]:
+        return _Waited(self._response.lines(**options))
+
+    def events(self, **options: Any) -> Iterator[Any]:
+        return _Waited(self._response.events(**options))
+
+
+class _Waited(Iterator[Any]):
+    def __init__(self, pieces: AsyncIterator[Any]) -> None:
+        self._pieces = pieces
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._pieces, name)
+        return (lambda: run(found())) if inspect.iscoroutinefunction(found) else found
+
+    def __next__(self) -> Any:
+        async def step() -> tuple[Any, ...]:
+            async for piece in self._pieces:
+                return (piece,)
+            return ()
+
+        for piece in run(step()):
+            return piece
+        raise StopIteration
