@@ -17,7 +17,7 @@ import pytest
 from servers import certificate_authority
 from unifetch import __version__, available_backends
 from unifetch import cli as command_line
-from unifetch.backends import BACKENDS, adapter, is_installed
+from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.cli import main
 from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
 
@@ -590,9 +590,9 @@ def test_backends_with_a_broken_library(monkeypatch: pytest.MonkeyPatch, capsys:
     def broken(name: str) -> object:
         if name == "socket":
             raise AttributeError("broken\n" * 50)
-        return adapter(name)
+        return capabilities(name)
 
-    monkeypatch.setattr(command_line, "adapter", broken)
+    monkeypatch.setattr(command_line, "capabilities_of", broken)
     code = main(["backends"])
     lines = capsys.readouterr().out.splitlines()
 

@@ -1,19 +1,15 @@
 """The module's own functions, awaited: `from unifetch.aio import get`, then `await get(url)`.
 
-As in `api.py`, they share a client that keeps connections and nothing else. Each event loop has its own, which is
-closed when the loop ends.
+As in `api.py`, they share a client that keeps connections and nothing else; each event loop has its own.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from .async_client import AsyncClient
-from .loops import running_loop
+from .loops import is_running, running_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from os import PathLike
     from typing import Unpack
 
@@ -87,24 +83,15 @@ async def download(url: str, path: str | PathLike[str], **call: Unpack[DownloadA
     return await _client().download(url, path, **call)
 
 
-_clients: dict[object, tuple[AsyncClient, AsyncGenerator[None, None]]] = {}
+_clients: dict[object, AsyncClient] = {}
 
 
 def _client() -> AsyncClient:
     loop = running_loop()
-    if loop not in _clients:
-        client = AsyncClient(cookies=False)
-        keeper = _closing_at_the_end(client, loop)
-        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
-        with suppress(StopIteration):
-            keeper.__anext__().send(None)
-        _clients[loop] = client, keeper
-    return _clients[loop][0]
-
-
-async def _closing_at_the_end(client: AsyncClient, loop: object) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        _clients.pop(loop, None)
-        await client.close()
+    client = _clients.get(loop)
+    if client is None:
+        for other in list(_clients):
+            if not is_running(other):
+                del _clients[other]
+        client = _clients.setdefault(loop, AsyncClient(cookies=False))
+    return client

@@ -7,6 +7,7 @@ what waits. A task that is cancelled leaves no connection behind, neither open n
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import BytesIO
 
 from .backends import load_async, with_capability, wrap_async
@@ -52,6 +53,7 @@ class AsyncClient(BaseClient):
     _slots: AsyncSlots
     _slots_type = AsyncSlots
     _loop: object = None
+    _end_of_loop: AsyncGenerator[None, None] | None = None
 
     # --- Asking -----------------------------------------------------------------------------------
 
@@ -232,16 +234,20 @@ class AsyncClient(BaseClient):
         return backend
 
     def _move_to(self, loop: object) -> None:
-        # Connections belong to the loop that they were opened in; those of one that has ended are lost with it.
+        # Connections belong to the loop that they were opened in, and are closed when it ends.
         if self._loop is not None:
             if is_running(self._loop):
                 raise InvalidSetting("this AsyncClient is in use in another event loop; each loop needs one of its own")
             self._forget()
         self._loop = loop
+        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
+        self._end_of_loop = _closing(self._backends)
+        with suppress(StopIteration):
+            self._end_of_loop.__anext__().send(None)
 
     def _forget(self) -> None:
         super()._forget()
-        self._loop = None
+        self._loop = self._end_of_loop = None
 
     def _load(self, name: str) -> AsyncBackend:
         return load_async(name)()
@@ -254,11 +260,9 @@ class AsyncClient(BaseClient):
     async def close(self) -> None:
         """Close idle connections. A native object that was injected stays open. The client is done."""
         self._closed = True
-        with self._lock:
-            backends, self._backends = self._backends, {}
         await self._slots.await_abandoned()
-        for backend in backends.values():
-            await backend.close()
+        if self._end_of_loop is not None:
+            await self._end_of_loop.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -267,6 +271,14 @@ class AsyncClient(BaseClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _closing(backends: dict[str, AsyncBackend]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        while backends:
+            await backends.popitem()[1].close()
 
 
 class AsyncStream:

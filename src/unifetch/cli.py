@@ -15,7 +15,8 @@ from functools import partialmethod
 from io import TextIOWrapper
 
 from . import events
-from .backends import BACKENDS, adapter, how_to_install, is_installed, load
+from .backends import BACKENDS, how_to_install, is_installed, load
+from .backends import capabilities as capabilities_of
 from .backends.base import Capability
 from .client import Client
 from .config import chosen_backend
@@ -271,7 +272,7 @@ def _backends(options: argparse.Namespace) -> int:
             found = style.dim(f"not installed: {how_to_install(name)}")
         else:
             try:
-                capabilities[name] = adapter(name).CAPABILITIES
+                capabilities[name] = capabilities_of(name)
                 found = _version(entry.library)
             except Exception as error:  # noqa: BLE001  # a broken library raises what it likes when it is imported
                 found = style.red(printable(f"broken: {type(error).__name__}: {error}")[:66])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 
-from .backends import DEFAULT, with_capability, wrap
+from .backends import DEFAULT, checked, with_capability
 from .backends.base import Capability
 from .errors import InvalidSetting, UnsupportedCapability
 from .settings import Settings
@@ -108,7 +108,7 @@ def environment_rules() -> ProxyRules | None:
 
 def _checked(backend: BackendTypes) -> BackendTypes:
     if not isinstance(backend, str):
-        return wrap(backend)
+        return checked(backend)
     # A name is looked up when it is used: the library may be installed in one process and not in another.
     if not backend:
         raise InvalidSetting("backend: must not be an empty name")

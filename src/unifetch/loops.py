@@ -25,12 +25,11 @@ def running_loop() -> object:
     if "asyncio" in sys.modules:
         import asyncio
 
-        try:
+        with suppress(RuntimeError):
             return asyncio.get_running_loop()
-        except RuntimeError:
-            pass
     if trio := sys.modules.get("trio"):
-        return trio.lowlevel.current_trio_token()
+        with suppress(RuntimeError):
+            return trio.lowlevel.current_trio_token()
     raise RuntimeError("no event loop is running: an AsyncClient is awaited inside of one")
 
 

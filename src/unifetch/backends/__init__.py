@@ -80,7 +80,8 @@ def load(name: str) -> Callable[..., Backend]:
     if entry is not None and entry.factory:
         factory: Callable[..., Backend] = getattr(adapter(name), entry.factory)
         return factory
-    return lambda *native: _synchronous(load_async(name)(*native) if entry else _from_entry_point(name)(*native))
+    other = load_async(name) if entry else _from_entry_point(name)
+    return lambda *native: _synchronous(other(*native))
 
 
 def load_async(name: str) -> Callable[..., AsyncBackend]:
@@ -89,7 +90,8 @@ def load_async(name: str) -> Callable[..., AsyncBackend]:
     if entry is not None and entry.async_factory:
         factory: Callable[..., AsyncBackend] = getattr(adapter(name), entry.async_factory)
         return factory
-    return lambda *native: _asynchronous(load(name)(*native) if entry else _from_entry_point(name)(*native))
+    other = load(name) if entry else _from_entry_point(name)
+    return lambda *native: _asynchronous(other(*native))
 
 
 def _synchronous(backend: Any) -> Backend:
@@ -97,7 +99,7 @@ def _synchronous(backend: Any) -> Backend:
         from .bridges import Looped
 
         return Looped(backend)
-    return backend  # type: ignore[no-any-return]  # a Backend is a Backend by its shape
+    return backend  # type: ignore[no-any-return]  # a Backend is one by its shape
 
 
 def _asynchronous(backend: Any) -> AsyncBackend:
@@ -147,12 +149,10 @@ def wrap(native: object) -> Backend:
         InvalidSetting: for an object that is neither, or one that belongs to an event loop.
         ConfigConflict: for one that carries settings which would be lost.
     """
-    if _is_backend(native):
-        return _synchronous(native)
     name, is_async = _recognised(native)
     if is_async:
         raise InvalidSetting(f"backend: {type(native).__name__} belongs to its event loop; it goes with AsyncClient")
-    return load(name)(native)
+    return load(name)(native) if name else native  # type: ignore[return-value]  # a Backend is one by its shape
 
 
 def wrap_async(native: object) -> AsyncBackend:
@@ -161,22 +161,29 @@ def wrap_async(native: object) -> AsyncBackend:
     Raises:
         InvalidSetting, ConfigConflict: as `wrap` does.
     """
-    if _is_backend(native):
-        return _asynchronous(native)
     name, is_async = _recognised(native)
-    return load_async(name)(native) if is_async else _asynchronous(load(name)(native))
+    if name and is_async:
+        return load_async(name)(native)
+    return _asynchronous(load(name)(native) if name else native)
 
 
-def _is_backend(native: object) -> bool:
-    if not isinstance(getattr(native, "capabilities", None), frozenset) or isinstance(native, type):
-        return False
-    contract = getattr(native, "contract", None)
-    if contract != 1:
-        raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")
-    return True
+def checked(native: object) -> Backend | AsyncBackend:
+    """The backend of an object of either kind, for whoever will use it; it goes with clients of that kind.
+
+    Raises:
+        InvalidSetting, ConfigConflict: as `wrap` does.
+    """
+    return wrap_async(native) if _recognised(native)[1] else wrap(native)
 
 
 def _recognised(native: object) -> tuple[str, bool]:
+    """The name of the backend that this object is native to, "" for a backend itself; and whether it is awaited."""
+    declared = getattr(native, "capabilities", None)
+    if isinstance(declared, frozenset) and not isinstance(native, type):
+        contract = getattr(native, "contract", None)
+        if contract != 1:
+            raise ConfigError(f"backend {native!r} implements version {contract!r} of the contract; this is 1")
+        return "", Capability.NATIVE_ASYNC in declared
     # By the names of its types, so that no library is imported to find out that it is not meant.
     lineage = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(native).__mro__}
     for name, entry in BACKENDS.items():

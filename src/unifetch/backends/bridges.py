@@ -10,9 +10,11 @@ its thread goes on until the backend returns or a timeout ends it, and closes wh
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 
 from ..errors import ConnectionLost
 from ..messages import AsyncRawResponse, RawResponse
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-THREADS = 100  # as many as a client's limit on connections, unless that was raised
+THREADS = 100  # of the whole process; as many as a client's limit on connections, unless that was raised
 
 
 class Threaded:
@@ -41,7 +43,6 @@ class Threaded:
         self.name = backend.name
         self.capabilities = backend.capabilities
         self.native = backend.native
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"unifetch {self.name}")
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -52,14 +53,14 @@ class Threaded:
         if body is not None and not isinstance(body, bytes):
             body = _pulled(aiter(body), asyncio.get_running_loop(), cancelled)
             request = request.routed(request.route, body=body)
-        future = self._threads.submit(self._backend.send, request)
+        future = _threads().submit(self._backend.send, request)
         try:
             raw = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             cancelled.set()
             future.add_done_callback(_close_late)
             raise
-        pieces = _Pieces(raw, self._threads)
+        pieces = _Pieces(raw)
         return AsyncRawResponse(
             raw.status,
             raw.reason,
@@ -75,8 +76,16 @@ class Threaded:
 
     async def close(self) -> None:
         """Close idle connections. Threads that are busy end with what they do."""
-        await asyncio.wrap_future(self._threads.submit(self._backend.close))
-        self._threads.shutdown(wait=False)
+        await asyncio.wrap_future(_threads().submit(self._backend.close))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="unifetch")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay with the parent
 
 
 def _pulled(
@@ -106,17 +115,16 @@ class _Pieces:
 
     # --- The chunks -------------------------------------------------------------------------------
 
-    def __init__(self, raw: RawResponse, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, raw: RawResponse) -> None:
         self._raw = raw
         self._pieces = iter(raw.body)
-        self._threads = threads
         self._step: Future[bytes | None] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        self._step = self._threads.submit(next, self._pieces, None)
+        self._step = _threads().submit(next, self._pieces, None)
         piece = await asyncio.wrap_future(self._step)
         if piece is None:
             raise StopAsyncIteration
@@ -131,7 +139,7 @@ class _Pieces:
         if step is not None and not step.done():
             step.add_done_callback(lambda _: self._raw.close())
         else:
-            await asyncio.wrap_future(self._threads.submit(self._raw.close))
+            await asyncio.wrap_future(_threads().submit(self._raw.close))
 
 
 class Looped:
