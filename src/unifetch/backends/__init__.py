@@ -63,7 +63,7 @@ BACKENDS: dict[str, Entry] = {
     "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",)),
     "httpx2": Entry("httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",)),
     "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
-    "socket": Entry("socket", "SocketBackend", "socket"),
+    "socket": Entry("socket", "SocketBackend", "socket", async_factory="AsyncSocketBackend"),
 }
 
 

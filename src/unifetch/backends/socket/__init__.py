@@ -136,3 +136,12 @@ class SocketBackend:
 
 def _nothing() -> None:
     pass
+
+
+def __getattr__(name: str) -> object:
+    # So that asyncio is imported by those who want it.
+    if name == "AsyncSocketBackend":
+        from .asynchronous import AsyncSocketBackend
+
+        return AsyncSocketBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

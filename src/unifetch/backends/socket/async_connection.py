@@ -1,0 +1,320 @@
+"""One open connection, and the exchanges that it carries, one after the other, awaited.
+
+This is `connection.py` once more: the same methods in the same order, with an `await` wherever bytes go out or
+come in. `diff connection.py async_connection.py` shows what asyncio asks for besides:
+
+- a time is the point at which a wait must end, not its length, as one wait may be several;
+- an asynchronous generator cannot delegate (`yield from`), so that reading the body is one piece;
+- a task can be cancelled at each `await`. Whoever calls these methods closes the connection if one raises, whatever
+  it raises; the body, which is read when nobody is above, does it itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
+from ...headers import Headers
+from .connection import LEAVE, MAX_AGE, MAX_IDLE, RECEIVE, WITH_HEAD, _blocks, _expects
+from .http11 import chunk, last_chunk, read_body, read_head, request_head
+from .reader import ByteReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable
+
+    from ...errors import RequestSent
+    from ...headers import Pairs
+    from ...messages import RawRequest
+    from .async_stream import TLS, Wire
+    from .http11 import Fields, Framing, Head
+
+    HeadSteps = Generator[Head | None, None, Head]
+
+
+class AsyncConnection:
+    """A stream, and what is known of it.
+
+    Attributes:
+        useful_until: until when it may carry another request, by `monotonic()`.
+        exchanges: how many requests it has carried.
+        interim: the 1xx responses of the current exchange, as (status, headers).
+        keeps: whether it can carry another request once this one is over.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_deadline",
+        "_dies",
+        "_head",
+        "_read_timeout",
+        "_sent",
+        "_write_timeout",
+        "exchanges",
+        "interim",
+        "keeps",
+        "reader",
+        "sock",
+        "useful_until",
+    )
+
+    def __init__(self, sock: Wire | TLS) -> None:
+        self.sock = sock
+        self.reader = ByteReader()
+        self._dies = monotonic() + MAX_AGE
+        self.useful_until = self._dies
+        self.exchanges = 0
+        self.interim: list[tuple[int, Headers]] = []
+        self.keeps = True
+        self._busy = False
+        self._head: tuple[Pairs, str, str, bytes] | None = None
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The TLS session, to resume: with TLS 1.3 there is one once something was read."""
+        return self.sock.session
+
+    # --- Before a request -------------------------------------------------------------------------
+
+    def is_fit(self) -> bool:
+        """Whether nothing has happened on an idle connection: neither bytes nor an end have come.
+
+        Whatever came belongs to no request (RFC 9112 §9.2). It is asked before each reuse, for 0.3 µs.
+        """
+        return not self.sock.poll()
+
+    # --- Sending the request ----------------------------------------------------------------------
+
+    async def send(self, request: RawRequest) -> Head:
+        """Write the request and read the head of the final response.
+
+        Raises:
+            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
+        """
+        self._sent: RequestSent = "no"
+        self._deadline = request.deadline
+        self._read_timeout = request.timeout.read
+        self._write_timeout = request.timeout.write
+        self.exchanges += 1
+        self._busy = True
+        if self.interim:
+            self.interim = []
+        head = self._request_head(request)
+        body = request.body
+        steps = read_head(self.reader)
+        try:
+            if body is None:
+                await self._write(head)
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
+                await self._write(head + body)
+            else:
+                early = await self._upload(head, request, steps)
+                if early is not None:
+                    self.keeps = False  # what is left of the body cannot follow, so nothing else can
+                    return early
+        except ConnectionLost:
+            # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
+            if not self._has_answered():
+                raise
+        return await self._read_head(steps)
+
+    def _request_head(self, request: RawRequest) -> bytes:
+        # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 1 µs less.
+        last, headers = self._head, request.headers
+        if last is not None and last[0] is headers and last[1] == request.target and last[2] == request.method:
+            return last[3]
+        head = request_head(request.method, request.target, headers)
+        if b"\r\nconnection: close\r\n" in head.lower():
+            self.keeps = False
+        else:
+            self._head = (headers, request.target, request.method, head)
+        return head
+
+    async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
+        # Between two blocks it listens: an early final answer ends the upload.
+        await self._write(head)
+        if _expects(head) and (early := await self._wait_for_leave(steps)) is not None:
+            return early
+        body = request.body
+        async for block in Pieces(_blocks(body)) if isinstance(body, bytes) else body:
+            if self.sock.poll() and (early := await self._listen(steps)) is not None:
+                return early
+            await self._write(chunk(block) if request.chunked else block)
+        if request.chunked:
+            await self._write(last_chunk(request.trailers))
+        return None
+
+    async def _wait_for_leave(self, steps: HeadSteps) -> Head | None:
+        # RFC 9110 §10.1.1: 100 gives leave to send the body, a final answer refuses it. A server that knows neither
+        # says nothing, so the wait is short.
+        try:
+            while True:
+                interim = next(steps)
+                if interim is None:
+                    self._feed(await self._receive(RECEIVE, LEAVE))
+                    continue
+                self._note(interim)
+                if interim[0] == 100:
+                    return None
+        except ReadTimeout:
+            return None
+        except StopIteration as done:
+            early: Head = done.value
+            return early
+
+    async def _listen(self, steps: HeadSteps) -> Head | None:
+        # TLS may have got a message of its own, which is no part of a response: so this must not wait. The loop
+        # reads when it comes around: first to us, and then to the transport.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        data = self.sock.recv_now(RECEIVE)
+        if data is None:
+            return None
+        self._feed(data)
+        try:
+            while (interim := next(steps)) is not None:
+                self._note(interim)
+        except StopIteration as done:
+            early: Head = done.value
+            return early
+        return None
+
+    def _has_answered(self) -> bool:
+        return self._sent == "maybe" and self.sock.holds_data()
+
+    async def _write(self, data: bytes) -> None:
+        """Write all of the data; the write timeout is for each time that the server takes some."""
+        sent = 0
+        try:
+            ends = self._arm(self._write_timeout)
+            self._sent = "maybe"
+            sent = await self.sock.send(data, ends)
+            while sent < len(data):
+                ends = self._arm(self._write_timeout)
+                sent += await self.sock.send(memoryview(data)[sent:], ends)
+        except TimeoutError as error:
+            raise WriteTimeout("the server did not take the request in time", request_sent=self._sent) from error
+        except OSError as error:
+            raise self._lost(error) from error
+
+    # --- Receiving the response -------------------------------------------------------------------
+
+    async def _read_head(self, steps: HeadSteps) -> Head:
+        try:
+            await self._fill()
+            while True:
+                interim = next(steps)
+                if interim is None:
+                    await self._fill()
+                else:
+                    self._note(interim)
+        except StopIteration as done:
+            head: Head = done.value
+            return head
+        except ConnectionLost as error:
+            error.reused = self.exchanges > 1 and error.request_sent != "yes"
+            raise
+
+    def _note(self, interim: Head) -> None:
+        self.interim.append((interim[0], Headers.trusted(interim[3], interim[4])))
+
+    async def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> AsyncIterator[bytes]:
+        """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
+
+        Raises:
+            ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
+        """
+        exchange = self.exchanges
+        steps = read_body(self.reader, size)
+        try:
+            while True:
+                piece = next(steps)
+                if piece is None:
+                    await self._fill()
+                else:
+                    yield piece
+        except StopIteration as end:
+            trailers += end.value
+        except ConnectionLost as error:
+            self.abandon(exchange)
+            raise IncompleteBody(f"the connection broke inside the body: {error}", request_sent="yes") from error
+        except BaseException:
+            self.abandon(exchange)
+            raise
+        done()
+
+    async def _fill(self) -> None:
+        self._feed(await self._receive(RECEIVE, self._read_timeout))
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._sent = "yes"
+            self.reader.feed(data)
+        else:
+            self.reader.feed_eof()
+
+    async def _receive(self, most: int, seconds: float | None) -> bytes:
+        try:
+            return await self.sock.recv(most, self._arm(seconds))
+        except TimeoutError as error:
+            raise ReadTimeout("the server sent nothing in time", request_sent=self._sent) from error
+        except OSError as error:
+            raise self._lost(error) from error
+
+    # --- Time, errors, the end --------------------------------------------------------------------
+
+    def _arm(self, seconds: float | None) -> float | None:
+        # When the wait has to be over, by monotonic().
+        now = monotonic()
+        ends = None if seconds is None else now + seconds
+        if self._deadline is not None:
+            if self._deadline <= now:
+                raise TimeoutError
+            if ends is None or self._deadline < ends:
+                return self._deadline
+        return ends
+
+    def _lost(self, error: OSError) -> UnifetchError:
+        lost = ConnectionLost(f"the connection broke: {error.strerror or error}", request_sent=self._sent)
+        lost.reused = self.exchanges > 1 and self._sent != "yes"
+        return lost
+
+    def release(self) -> bool:
+        """End an exchange whose body was read; whether the connection is fit for another.
+
+        Bytes beyond the response belong to nobody: they must not become the next answer.
+        """
+        self._busy = False
+        if self.keeps and not len(self.reader) and not self.reader.ended:
+            self.useful_until = min(self._dies, monotonic() + MAX_IDLE)
+            return True
+        self.close()
+        return False
+
+    def abandon(self, exchange: int) -> None:
+        """Close the connection if this exchange, by its number, is not over."""
+        if self._busy and self.exchanges == exchange:
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket; nothing is waited for."""
+        self.sock.close()
+
+
+class Pieces:
+    """What need not be waited for, as an asynchronous iterator."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration

@@ -1,0 +1,125 @@
+"""The same backend, awaited: this is the end of `__init__.py` once more, on a connection that is awaited.
+
+What parses or decides is shared, line for line: http11.py, reader.py, pool.py, proxies.py.
+"""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop, sleep
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+
+from ...errors import ConfigError
+from ...headers import Headers
+from ...messages import AsyncRawResponse
+from ...routes import DIRECT
+from ..base import HTTP_1_CAPABILITIES, Capability
+from .async_connection import AsyncConnection, Pieces
+from .async_dial import dial
+from .async_stream import Clock
+from .http11 import framing, persists
+from .pool import Pool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Hashable
+    from typing import Any, Literal
+
+    from ...messages import RawRequest
+    from .http11 import Fields
+
+CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
+
+
+class AsyncSocketBackend:
+    """Carries requests over connections of its own, for the tasks of one event loop."""
+
+    name = "socket"
+    contract: Literal[1] = 1
+    capabilities = CAPABILITIES
+    native: object = None
+
+    def __init__(self, native: None = None) -> None:
+        self._pool = Pool()
+        self._sessions: dict[Hashable, ssl.SSLSession] = {}
+        self._clock: Clock | None = None
+
+    # --- The request ------------------------------------------------------------------------------
+
+    async def send(self, request: RawRequest) -> AsyncRawResponse:
+        """Perform one exchange; see `AsyncBackend.send`."""
+        clock = self._clock
+        if clock is None or clock.loop is not get_running_loop():
+            clock = self._start()
+        key: Hashable = (request.scheme, request.host, request.port, request.tls)
+        if request.route is not DIRECT:
+            key = (key, request.route)  # no connection is used for another route, or with other credentials
+        connection = self._reusable(key) or AsyncConnection(await dial(request, clock, self._sessions.get(key)))
+        try:
+            head = await connection.send(request)
+            size = framing(request.method, head[0], head[2], head[4])
+        except BaseException:
+            connection.close()
+            raise
+        status, reason, version, fields, index = head
+        connection.keeps = connection.keeps and persists(status, version, index, size)
+        headers, reader = Headers.trusted(fields, index), connection.reader
+        if isinstance(size, int) and len(reader) >= size:
+            # All of it came with the head, as small ones do: the connection is free before anybody reads.
+            body: AsyncIterator[bytes] = Pieces((reader.take(size),) if size else ())
+            interim = connection.interim
+            self._release(key, connection)
+            return AsyncRawResponse(status, reason, version, headers, body, _nothing, (), interim)
+        trailers: Fields = []
+        read = connection.read_body(size, trailers, partial(self._release, key, connection))
+        abandon = partial(_abandon, connection, connection.exchanges, read)
+        return AsyncRawResponse(status, reason, version, headers, read, abandon, trailers, connection.interim)
+
+    def _start(self) -> Clock:
+        if self._clock is not None and not self._clock.loop.is_closed():
+            raise ConfigError("this client serves another event loop, which is still open: use one client for each")
+        self._pool.empty()  # what a closed loop leaves behind cannot even be closed
+        self._clock = Clock(get_running_loop())
+        return self._clock
+
+    def _reusable(self, key: Hashable) -> AsyncConnection | None:
+        while True:
+            connection: AsyncConnection | None = self._pool.take(key)  # type: ignore[assignment]  # a pool looks into none
+            if connection is None:
+                return None
+            if monotonic() < connection.useful_until and connection.is_fit():
+                return connection
+            connection.close()
+
+    def _release(self, key: Hashable, connection: AsyncConnection) -> None:
+        if connection.exchanges == 1 and (session := connection.session) is not None:
+            # The next handshake with this server can be a short one: a quarter less work with TLS 1.3.
+            if len(self._sessions) >= 256:
+                self._sessions.clear()
+            self._sessions[key] = session
+        if connection.release():
+            for each in self._pool.put(key, connection):  # type: ignore[arg-type]  # as above
+                each.close()
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        for connection in self._pool.empty():
+            connection.close()
+        if self._clock is not None:
+            self._clock.stop()
+        await sleep(0)  # the loop closes the sockets when it comes around
+
+
+async def _abandon(connection: AsyncConnection, exchange: int, body: Any) -> None:
+    connection.abandon(exchange)
+    # Another task may be reading it: that one is told that the connection is closed.
+    with suppress(RuntimeError):
+        await body.aclose()
+
+
+async def _nothing() -> None:
+    pass
