@@ -39,6 +39,7 @@ LIBRARIES = {
     "httpx": {"backends/httpx.py"},
     "httpcore": {"backends/httpx.py"},
     "httpx2": {"backends/httpx2.py"},
+    "anyio": {"backends/anyio_wire.py"},
     "httpcore2": {"backends/httpx2.py"},
     "urllib3": {"backends/urllib3.py", "backends/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
@@ -146,6 +147,8 @@ def test_backends_do_not_import_each_other(path: str) -> None:
         shared |= {"unifetch.backends.http_client", "unifetch.backends.http_reader"}
     if path in ("backends/http_client.py", "backends/http_dialing.py"):
         shared |= {"unifetch.backends.http_dialing", "unifetch.backends.http_reader"}
+    if path in ("backends/httpx.py", "backends/httpx2.py"):
+        shared |= {"unifetch.backends.anyio_wire"}
     if path.startswith("backends/socket/"):
         shared |= {name for name in imports(path) if name.startswith("unifetch.backends.socket")}
     others = {name for name in imports(path) if name.startswith(("unifetch.backends", "unifetch.policies"))}

@@ -60,8 +60,10 @@ class Entry(Value):
 BACKENDS: dict[str, Entry] = {
     "urllib": Entry("urllib", "UrllibBackend", "urllib"),
     "requests": Entry("requests", "RequestsBackend", "requests", ("requests.sessions.Session",)),
-    "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",)),
-    "httpx2": Entry("httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",)),
+    "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",), "AsyncHttpxBackend", ("httpx.AsyncClient",)),
+    "httpx2": Entry(
+        "httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",), "AsyncHttpx2Backend", ("httpx2.AsyncClient",)
+    ),
     "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
     "socket": Entry("socket", "SocketBackend", "socket", async_factory="AsyncSocketBackend"),
 }

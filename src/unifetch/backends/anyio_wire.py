@@ -1,0 +1,275 @@
+"""TCP, unix sockets and TLS for the awaited side of httpx and httpx2, by anyio: on asyncio, uvloop and trio alike.
+
+Why not the streams that these libraries have already: on asyncio, theirs lose what a server said before it refused the
+rest of an upload, take a TLS connection that was cut for one that has ended, and close by an `await`, at which a
+cancelled task stops. Here everything that concerns the bytes is an ordinary method over a non-blocking socket; only
+to wait for that socket is awaited. Hence `close` cannot be interrupted, and TLS goes through TLS.
+
+It knows nothing of HTTP. Names are looked up in threads of our own: those of an event loop are waited for at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any, TypeAlias
+
+    # The seconds that the next wait may take, None for any number; it raises TimeoutError if there are none left.
+    Limit: TypeAlias = Callable[[], float | None]
+
+# Bytes that one read of the socket asks for, and that are encrypted at once.
+SIZE = 64 * 1024
+# Reads and writes in a row that do not have to wait. Then the other tasks have their turn.
+AT_ONCE = 16
+
+
+# --- Connecting -----------------------------------------------------------------------------------
+
+
+async def look_up(host: str, port: int, limit: Limit) -> list[Any]:
+    """The addresses of a host, as of `socket.getaddrinfo`.
+
+    Raises:
+        OSError: there is none.
+        TimeoutError: there is none in time. Nothing interrupts getaddrinfo: it is left behind in its thread.
+    """
+    try:
+        # An address needs no resolver, and no thread.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        outcome: list[Any] = []
+    # Of all that a thread can tell a task by, this is what every event loop waits for.
+    told, tells = socket.socketpair()
+
+    def ask() -> None:
+        with tells:
+            try:
+                outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except (OSError, UnicodeError) as error:
+                outcome.append(error)
+
+    with told:
+        told.setblocking(False)
+        threading.Thread(target=ask, name=f"resolving {host}", daemon=True).start()
+        with anyio.fail_after(limit()):
+            await anyio.wait_readable(told)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    found: list[Any] = outcome[0]
+    return found
+
+
+async def connect(family: int, address: Any, limit: Limit) -> Wire:
+    """Connect to one address, a tuple of host and port or the path of a unix socket.
+
+    Raises:
+        OSError: in the words of the system.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        with anyio.fail_after(limit()):
+            if family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await _connect_tcp(sock, address)
+            else:
+                await _connect_unix(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return Wire(sock)
+
+
+async def _connect_tcp(sock: socket.socket, address: Any) -> None:
+    try:
+        sock.connect(address)
+    except (BlockingIOError, InterruptedError):
+        await anyio.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code)) from None
+
+
+async def _connect_unix(sock: socket.socket, path: str) -> None:
+    while True:
+        try:
+            return sock.connect(path)
+        except BlockingIOError:
+            await anyio.sleep(0.005)  # its queue is full, of which nothing tells the end
+        except ValueError as error:
+            raise OSError(str(error)) from error
+
+
+# --- The wire -------------------------------------------------------------------------------------
+
+
+class Wire:
+    """One connection: a socket, under any number of layers of TLS. One task reads and writes it, at one time.
+
+    A step that fails, or is cancelled, leaves it open: its owner closes it.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._layers: list[_Layer] = []
+        self._at_once = 0
+        self._waits = False
+        self._closed = False
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The innermost layer of TLS."""
+        return self._layers[-1].tls if self._layers else None
+
+    async def start_tls(self, context: ssl.SSLContext, host: str, limit: Limit) -> None:
+        """Shake hands, as a client of this host, through the layers that there are.
+
+        Raises:
+            OSError: among which is ssl.SSLError.
+        """
+        depth = len(self._layers)
+        layer = _Layer(context, host)
+        while True:
+            try:
+                layer.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._send(layer.outgoing.read(), depth, limit)
+                layer.feed(await self._read(SIZE, depth, limit))
+            except ssl.SSLError:
+                # The alert that tells the server why goes out if it can.
+                with contextlib.suppress(OSError):
+                    self._socket.send(self._sealed(layer.outgoing.read(), depth))
+                raise
+        await self._send(layer.outgoing.read(), depth, limit)
+        self._layers.append(layer)
+
+    async def read(self, size: int, limit: Limit) -> bytes:
+        """What there is, up to `size` bytes, as soon as there is something; `b""` at the end.
+
+        Raises:
+            OSError: among which is ssl.SSLError, for one for a connection that ends without close_notify.
+        """
+        return await self._read(size, len(self._layers), limit)
+
+    async def write(self, data: bytes, limit: Limit) -> None:
+        """Write all of it.
+
+        Raises:
+            OSError: what the peer has said may be read nevertheless.
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), SIZE):
+            await self._send(view[start : start + SIZE], len(self._layers), limit)
+
+    # --- What waits -------------------------------------------------------------------------------
+
+    async def _read(self, size: int, depth: int, limit: Limit) -> bytes:
+        data = self._received(size, depth)
+        if data is not None:
+            await self._not_always_at_once()
+            return data
+        while data is None:
+            await self._wait(anyio.wait_readable, limit)
+            data = self._received(size, depth)
+        return data
+
+    async def _send(self, data: bytes | memoryview, depth: int, limit: Limit) -> None:
+        view = memoryview(self._sealed(data, depth))
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except (BlockingIOError, InterruptedError):
+                await self._wait(anyio.wait_writable, limit)
+        await self._not_always_at_once()
+
+    async def _wait(self, until: Callable[[socket.socket], Awaitable[None]], limit: Limit) -> None:
+        seconds = limit()
+        self._at_once = 0
+        self._waits = True
+        try:
+            with anyio.fail_after(seconds):
+                await until(self._socket)
+        finally:
+            self._waits = False
+            if self._closed:
+                self._socket.close()
+
+    async def _not_always_at_once(self) -> None:
+        self._at_once += 1
+        if self._at_once >= AT_ONCE:
+            self._at_once = 0
+            await checkpoint()
+
+    # --- What does not ----------------------------------------------------------------------------
+
+    def _received(self, size: int, depth: int) -> bytes | None:
+        # Through so many layers; None where nothing has come.
+        if depth == 0:
+            try:
+                return self._socket.recv(size)
+            except (BlockingIOError, InterruptedError):
+                return None
+        layer = self._layers[depth - 1]
+        while True:
+            try:
+                return layer.tls.read(size)
+            except ssl.SSLWantReadError:
+                data = self._received(SIZE, depth - 1)
+                if data is None:
+                    return None
+                layer.feed(data)
+
+    def _sealed(self, data: bytes | memoryview, depth: int) -> bytes | memoryview:
+        for layer in reversed(self._layers[:depth]):
+            view = memoryview(data)
+            while view:
+                view = view[layer.tls.write(view) :]
+            data = layer.outgoing.read()
+        return data
+
+    def is_doubtful(self) -> bool:
+        """Whether something has come though nothing was asked for, be it the end. What has come is then gone."""
+        if self._closed:
+            return True
+        try:
+            return self._received(1, len(self._layers)) is not None
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close it, at once. Whoever waits for it is woken, and fails."""
+        if not self._closed:
+            self._closed = True
+            if self._waits:
+                # An event loop must not be left with a descriptor that somebody else may have next.
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            else:
+                self._socket.close()
+
+
+class _Layer:
+    """TLS between two buffers."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; `b""` is the end of the layer below."""
+        if data:
+            self.incoming.write(data)
+        else:
+            self.incoming.write_eof()
