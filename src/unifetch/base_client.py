@@ -16,12 +16,13 @@ from .config import check_request, check_settings, chosen_backend, environment_r
 from .errors import InvalidSetting
 from .exchange import Journey, Memory
 from .headers import Headers
-from .messages import Request
+from .messages import USUAL_METHODS, Request, check_method
 from .policies.bodies import add_trailers, with_content_type
 from .settings import parse
 from .slots import Slots
 from .timeouts import Timeout
 from .url import URL
+from .values import trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class BaseClient:
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
         settings = self.settings
+        limits = settings.limits
         headers = named = params = cookies = None
         if call:
             headers, named = call.pop("headers", None), call.pop("backend", None)
@@ -101,12 +103,14 @@ class BaseClient:
         fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
         if content.content_type is not None:
             fields = with_content_type(fields, content)
-        request = Request(method, target, headers=fields, body=content.source)
+        if type(method) is not str or method not in USUAL_METHODS:
+            check_method(method)
+        request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": content.source})
         backend = self._backend(named)
         if fields.pairs or content.trailers:
             check_request(backend, fields, content)
         settings = self._feasible(settings, backend)
-        return Journey(request, content, settings, backend, self._memory, cookies, monotonic, time)
+        return Journey(request, content, settings, limits, backend, self._memory, cookies, monotonic, time)
 
     def _feasible(self, settings: Settings, backend: Any) -> Settings:
         # What a backend can do with some settings is worked out once, as most calls go by those of the one before.

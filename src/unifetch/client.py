@@ -188,7 +188,7 @@ class Client(BaseClient):
                 outcome = None
                 try:
                     if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, self.settings.limits
+                        origin, limits = journey.request.url.origin, journey.limits
                         if not slots.take(journey, origin, limits):
                             wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                         outcome = send(step)
@@ -219,16 +219,25 @@ class Client(BaseClient):
     def _receive(self, step: Receive) -> bytes | BodyStream:
         if not step.whole:
             return BodyStream(step, self._slots)
-        journey, incoming = step.journey, step.incoming
-        # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
-        whole = BytesIO()
-        for chunk in step.raw.body:
-            journey.check_deadline()
-            whole.writelines(incoming.feed(chunk))
-        whole.writelines(incoming.finish())
+        journey, incoming, chunks = step.journey, step.incoming, step.raw.body
+        body = next(chunks, b"")
+        journey.check_deadline()
+        if incoming.is_all(body):
+            for excess in chunks:
+                incoming.feed(excess)
+            incoming.finish()
+        else:
+            # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
+            whole = BytesIO()
+            whole.writelines(incoming.feed(body))
+            for chunk in chunks:
+                journey.check_deadline()
+                whole.writelines(incoming.feed(chunk))
+            whole.writelines(incoming.finish())
+            body = whole.getvalue()
         step.raw.close()
         self._slots.give_back(journey)
-        return whole.getvalue()
+        return body
 
     def _discard(self, step: Discard) -> None:
         left = step.most

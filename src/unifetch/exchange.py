@@ -36,7 +36,8 @@ from .policies.decoding import accept_encoding
 from .policies.incoming import Incoming
 from .policies.limits import check_head
 from .policies.redirects import follow
-from .routes import Route
+from .routes import DIRECT, Route
+from .values import trusted
 from .version import VERSION
 
 TYPE_CHECKING = False
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .policies.auth import Auth, AuthMemory
     from .policies.bodies import Body
     from .policies.cookies import CookieJar
+    from .policies.limits import Limits
     from .policies.retries import Retry
     from .settings import Settings
     from .url import URL
@@ -171,6 +173,7 @@ class Journey:
         request: what is asked.
         body: the body that goes with it.
         settings: what the call goes by.
+        limits: the client's own, which its connections are counted by.
         backend: who carries it.
         memory: what the client keeps.
         cookies: the value of a Cookie field for the origin of this request, and for no other.
@@ -178,36 +181,23 @@ class Journey:
         calendar: seconds since the epoch, for cookies and dates.
     """
 
-    __slots__ = (
-        "_answer",
-        "_answered",
-        "_at_home",
-        "_auth",
-        "_cookies",
-        "_failures",
-        "_own_memory",
-        "_resent",
-        "_signed",
-        "attempts",
-        "backend",
-        "body",
-        "calendar",
-        "call",
-        "clock",
-        "deadline",
-        "history",
-        "is_direct",
-        "memory",
-        "request",
-        "settings",
-        "started",
-    )
+    attempts = 0
+    call = 0  # its number, for listeners
+    history: tuple[Response[bytes], ...] = ()
+
+    _answer: Pairs | None = None  # what answers the last 401, and how many were answered
+    _answered = 0
+    _own_memory: AuthMemory | None = None
+    _failures: tuple[str, ...] = ()
+    _resent = False
+    _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
 
     def __init__(
         self,
         request: Request,
         body: Body,
         settings: Settings,
+        limits: Limits,
         backend: Backend,
         memory: Memory,
         cookies: str | None,
@@ -217,16 +207,16 @@ class Journey:
         self.request = request
         self.body = body
         self.settings = settings
+        self.limits = limits
         self.backend = backend
         self.memory = memory
         self.clock = clock
         self.calendar = calendar
-        self.started = clock()
+        self.started = started = clock()
         total = settings.timeout.total
-        self.deadline = None if total is None else self.started + total
-        self.history: tuple[Response[bytes], ...] = ()
-        self.call = next(_calls) if settings.listeners else 0
-        self.attempts = 0
+        self.deadline = None if total is None else started + total
+        if settings.listeners:
+            self.call = next(_calls)
         # Worked out once: most calls go straight to their host.
         self.is_direct = not (settings.proxy or settings.unix_socket or settings.resolve or settings.forbid_private)
         self._cookies = cookies
@@ -235,12 +225,6 @@ class Journey:
             from .policies.auth import Basic
 
             self._auth = Basic.of_url(request.url)
-        self._answer: Pairs | None = None  # what answers the last 401, and how many were answered
-        self._answered = 0
-        self._own_memory: AuthMemory | None = None
-        self._failures: list[str] = []
-        self._resent = False
-        self._at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
 
     def steps(self, *, whole: bool) -> Steps:
         """The steps of this call; the generator returns its response.
@@ -254,14 +238,16 @@ class Journey:
         Raises:
             UnifetchError: whatever ends the call.
         """
-        self._tell(events.RequestStarted)
+        listeners = self.settings.listeners
+        if listeners:
+            self._tell(events.RequestStarted)
         try:
             while True:
                 raw: RawResponse | None = None
                 try:
                     raw = yield self._attempt()
                     self._arrived(raw)
-                    wait = self._goes_on(raw)
+                    wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
                         limits = self.settings.limits if whole else None
                         incoming = Incoming(self.request.method, raw.status, raw.headers, limits)
@@ -282,7 +268,8 @@ class Journey:
         except BaseException as error:
             self._tell(events.Failed, error)
             raise
-        self._tell(events.Finished, response)
+        if listeners:
+            self._tell(events.Finished, response)
         return response
 
     # --- The request ------------------------------------------------------------------------------
@@ -291,23 +278,33 @@ class Journey:
         self.attempts += 1
         if self.attempts > 1:
             self._check_deadline("no")
-        request, settings = self.request, self.settings
-        pairs = self._with_credentials(wire_headers(request, self.body))
-        if self.body.trailers:
-            pairs = (*pairs, ("Trailer", ", ".join(name for name, _ in self.body.trailers)))  # RFC 9110 §6.6.2
+        request, settings, body = self.request, self.settings, self.body
+        url = request.url
+        pairs = wire_headers(request, body)
+        if self.memory.jar or self._cookies is not None or self._auth is not None:
+            pairs = self._with_credentials(pairs)
+        if body.trailers:
+            pairs = (*pairs, ("Trailer", ", ".join(name for name, _ in body.trailers)))  # RFC 9110 §6.6.2
         if settings.listeners:
             self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), self.backend.name)
-        takes_context = request.url.scheme == "https" and Capability.TLS_CONTEXT in self.backend.capabilities
-        raw = RawRequest(
-            request.method,
-            request.url,
-            pairs,
-            self.body.open(),
-            self.body.length,
-            settings.timeout,
-            self.deadline,
-            settings.tls.context() if takes_context else None,
-            trailers=self.body.trailers,
+        takes_context = url.scheme == "https" and Capability.TLS_CONTEXT in self.backend.capabilities
+        raw = trusted(
+            RawRequest,
+            {
+                "method": request.method,
+                "scheme": url.scheme,
+                "host": url.host,
+                "port": url.port,
+                "target": url.target,
+                "headers": pairs,
+                "body": None if body is NO_BODY else body.open(),
+                "length": body.length,
+                "timeout": settings.timeout,
+                "deadline": self.deadline,
+                "tls": settings.tls.context() if takes_context else None,
+                "route": DIRECT,
+                "trailers": body.trailers,
+            },
         )
         return raw if self.is_direct else self._routed(raw)
 
@@ -374,23 +371,23 @@ class Journey:
     # --- What came of it --------------------------------------------------------------------------
 
     def _arrived(self, raw: RawResponse) -> None:
-        for status, headers in raw.interim:
-            self._tell(events.InterimResponse, status, headers)
-        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
-        check_head(raw.status, raw.http_version, raw.headers.pairs)
-        if "set-cookie" in raw.headers.by_name() and self.memory.keeps_cookies:
-            self.memory.store(self.request.url, raw.headers.get_all("set-cookie"), self.calendar())
+        headers = raw.headers
+        if self.settings.listeners:
+            for status, fields in raw.interim:
+                self._tell(events.InterimResponse, status, fields)
+            self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, headers)
+        check_head(raw.status, raw.http_version, headers.pairs)
+        if "set-cookie" in headers.by_name() and self.memory.keeps_cookies:
+            self.memory.store(self.request.url, headers.get_all("set-cookie"), self.calendar())
 
     def _goes_on(self, raw: RawResponse) -> float | None:
-        """Whether a response leads to another request: then the seconds to wait before it."""
-        if raw.status < 300:
-            return None
+        """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""
         if raw.status == 401 and self._is_answered(raw):
             return 0
         settings = self.settings
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
-            self._failures.append(f"{raw.status} {evidence(raw.reason)[1:-1]}".strip())
+            self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
             self._tell(events.Retry, wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:
@@ -420,7 +417,7 @@ class Journey:
         if target.body is None:
             self.body = NO_BODY
         self.request = target
-        self._failures = []
+        self._failures = ()
         self._answered = 0
 
     def _tries_again(self, error: BaseException) -> float | None:
@@ -440,14 +437,14 @@ class Journey:
             # RFC 9112 §9.3.1 allows one, without being asked; but whoever counts attempts has this one counted.
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:
-                self._failures.append(failure)
+                self._failures += (failure,)
                 return 0
         if retry is None or isinstance(error, StatusError):
             return None
         wait = self._wait(retry, error, None)
-        self._failures.append(failure)
+        self._failures += (failure,)
         if wait is None:
-            error.attempts = tuple(self._failures)
+            error.attempts = self._failures
             return None
         self._tell(events.Retry, wait, error, None)
         return wait
@@ -476,18 +473,22 @@ class Journey:
     # --- The response -----------------------------------------------------------------------------
 
     def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
-        return Response(
-            status=raw.status,
-            headers=raw.headers,
-            body=body,
-            request=self.request,
-            reason=raw.reason,
-            url=self.request.url,
-            http_version=raw.http_version,
-            history=self.history,
-            backend=self.backend.name,
-            elapsed=self.clock() - self.started,
-            trailers=Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
+        request = self.request
+        return trusted(
+            Response,
+            {
+                "status": raw.status,
+                "reason": raw.reason,
+                "headers": raw.headers,
+                "body": body,
+                "url": request.url,
+                "http_version": raw.http_version,
+                "history": self.history,
+                "request": request,
+                "backend": self.backend.name,
+                "elapsed": self.clock() - self.started,
+                "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
+            },
         )
 
     # --- Time and errors --------------------------------------------------------------------------
@@ -498,7 +499,8 @@ class Journey:
         Raises:
             TotalTimeout: once the deadline has passed.
         """
-        self._check_deadline("yes")
+        if self.deadline is not None and self.clock() >= self.deadline:
+            self._check_deadline("yes")
 
     def explain(self, error: BaseException) -> None:
         """Give an error its context: the request and the backend.

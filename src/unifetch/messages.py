@@ -57,8 +57,7 @@ class Request(Value):
     body: BodyTypes
 
     def __init__(self, method: str, url: str, *, headers: HeaderTypes = None, body: BodyTypes = None) -> None:
-        if type(method) is not str or method not in _USUAL_METHODS:
-            _check_method(method)
+        check_method(method)
         vars(self).update(
             method=method,
             url=url if isinstance(url, URL) else URL(url),
@@ -79,10 +78,15 @@ class Request(Value):
         return super().__getstate__()
 
 
-_USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
+USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
 
 
-def _check_method(method: object) -> None:
+def check_method(method: object) -> None:
+    """Refuse a method that cannot be sent, or must not be.
+
+    Raises:
+        InvalidMethod: it names the reason.
+    """
     if not isinstance(method, str) or not is_token(method):
         shown = evidence(method) if isinstance(method, (str, bytes)) else type(method).__name__
         raise InvalidMethod(f"method {shown} is not a token (RFC 9110 §9.1)")

@@ -52,7 +52,7 @@ class Slots:
         if self._abandoned:
             self.close_abandoned()
         with self._lock:
-            if self.queue or not self._has_room(origin, limits):
+            if self.queue or (self.held and not self._has_room(origin, limits)):
                 return False
             self.held[call] = origin
             return True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
+
+    V = TypeVar("V", bound="Value")
 
 
 class Value:
@@ -49,3 +51,16 @@ class Value:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+
+
+_set_fields = vars(Value)["__dict__"].__set__
+
+
+def trusted(kind: type[V], fields: dict[str, Any]) -> V:
+    """A value from all of its fields, in their order, that are known to be right: no check and no `__init__`.
+
+    It is for the values that every request needs: a call of the class takes 2 µs longer.
+    """
+    value = object.__new__(kind)
+    _set_fields(value, fields)
+    return value

@@ -9,12 +9,13 @@ from __future__ import annotations
 import select
 import socket
 import sys
+from functools import partial
 from struct import pack
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...headers import Headers
-from .http11 import chunk, last_chunk, read_body, read_head, request_head
+from .http11 import chunk, last_chunk, read_body, read_head, request_head, whole_head
 from .reader import ByteReader
 
 TYPE_CHECKING = False
@@ -84,7 +85,7 @@ class Connection:
         self._head: tuple[Pairs, str, str, bytes] | None = None
         self._seconds: float | None = -1.0  # none that was ever set
         self._set_timeout = _kernel_timeouts(sock) or sock.settimeout
-        self._poll = _poll(sock)
+        self._poll = _poll(sock)  # whether bytes, or an end, have come
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -108,23 +109,25 @@ class Connection:
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
+        timeout = request.timeout
         self._sent: RequestSent = "no"
         self._deadline = request.deadline
-        self._read_timeout = request.timeout.read
-        self._write_timeout = request.timeout.write
+        self._read_timeout = timeout.read
+        self._write_timeout = timeout.write
         self.exchanges += 1
         self._busy = True
         if self.interim:
             self.interim = []
         head = self._request_head(request)
         body = request.body
-        steps = read_head(self.reader)
+        steps: HeadSteps | None = None
         try:
             if body is None:
                 self._write(head)
             elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
                 self._write(head + body)
             else:
+                steps = read_head(self.reader)
                 early = self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -217,9 +220,14 @@ class Connection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    def _read_head(self, steps: HeadSteps) -> Head:
+    def _read_head(self, steps: HeadSteps | None) -> Head:
         try:
             self._fill()
+            if steps is None:
+                head = whole_head(self.reader)
+                if head is not None:
+                    return head
+                steps = read_head(self.reader)
             while True:
                 interim = next(steps)
                 if interim is None:
@@ -227,7 +235,7 @@ class Connection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            head: Head = done.value
+            head = done.value
             return head
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
@@ -369,11 +377,11 @@ def _kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
 def _poll(sock: Stream) -> Callable[[], object]:
     # A poll object is kept, because making one costs more than asking it. Windows has none.
     if not hasattr(select, "poll"):
-        ready: Callable[[], object] = lambda: select.select([sock], [], [], 0)[0]  # noqa: E731  # one of three
+        ready: Callable[[], object] = lambda: select.select([sock], [], [], 0)[0]  # noqa: E731  # one of two
     else:
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        ready = lambda: poll.poll(0)  # noqa: E731  # as above
+        ready = partial(poll.poll, 0)
     pending: Callable[[], int] | None = getattr(sock, "pending", None)
     # TLS may hold what has left the file descriptor.
     return ready if pending is None else lambda: ready() or pending()

@@ -126,6 +126,20 @@ def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
+def whole_head(reader: ByteReader) -> Head | None:
+    """What `read_head` returns, if all of it is there and no interim response before it; else None.
+
+    Most heads come in one piece, and without a generator they cost 1 µs less.
+    """
+    block = reader.take_until(_BLANK_LINE, MAX_BLOCK)
+    if block:
+        head = parse_head(block)
+        if head[0] >= 200:
+            return head
+        reader.at -= len(block)
+    return None
+
+
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
     # Waits for `mark`, and returns the bytes up to and with it. While it waits it looks at what came:
     # whatever makes the section invalid is refused now, and before a limit is, so that the verdict is the
