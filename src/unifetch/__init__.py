@@ -61,6 +61,7 @@ from .version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .downloads import Download
+    from .fetching import Result, fetch_all
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
     from .policies.cookies import Cookie, CookieJar
     from .policies.proxies import Proxy
@@ -78,8 +79,10 @@ else:
         "Download": "downloads",
         "Netrc": "policies.auth",
         "Proxy": "policies.proxies",
+        "Result": "fetching",
         "Retry": "policies.retries",
         "ServerSentEvent": "streams",
+        "fetch_all": "fetching",
     }
 
     def __getattr__(name: str) -> object:
@@ -130,6 +133,7 @@ __all__ = [
     "RedirectError",
     "Request",
     "Response",
+    "Result",
     "Retry",
     "ServerSentEvent",
     "StatusError",
@@ -149,6 +153,7 @@ __all__ = [
     "configure",
     "delete",
     "download",
+    "fetch_all",
     "get",
     "head",
     "options",
