@@ -63,6 +63,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .async_client import AsyncClient
     from .downloads import Download
+    from .fetching import Result, fetch_all
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
     from .policies.cookies import Cookie, CookieJar
     from .policies.proxies import Proxy
@@ -81,8 +82,10 @@ else:
         "Download": "downloads",
         "Netrc": "policies.auth",
         "Proxy": "policies.proxies",
+        "Result": "fetching",
         "Retry": "policies.retries",
         "ServerSentEvent": "streams",
+        "fetch_all": "fetching",
     }
 
     def __getattr__(name: str) -> object:
@@ -134,6 +137,7 @@ __all__ = [
     "RedirectError",
     "Request",
     "Response",
+    "Result",
     "Retry",
     "ServerSentEvent",
     "StatusError",
@@ -153,6 +157,7 @@ __all__ = [
     "configure",
     "delete",
     "download",
+    "fetch_all",
     "get",
     "head",
     "options",
