@@ -141,7 +141,7 @@ def test_at_every_await(awaited: str, ask: Any, kept: bool, tls: bool) -> None:
         cancelled = asyncio.run(scenario(server.url))
         server.errors.clear()  # of uploads that were cut off
 
-    assert cancelled > 0
+    assert cancelled > 0 or kept  # on a kept connection the answer may be there before anybody has to wait
 
 
 async def settled(condition: Any, complaint: str) -> None:

@@ -235,8 +235,8 @@ class Connection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            head = done.value
-            return head
+            final: Head = done.value
+            return final
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise
