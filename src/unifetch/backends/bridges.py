@@ -76,7 +76,7 @@ class Threaded:
 
     async def close(self) -> None:
         """Close idle connections. Threads that are busy end with what they do."""
-        await asyncio.wrap_future(_threads().submit(self._backend.close))
+        self._backend.close()  # which waits for nobody
 
 
 @cache
