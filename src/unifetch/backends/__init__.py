@@ -63,6 +63,9 @@ BACKENDS: dict[str, Entry] = {
     "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",)),
     "httpx2": Entry("httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",)),
     "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
+    "aiohttp": Entry(
+        "aiohttp", "", "aiohttp", async_factory="AiohttpBackend", async_natives=("aiohttp.client.ClientSession",)
+    ),
     "socket": Entry("socket", "SocketBackend", "socket"),
 }
 
