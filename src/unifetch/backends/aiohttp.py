@@ -18,10 +18,12 @@ An injected `ClientSession` sends and receives by itself. What can no longer be 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from contextlib import suppress
 from functools import partial
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -196,6 +198,7 @@ class _Way:
                 resolver=_Resolver(public_only=route.public_only and route.proxy is None),
             )
         self._destinations: dict[tuple[str, str, int, Any], aiohttp.ClientRequest] = {}
+        _ways.add(self)
 
     def name(self, request: RawRequest) -> str:
         """What is connected to, for a message."""
@@ -303,6 +306,12 @@ class _Way:
         ours = next((cause for cause in causes(error) if isinstance(cause, UnifetchError)), None)  # of our resolver
         failure = ours or connect_error(error, at.host, at.port)
         return failure if proxy is None else _proxy_error(failure, proxy.url)
+
+
+_ways: WeakSet[_Way] = WeakSet()
+_inherited: list[_Way] = []  # a connector that is collected closes its connections; those of the parent are not ours
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _inherited.extend(_ways))
 
 
 def _proxy_error(error: Exception, url: str) -> ProxyError:

@@ -12,8 +12,10 @@ is left until the deadline, whichever is less.
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import ssl
+from weakref import WeakSet
 
 from ..errors import (
     ConfigError,
@@ -112,6 +114,7 @@ class Stream(asyncio.Protocol):
         self._reading = self._writable = True
         self._poll: Any = None
         transport.set_protocol(self)
+        _open.add(self)
 
     def serve(self, attempt: Attempt, *, reused: bool) -> None:
         """Belong to this attempt from now on."""
@@ -155,6 +158,14 @@ class Stream(asyncio.Protocol):
         """Close it at once: what was not sent is dropped, and nobody waits for the peer."""
         self.attempt = None
         self.transport.abort()
+
+    def inherit(self) -> None:
+        """This process is a fork of the one that has the connection, and must leave it alone.
+
+        A loop that closes a connection removes it from its epoll, which is still one and the same for both.
+        """
+        self._former.transport = None
+        _inherited.append(self)
 
     # --- What the transport tells ---
 
@@ -317,6 +328,12 @@ class Stream(asyncio.Protocol):
                 self._writer = None
                 if timer is not None:
                     timer.cancel()
+
+
+_open: WeakSet[Stream] = WeakSet()
+_inherited: list[object] = []  # what must not even be collected
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: [stream.inherit() for stream in list(_open)])
 
 
 def _expire(future: asyncio.Future[None]) -> None:
