@@ -34,7 +34,7 @@ LAYERS = [
     {"__main__"},
 ]
 
-# A library, and the one file that may import it. `requests` and `httpx` come with their engines.
+# A library, and the one file that may import it. `requests`, `httpx` and `aiohttp` come with what they stand on.
 LIBRARIES = {
     "requests": {"backends/requests.py"},
     "httpx": {"backends/httpx.py"},
@@ -44,6 +44,8 @@ LIBRARIES = {
     "httpcore2": {"backends/httpx2.py"},
     "urllib3": {"backends/urllib3.py", "backends/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
+    "multidict": {"backends/aiohttp.py"},
+    "yarl": {"backends/aiohttp.py"},
     "brotli": {"policies/decoding.py"},
     "brotlicffi": {"policies/decoding.py"},
     "zstandard": {"policies/decoding.py"},
@@ -150,6 +152,10 @@ def test_backends_do_not_import_each_other(path: str) -> None:
         shared |= {"unifetch.backends.http_dialing", "unifetch.backends.http_reader"}
     if path in ("backends/httpx.py", "backends/httpx2.py"):
         shared |= {"unifetch.backends.anyio_wire"}
+    if path == "backends/aiohttp.py":
+        shared |= {"unifetch.backends.asyncio_stream"}
+    if path == "backends/asyncio_stream.py":
+        shared |= {"unifetch.backends.http_reader"}
     if path.startswith("backends/socket/"):
         shared |= {name for name in imports(path) if name.startswith("unifetch.backends.socket")}
     others = {name for name in imports(path) if name.startswith(("unifetch.backends", "unifetch.policies"))}

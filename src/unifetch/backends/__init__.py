@@ -65,6 +65,9 @@ BACKENDS: dict[str, Entry] = {
         "httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",), "AsyncHttpx2Backend", ("httpx2.AsyncClient",)
     ),
     "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
+    "aiohttp": Entry(
+        "aiohttp", "", "aiohttp", async_factory="AiohttpBackend", async_natives=("aiohttp.client.ClientSession",)
+    ),
     "socket": Entry("socket", "SocketBackend", "socket", async_factory="AsyncSocketBackend"),
 }
 

@@ -1,0 +1,552 @@
+"""aiohttp, entered at its connector, one layer below its session.
+
+What it does by itself: the session follows redirects, keeps cookies, decodes, adds fields of its own, remembers the
+addresses of a host for ten seconds, and sends an idempotent request once more if the connection breaks, even a new one.
+Its writer sends UTF-8 whatever it is handed, and `Content-Length: 0` with a DELETE; no timeout covers it. Its parser
+refuses the same length given twice, takes `Content-Length : 5` for a field that means nothing, a reset for the end of a
+body and, with its C extension, other heads than without. It holds what comes while a connection is idle for the next
+response. All that is in the session and in the protocol that parses.
+
+`connector.connect()` is documented, and so is the transport of the connection that it gives. There we put a protocol
+of our own (`asyncio_stream.py`), and aiohttp has the rest: it looks up, connects to two addresses at once where one is
+slow (RFC 8305), performs TLS, keeps idle connections apart by their destination and closes them after a time. Proxies
+are spoken to by us: aiohttp's CONNECT carries fields of its own, wants 200 for an answer, and it knows no SOCKS.
+
+An injected `ClientSession` sends and receives by itself. What can no longer be promised is not declared then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from contextlib import suppress
+from functools import partial
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.tracing import Trace
+from multidict import CIMultiDict
+from yarl import URL
+
+from .. import errors
+from ..errors import (
+    ConfigConflict,
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    InvalidSetting,
+    NameResolutionError,
+    ProxyError,
+    TLSError,
+    UnifetchError,
+    evidence,
+)
+from ..headers import Headers
+from ..messages import AsyncRawResponse
+from ..routes import refuse_private
+from .asyncio_stream import Attempt, Body, Stream, ask_socks5, ask_tunnel, exchange
+from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+    from typing import Any, Literal
+
+    from aiohttp.connector import Connection
+
+    from ..messages import RawRequest
+    from ..routes import Route
+
+CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
+INJECTED_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.KEEP_ALIVE})
+
+# The stream raises our own errors; these rows are for what keeps a connection from coming about, and for an injected
+# session. The first that fits is taken.
+ERRORS: dict[type[Exception], type[UnifetchError]] = {
+    aiohttp.ClientConnectorDNSError: errors.NameResolutionError,
+    aiohttp.ClientSSLError: errors.TLSError,
+    aiohttp.ClientProxyConnectionError: errors.ProxyError,
+    aiohttp.ClientHttpProxyError: errors.ProxyError,
+    aiohttp.ClientConnectorError: errors.ConnectError,
+    aiohttp.ConnectionTimeoutError: errors.ConnectTimeout,
+    TimeoutError: errors.ReadTimeout,
+    aiohttp.InvalidURL: errors.InvalidURL,
+    aiohttp.ServerDisconnectedError: errors.ConnectionLost,
+    aiohttp.ClientOSError: errors.ConnectionLost,
+    aiohttp.ClientPayloadError: errors.IncompleteBody,
+    aiohttp.ClientResponseError: errors.ProtocolError,
+    aiohttp.ClientConnectionError: errors.ConnectionLost,
+    aiohttp.ClientError: errors.ProtocolError,
+    OSError: errors.ConnectionLost,
+    ValueError: errors.InvalidRequest,
+}
+_RAISED = tuple(ERRORS)
+
+
+class AiohttpBackend:
+    """Carries requests over the connections of aiohttp.
+
+    Args:
+        native: an `aiohttp.ClientSession` to use instead; it stays open.
+
+    Raises:
+        ConfigConflict: for a session with settings that would be lost; it names them.
+    """
+
+    name = "aiohttp"
+    contract: Literal[1] = 1
+    capabilities: frozenset[Capability]
+    native: object
+
+    def __init__(self, native: aiohttp.ClientSession | None = None) -> None:
+        if native is None:
+            self.capabilities = CAPABILITIES
+        elif not isinstance(native, aiohttp.ClientSession):
+            raise InvalidSetting(f"backend: aiohttp takes a ClientSession, not {type(native).__name__}")
+        elif lost := conflict(native):
+            raise ConfigConflict(f"this ClientSession carries {lost}, which would be lost; set it on unifetch")
+        else:
+            self.capabilities = INJECTED_CAPABILITIES
+        self.native = self._session = native
+        self._ways: dict[Route, _Way] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # --- The request ------------------------------------------------------------------------------
+
+    async def send(self, request: RawRequest) -> AsyncRawResponse:
+        """Perform one exchange; see `AsyncBackend.send`."""
+        if self._session is not None:
+            return await _through_session(self._session, request)
+        attempt = Attempt(request)
+        stream, connection = await self._connected(attempt)
+        try:
+            head, upload = await exchange(stream)
+            # The head
+            body = Body(stream, head, upload, partial(_release, connection))
+        except BaseException:
+            stream.abort()
+            connection.close()
+            raise
+        version, status, reason, fields = head
+        return AsyncRawResponse(
+            status, reason, f"HTTP/{version}", fields, body, body.close, attempt.trailers, attempt.interim
+        )
+
+    async def _connected(self, attempt: Attempt) -> tuple[Stream, Connection]:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # connections belong to the loop that opened them
+            self._loop, self._ways = loop, {}
+        request = attempt.request
+        way = self._ways.get(request.route)
+        if way is None:
+            way = self._ways[request.route] = _Way(request.route)
+        try:
+            seconds = attempt.within(attempt.timeout.connect)
+            async with asyncio.timeout(seconds):
+                return await way.connected(attempt)
+        except TimeoutError as error:
+            if isinstance(error, UnifetchError):
+                raise
+            raise ConnectTimeout(f"no connection to {way.name(request)} in time") from error
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close idle connections; a session that was injected stays open."""
+        ways, self._ways = self._ways, {}
+        if self._loop is asyncio.get_running_loop():
+            for way in ways.values():
+                await way.connector.close()
+
+
+def _release(connection: Connection, clean: bool) -> None:
+    if clean:
+        connection.release()
+    else:
+        connection.close()
+
+
+# --- The connection ---------------------------------------------------------------------------------
+
+# All that may take time is bounded by us.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_IDLE = 30.0  # seconds that an idle connection is kept
+_KNOWN = 1000  # destinations that are remembered
+
+
+class _Way:
+    """One route, and the connector whose connections go by it.
+
+    How many connections there are is decided by the core.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        if route.unix_socket is not None and route.proxy is None:
+            self.connector: aiohttp.BaseConnector = aiohttp.UnixConnector(
+                route.unix_socket, limit=0, keepalive_timeout=_IDLE
+            )
+        else:
+            self.connector = aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=_IDLE,
+                use_dns_cache=False,
+                resolver=_Resolver(public_only=route.public_only and route.proxy is None),
+            )
+        self._destinations: dict[tuple[str, str, int, Any], aiohttp.ClientRequest] = {}
+        _ways.add(self)
+
+    def name(self, request: RawRequest) -> str:
+        """What is connected to, for a message."""
+        if self.route.proxy is not None:
+            return f"{request.host}:{request.port} through {self.route.proxy.url}"
+        if self.route.unix_socket is not None:
+            return f"the unix socket {self.route.unix_socket!a}"
+        return f"{request.host}:{request.port}"
+
+    async def connected(self, attempt: Attempt) -> tuple[Stream, Connection]:
+        """An idle connection that is still good, or a new one.
+
+        Raises:
+            NameResolutionError, ConnectError, ProxyError, TLSError: with `request_sent` "no".
+            ConfigError: the proxy cannot keep to what the route says besides.
+        """
+        request = attempt.request
+        key = (request.scheme, request.host, request.port, request.tls)
+        destination = self._destinations.get(key)
+        if destination is None:
+            if len(self._destinations) >= _KNOWN:
+                self._destinations.clear()
+            destination = self._destinations[key] = self._destination(request)
+        way = _Ask(request)
+        traces = [] if self.route.proxy is None else [Trace(None, _BEFORE, way)]  # type: ignore[arg-type]  # no session
+        try:
+            while True:
+                # Hook: the two arguments that `connect` takes besides the one that is documented.
+                connection = await self.connector.connect(destination, traces, _NO_TIMEOUT)
+                transport: Any = connection.transport
+                stream = transport.get_protocol()
+                if not isinstance(stream, Stream):
+                    return await self._prepared(Stream(transport, stream), connection, attempt, way.host), connection
+                if stream.is_quiet():
+                    stream.serve(attempt, reused=True)
+                    return stream, connection
+                stream.abort()
+                connection.close()
+        except (TimeoutError, UnifetchError):
+            raise
+        except _RAISED as error:
+            raise self._failure(error, request) from error
+
+    def _destination(self, request: RawRequest) -> aiohttp.ClientRequest:
+        # What the connector goes by: where to, with which TLS, and what makes it another destination.
+        route, scheme, host, port, name = self.route, request.scheme, request.host, request.port, request.host
+        if route.proxy is not None or route.unix_socket is not None:
+            # TLS is begun by us, behind what the proxy says. So the name of the origin only tells connections apart.
+            scheme, name = "http", f"{request.scheme}://{host}:{port}"
+            if route.proxy is not None:
+                host, port = route.proxy.host, route.proxy.port
+        elif route.address is not None:
+            host = route.address
+        if route.public_only and route.proxy is None:
+            with suppress(ValueError):  # a name, which the resolver looks at
+                refuse_private(request.host, host)
+        return aiohttp.ClientRequest(
+            "GET",
+            URL(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}", encoded=True),
+            loop=asyncio.get_running_loop(),
+            ssl=True if request.tls is None else request.tls,
+            server_hostname=name,
+        )
+
+    async def _prepared(self, stream: Stream, connection: Connection, attempt: Attempt, asked_for: str) -> Stream:
+        request, route = attempt.request, self.route
+        try:
+            if stream.transport.is_closing():
+                raise ConnectError(f"{self.name(request)} closed the connection at once")
+            if route.proxy is not None:
+                await self._through_proxy(stream, request, asked_for)
+            if request.scheme == "https" and (route.proxy is not None or route.unix_socket is not None):
+                await _secure(stream, request.tls, request.host)
+        except BaseException:
+            stream.abort()
+            connection.close()
+            raise
+        stream.serve(attempt, reused=False)
+        return stream
+
+    async def _through_proxy(self, stream: Stream, request: RawRequest, host: str) -> None:
+        route, proxy = self.route, self.route.proxy
+        try:
+            if proxy.scheme == "https":
+                await _secure(stream, route.proxy_tls, proxy.host)
+            talk = Attempt(request)
+            talk.timeout = talk.timeout.replace(read=None)
+            stream.serve(talk, reused=False)
+            if proxy.scheme in ("socks5", "socks5h"):
+                await ask_socks5(stream, host, request.port, proxy.username, proxy.password)
+            elif request.scheme == "https":
+                await ask_tunnel(stream, host, request.port, route.connect_headers)
+            if stream.has_more:
+                raise ProxyError("it sent something before it was asked")
+        except ConfigError:
+            raise
+        except (OSError, UnifetchError) as error:
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
+            raise _proxy_error(error, proxy.url) from error
+
+    def _failure(self, error: Exception, request: RawRequest) -> UnifetchError:
+        proxy = self.route.proxy
+        at = request if proxy is None else proxy
+        ours = next((cause for cause in causes(error) if isinstance(cause, UnifetchError)), None)  # of our resolver
+        failure = ours or connect_error(error, at.host, at.port)
+        return failure if proxy is None else _proxy_error(failure, proxy.url)
+
+
+_ways: WeakSet[_Way] = WeakSet()
+_inherited: list[_Way] = []  # a connector that is collected closes its connections; those of the parent are not ours
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _inherited.extend(_ways))
+
+
+def _proxy_error(error: Exception, url: str) -> ProxyError:
+    # Whatever it was, there is no connection, and the request has not left.
+    failure = ProxyError(f"no connection through {url}: {error}")
+    failure.status = getattr(error, "status", None)
+    return failure
+
+
+async def _secure(stream: Stream, context: ssl.SSLContext | None, host: str) -> None:
+    if context is None:
+        raise TLSError(f"no TLS with {host} without a context")
+    try:
+        await stream.start_tls(context, host.removesuffix("."))
+    except (OSError, ValueError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise TLSError(f"TLS with {host} failed: {error}") from error
+
+
+# --- The address ------------------------------------------------------------------------------------
+
+
+class _Resolver(AbstractResolver):
+    """Looks a name up, once. What is refused or allowed here is what is connected to."""
+
+    def __init__(self, *, public_only: bool) -> None:
+        self._public_only = public_only
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_UNSPEC) -> Any:
+        """The addresses of a host, in the form that aiohttp wants.
+
+        Raises:
+            NameResolutionError: there are none.
+            ConnectError: one of them is not public, and that is asked for.
+        """
+        found = await _addresses(host, port)
+        if self._public_only:
+            for _, address in found:
+                refuse_private(host, address)
+        return [
+            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+            for family, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+async def _addresses(host: str, port: int) -> list[tuple[int, str]]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(outcome: Any) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    def look_up() -> None:
+        outcome: Any
+        try:
+            outcome = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            outcome = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    # Nothing interrupts getaddrinfo, and a loop that ends waits for the threads of its executor. If it takes too long,
+    # it is left behind in a thread of its own.
+    threading.Thread(target=look_up, name=f"resolving {host}", daemon=True).start()
+    outcome = await future
+    if isinstance(outcome, Exception):
+        raise NameResolutionError(f"no address for {host}: {outcome}") from outcome
+    return [(family, address[0]) for family, _, _, _, address in outcome]
+
+
+class _Ask:
+    """What a proxy is asked for: the host, or an address of it if the proxy is not to look it up."""
+
+    def __init__(self, request: RawRequest) -> None:
+        self.host = request.host
+        self._request = request
+
+    async def choose(self) -> None:
+        """Look it up, before anything is connected to.
+
+        Raises:
+            ConfigError: the proxy cannot keep to what the route says besides.
+        """
+        request, route = self._request, self._request.route
+        proxy = route.proxy
+        if proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+            self.host = route.address or (await _addresses(request.host, request.port))[0][1]
+            if route.public_only:
+                refuse_private(request.host, self.host)
+        elif route.public_only or route.address is not None:
+            setting = "forbid_private" if route.public_only else "resolve"
+            raise ConfigError(
+                f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {request.host}"
+            )
+
+
+async def _before(_: object, ask: _Ask, __: object) -> None:
+    await ask.choose()
+
+
+# Of a request that finds an idle connection nothing is looked up.
+_BEFORE = aiohttp.TraceConfig()
+_BEFORE.on_connection_create_start.append(_before)  # type: ignore[arg-type]  # the context is of any type
+_BEFORE.freeze()
+
+
+# --- An injected session ----------------------------------------------------------------------------
+
+_SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_MOST = 100 * 1024
+
+
+async def _once(request: Any, handler: Any) -> aiohttp.ClientResponse:
+    # A middleware. What the session sees of a failure decides whether it sends the request once more.
+    try:
+        response: aiohttp.ClientResponse = await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientError("not sent again") from error
+    return response
+
+
+async def _through_session(session: aiohttp.ClientSession, request: RawRequest) -> AsyncRawResponse:
+    attempt = Attempt(request)
+    attempt.sent = "maybe"
+    ends = attempt.deadline
+    try:
+        left = None if ends is None else attempt.within(None)
+        async with asyncio.timeout(left):
+            response = await session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                # aiohttp frames what has no length, and refuses to be told so.
+                headers=CIMultiDict(pair for pair in request.headers if pair[0].lower() != "transfer-encoding"),
+                data=request.body if request.body is None or isinstance(request.body, bytes) else _blocks(request.body),
+                skip_auto_headers=_SKIPPED,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=attempt.timeout.connect, sock_read=attempt.timeout.read
+                ),
+                max_line_size=_MOST,
+                max_field_size=_MOST,
+                middlewares=(_once,),
+            )
+    except _RAISED as error:
+        raise _translated(error, attempt) from error
+
+    # The head
+    attempt.sent = "yes"
+    version = response.version
+    fields = Headers.trusted([(n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers])
+    body = _SessionBody(response, attempt)
+    return AsyncRawResponse(
+        response.status,
+        (response.reason or "").encode("utf-8", "surrogateescape").decode("latin-1"),
+        "HTTP/1.1" if version is None else f"HTTP/{version.major}.{version.minor}",
+        fields,
+        body,
+        body.close,
+    )
+
+
+async def _blocks(body: Any) -> AsyncIterator[bytes]:
+    # aiohttp takes an asynchronous generator for a body; of other iterables it would make a form.
+    async for block in body:
+        yield block
+
+
+class _SessionBody:
+    """The chunks, as the session's own response gives them."""
+
+    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt) -> None:
+        self._response = response
+        self._attempt = attempt
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._attempt.within(None)):
+                block: bytes = await self._response.content.readany()
+        except _RAISED as error:
+            self._response.close()
+            raise _translated(error, self._attempt) from error
+        except BaseException:
+            self._response.close()
+            raise
+        if not block:
+            raise StopAsyncIteration
+        return block
+
+    async def close(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        if not self._response.content.at_eof():
+            self._response.close()
+        self._response.release()
+
+
+def _translated(error: Exception, attempt: Attempt) -> UnifetchError:
+    request = attempt.request
+    wrapped = list(causes(error))
+    kind = next(ours for theirs, ours in ERRORS.items() if any(isinstance(cause, theirs) for cause in wrapped))
+    if kind in (errors.ConnectError, errors.NameResolutionError, errors.TLSError):
+        return connect_error(error, request.host, request.port)
+    if kind in (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL, errors.InvalidRequest):
+        attempt.sent = "no"
+    elif kind is errors.ConnectionLost and attempt.sent == "yes":
+        kind = errors.IncompleteBody
+    return attempt.failed(kind, f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}")
+
+
+def conflict(session: aiohttp.ClientSession) -> str | None:
+    """What a session carries that would be lost, or None."""
+    for name, is_carried in _CARRIED.items():
+        if is_carried(session):
+            return name
+    return None
+
+
+# aiohttp gives some of them no public name. They are looked at nevertheless: better than to lose them unseen.
+_CARRIED: dict[str, Any] = {
+    "auth": lambda session: session.auth is not None,
+    "cookies": lambda session: len(session.cookie_jar) > 0,
+    "headers": lambda session: bool(session.headers),
+    "raise_for_status": lambda session: bool(session.raise_for_status),
+    "timeout": lambda session: session.timeout != aiohttp.client.DEFAULT_TIMEOUT,
+    "trace_configs": lambda session: bool(session.trace_configs),
+    "trust_env": lambda session: bool(session.trust_env),
+    "base_url": lambda session: getattr(session, "_base_url", None) is not None,
+    "middlewares": lambda session: bool(getattr(session, "_middlewares", ())),
+    "proxy": lambda session: getattr(session, "_default_proxy", None) is not None,
+}
