@@ -243,7 +243,7 @@ class Client(BaseClient):
         return body
 
     def _receive_into(self, place: Place, step: Receive) -> bytes:
-        read_into: Callable[[memoryview], int] = step.raw.read_into  # type: ignore[assignment]  # asked before
+        read_into: Callable[[memoryview], int] = step.raw.read_into
         room = place.room
         while room and (count := read_into(room)):
             step.journey.check_deadline()
