@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from unifetch import Client
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
 from unifetch.backends.http_client import CURRENT, Attempt, DeadlineSocket, StrictResponse
@@ -33,6 +34,7 @@ from unifetch.errors import (
     StreamError,
     TLSError,
     TooLarge,
+    TotalTimeout,
     UnifetchError,
     WriteTimeout,
 )
@@ -484,6 +486,78 @@ def test_what_is_there_is_handed_out(backend: Backend) -> None:
         more.set()
 
         assert list(raw.body) == [b"world"]
+
+
+# --- `readinto` ------------------------------------------------------------------------------------
+
+
+def read_into(raw: RawResponse, room: memoryview) -> int:
+    assert raw.read_into is not None
+    return raw.read_into(room)
+
+
+@pytest.mark.parametrize("name", [*BODIES, "over TLS"])
+def test_a_body_is_read_into_memory(
+    backend: Backend, name: str, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """It is the same body, whatever frames it; then the connection is as if it had been iterated over."""
+    script, body = BODIES.get(name) or (OK + b"Content-Length: 100000\r\n\r\n" + b"a" * 100_000, b"a" * 100_000)
+    tls, options = (server_tls, {"tls": client_tls}) if name == "over TLS" else (None, {})
+    place = bytearray(len(body) + 10)
+    with Server(script, tls=tls) as server, memoryview(place) as room:
+        raw, at = backend.send(raw_request(server.url, **options)), 0
+        while count := read_into(raw, room[at:]):
+            at += count
+        raw.close()
+
+    assert body == place[:at]
+
+
+def test_what_is_there_is_read_into_memory(backend: Backend) -> None:
+    """A read gives what has come, not what was asked for, and never more than the body has."""
+    more, room = threading.Event(), memoryview(bytearray(100))
+    with Server((OK + b"Content-Length: 10\r\n\r\nhello", Wait(more), b"world!")) as server:
+        raw = backend.send(raw_request(server.url))
+        counts = [read_into(raw, room)]
+        more.set()
+        counts += [read_into(raw, room[5:]), read_into(raw, room[10:])]
+        raw.close()
+
+    assert ([5, 5, 0], b"helloworld", bytes(90)) == (counts, room[:10], room[10:])
+
+
+@pytest.mark.parametrize("end", [HalfClose(), Reset(), Stall()])
+def test_a_body_that_cannot_be_read_into_memory(backend: Backend, end: Any) -> None:
+    """What cuts it off is the error that it would be otherwise."""
+    room = memoryview(bytearray(100))
+    kind = ReadTimeout if isinstance(end, Stall) else IncompleteBody
+    with Server((OK + b"Content-Length: 10\r\n\r\nhello", Pause(0.05), end)) as server:
+        raw = backend.send(raw_request(server.url, timeout=Timeout(connect=5, read=0.2, write=5)))
+        assert 5 == read_into(raw, room)
+        with pytest.raises(kind) as caught:
+            read_into(raw, room[5:])
+        raw.close()
+
+    assert "yes" == caught.value.request_sent
+
+
+def test_a_large_body_in_memory(backend: Backend) -> None:
+    """A client reads it into its place, several times over the same connection; one that is cut off is an error."""
+    data = bytes(range(256)) * 4096
+    cut = (OK + b"Content-Length: 1048576\r\n\r\n" + data[:-1], HalfClose())
+    with Server(reply(body=data), reply(body=data), cut) as server, Client(backend=backend) as client:
+        bodies = [client.get(server.url).body for _ in range(2)]
+        with pytest.raises(IncompleteBody):
+            client.get(server.url)
+
+    assert [data, data] == bodies
+
+
+def test_a_large_body_that_drips(backend: Backend) -> None:
+    """The total timeout ends it, though each read succeeds."""
+    drip = (OK + b"Content-Length: 1048576\r\n\r\n", Drip(bytes(1000), 0.02))
+    with Server(drip) as server, Client(backend=backend) as client, pytest.raises(TotalTimeout):
+        client.get(server.url, timeout=0.3)
 
 
 def test_another_thread_may_read_the_body(backend: Backend) -> None:

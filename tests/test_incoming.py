@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unifetch import DecodingError, Headers, IncompleteBody, InvalidSetting, Limits, ProtocolError, TooLarge
-from unifetch.policies.incoming import Incoming
+from unifetch.policies.incoming import GROWTH, IN_PLACE, ON_TRUST, Incoming
 from unifetch.policies.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE, check_head
 
 WHOLE = Limits()
@@ -231,6 +231,62 @@ def test_the_common_floor() -> None:
         head(("a", "x" * (line + 1)))
     with pytest.raises(TooLarge, match="the head of the response"):
         head(*block[1:], ("b", "x" * (rest - 4)))
+
+
+# --- A body in its place --------------------------------------------------------------------------
+
+
+def incoming_of(length: int, limits: Limits | None = WHOLE, **fields: str) -> Incoming:
+    return Incoming("GET", 200, Headers({"Content-Length": str(length), **fields}), limits)
+
+
+def filled(incoming: Incoming, data: bytes, piece: int) -> bytes:
+    """The body when these bytes are read into its place, so many at a time."""
+    place = incoming.place()
+    assert place is not None
+    room, at = place.room, 0
+    while room and at < len(data):
+        count = min(piece, len(room), len(data) - at)
+        room[:count] = data[at : at + count]
+        at += count
+        room = place.filled(count)
+    assert [] == [*incoming.finish()]
+    return place.content()
+
+
+@pytest.mark.parametrize("size", [IN_PLACE, ON_TRUST, ON_TRUST + 1, 2 * ON_TRUST + 12_345])
+@pytest.mark.parametrize("piece", [65_537, 10**9])
+def test_a_large_body_is_read_into_its_place(size: int, piece: int) -> None:
+    """However it comes, and however often its memory has to grow, it is the body that was sent."""
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+
+    assert data == filled(incoming_of(size), data, piece)
+
+
+@pytest.mark.parametrize("declared", [ON_TRUST + 1, 1024**3, 2**40, 2**62])
+def test_a_declared_length_is_not_trusted(declared: int) -> None:
+    """What is set aside is bounded at first, and then by what has come: the declared length alone takes nothing."""
+    place = incoming_of(declared, Limits(body=None)).place()
+    assert place is not None
+    first = len(place.room)
+
+    assert ON_TRUST / GROWTH <= first <= ON_TRUST
+    if first * GROWTH <= 4 * ON_TRUST:
+        assert min(first * GROWTH, declared) == first + len(place.filled(first))
+
+
+def test_a_body_that_ends_before_its_place_is_full() -> None:
+    """What is missing is an error, as it is when a body is fed."""
+    with pytest.raises(IncompleteBody, match=f"ended after 5 of {IN_PLACE} bytes"):
+        filled(incoming_of(IN_PLACE), b"hello", 5)
+
+
+def test_a_body_that_has_no_place() -> None:
+    """One that is small, coded, or of a length that is not known is fed."""
+    chunked = Incoming("GET", 200, Headers({"Transfer-Encoding": "chunked"}), WHOLE)
+    coded = incoming_of(IN_PLACE, **{"Content-Encoding": "gzip"})
+
+    assert [None] * 3 == [incoming.place() for incoming in (incoming_of(IN_PLACE - 1), coded, chunked)]
 
 
 # --- Limits as a setting --------------------------------------------------------------------------

@@ -377,9 +377,11 @@ class RawResponse:
         close: gives the connection back if the body was read to its end, else closes it. It may be called again.
         trailers: the trailer fields, once the body was read to its end; filled by who reads it.
         interim: the 1xx responses that came before, as (status, headers).
+        read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
+            is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
     """
 
-    __slots__ = ("body", "close", "headers", "http_version", "interim", "reason", "status", "trailers")
+    __slots__ = ("body", "close", "headers", "http_version", "interim", "read_into", "reason", "status", "trailers")
 
     def __init__(
         self,
@@ -391,6 +393,7 @@ class RawResponse:
         close: Callable[[], None],
         trailers: Sequence[tuple[str, str]] = (),
         interim: Sequence[tuple[int, Headers]] = (),
+        read_into: Callable[[memoryview], int] | None = None,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -400,6 +403,7 @@ class RawResponse:
         self.close = close
         self.trailers = trailers
         self.interim = interim
+        self.read_into = read_into
 
 
 class AsyncRawResponse(RawResponse):

@@ -37,7 +37,7 @@ from ..errors import (
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import causes
+from .base import causes, kernel_timeouts
 from .http_dialing import dial
 from .http_reader import Reader, framing
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .http_reader import Head
 
 BLOCK = 64 * 1024  # bytes that one read asks for, and that TLS is handed at once
+LARGE_BLOCK = 16 * 1024**2  # the same, into memory that is there; OpenSSL counts in C's int
 LEAVE = 1.0  # seconds that a server has to say 100 (Continue)
 
 
@@ -234,6 +235,7 @@ class DeadlineSocket:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._armed: float | None = -1.0  # the timeout that is set; setting one is a system call
+        self._set_timeout = kernel_timeouts(sock) or sock.settimeout
         self._pending = getattr(sock, "pending", None)  # of TLS
         self._served = False
         self._early: Reader | None = None  # of what has come before the request was complete
@@ -263,7 +265,7 @@ class DeadlineSocket:
                 self._arm(attempt.timeout.write)
                 # TLS would only be done with all that it is handed, and its timeout is for all of that.
                 count = self._sock.send(left if self._pending is None else left[:BLOCK])
-            except TimeoutError as error:
+            except (TimeoutError, BlockingIOError) as error:
                 raise attempt.failed(WriteTimeout, "the server takes no more of the request") from error
             except OSError as error:
                 raise attempt.lost(error) from error
@@ -278,17 +280,30 @@ class DeadlineSocket:
             ReadTimeout: if no byte comes for the read timeout, or the deadline passes.
             ConnectionLost, IncompleteBody: if the connection breaks.
         """
-        attempt = self.attempt
         try:
-            self._arm(attempt.timeout.read)
+            self._arm(self.attempt.timeout.read)
             data: bytes = self._sock.recv(BLOCK)
-        except TimeoutError as error:
-            raise attempt.failed(ReadTimeout, "the server sends no more of the response") from error
         except OSError as error:
-            raise attempt.lost(error) from error
+            raise self._unread(error) from error
         if data:
-            attempt.answered = True
+            self.attempt.answered = True
         return data
+
+    def receive_into(self, place: memoryview) -> int:
+        """As `receive`, into this place: the number of bytes, 0 at the end."""
+        try:
+            self._arm(self.attempt.timeout.read)
+            count: int = self._sock.recv_into(place, min(len(place), LARGE_BLOCK))
+        except OSError as error:
+            raise self._unread(error) from error
+        if count:
+            self.attempt.answered = True
+        return count
+
+    def _unread(self, error: OSError) -> UnifetchError:
+        if isinstance(error, (TimeoutError, BlockingIOError)):
+            return self.attempt.failed(ReadTimeout, "the server sends no more of the response")
+        return self.attempt.lost(error)
 
     def has_leave(self) -> bool:
         """Whether the body may be sent: the server says 100 (Continue), or nothing for a moment (RFC 9110 §10.1.1).
@@ -315,7 +330,7 @@ class DeadlineSocket:
     def _arm(self, phase: float | None) -> None:
         seconds = self.attempt.within(phase)
         if seconds != self._armed:
-            self._sock.settimeout(seconds)
+            self._set_timeout(seconds)
             self._armed = seconds
 
     def is_quiet(self) -> bool:
@@ -391,7 +406,7 @@ class StrictResponse(http.client.HTTPResponse):
         if self.length == 0:
             self._finish()
 
-    # Hook: `read1`, by which the adapters read. `read` and `readinto` go through it, so that nothing goes around it.
+    # Hook: `read1`, by which the adapters read. `read` goes through it, so that nothing goes around it.
     def read1(self, size: int = -1) -> bytes:
         """Some bytes of the body, as soon as there are any; b"" at its end."""
         reader = self.fp
@@ -406,12 +421,16 @@ class StrictResponse(http.client.HTTPResponse):
                 self._finish()
             return block
         block = reader.block(min(size, self.length))
-        if not block:
-            raise reader.socket.attempt.failed(IncompleteBody, f"the connection ended {self.length} bytes too early")
-        self.length -= len(block)
+        self._count(reader, len(block))
+        return block
+
+    def _count(self, reader: Reader, count: int) -> None:
+        left: Any = self.length
+        if not count:
+            raise reader.socket.attempt.failed(IncompleteBody, f"the connection ended {left} bytes too early")
+        self.length = left - count
         if not self.length:
             self._finish()
-        return block
 
     def _read1_of_chunks(self, reader: Reader, size: int) -> bytes:
         # `chunk_left` is None before the first chunk, and 0 between the data of a chunk and the CRLF that ends it.
@@ -448,7 +467,15 @@ class StrictResponse(http.client.HTTPResponse):
             size = None if size is None else size - len(piece)
         return b"".join(pieces)
 
-    readinto = io.BufferedIOBase.readinto  # type: ignore[assignment]  # the same, but for typeshed's names
+    # Hook: `readinto`. The adapters offer it for a body that is to be in memory as a whole.
+    def readinto(self, place: Any) -> int:
+        """As `read1`, into this place: the number of bytes, 0 at the end."""
+        reader = self.fp
+        if reader is None or self.chunked or self.length is None:
+            return io.BufferedIOBase.readinto1(self, place)
+        count = reader.block_into(memoryview(place)[: self.length])
+        self._count(reader, count)
+        return count
 
 
 Connection.response_class = StrictResponse

@@ -363,6 +363,12 @@ class TLSInTLS:
         """What is there, as soon as there is something; b"" once the peer has said that it is done."""
         return self._carry(lambda: self._inner.read(limit))
 
+    def recv_into(self, place: memoryview, limit: int) -> int:
+        """As `recv`, into this place: the number of bytes."""
+        # Its result is a number then; typeshed does not know.
+        count: int = self._carry(lambda: self._inner.read(limit, place))  # type: ignore[assignment]
+        return count
+
     def _carry(self, step: Callable[[], T]) -> T:
         ends = None if self._seconds is None else monotonic() + self._seconds
         while True:

@@ -168,6 +168,14 @@ class Reader:
         self._at += len(block)
         return block
 
+    def block_into(self, place: memoryview) -> int:
+        """As `block`, into memory of the caller's: what has not come yet is received there, and copied nowhere."""
+        if self._at == len(self._buffer):
+            return self.socket.receive_into(place)
+        block = self.block(len(place))
+        place[: len(block)] = block
+        return len(block)
+
     def _fill(self) -> bool:
         data = self.socket.receive()
         self._buffer = self._buffer[self._at :] + data

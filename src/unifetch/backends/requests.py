@@ -108,7 +108,15 @@ class RequestsBackend:
         release = partial(self._release, response, attempt)
         body = self._chunks(response, attempt, release)
         return RawResponse(
-            response.status, response.reason or "", version, fields, body, release, attempt.trailers, attempt.interim
+            response.status,
+            response.reason or "",
+            version,
+            fields,
+            body,
+            release,
+            attempt.trailers,
+            attempt.interim,
+            None if attempt.response is None else attempt.response.readinto,
         )
 
     def _send(self, request: RawRequest, attempt: Attempt) -> HTTPResponse:

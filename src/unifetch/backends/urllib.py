@@ -74,7 +74,15 @@ class UrllibBackend:
         release = partial(self._release, response, attempt)
         body = self._chunks(response, attempt, release)
         return RawResponse(
-            response.status, response.reason, version, response.fields, body, release, attempt.trailers, attempt.interim
+            response.status,
+            response.reason,
+            version,
+            response.fields,
+            body,
+            release,
+            attempt.trailers,
+            attempt.interim,
+            response.readinto,
         )
 
     def _chunks(self, response: StrictResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:

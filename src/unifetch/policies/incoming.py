@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from io import BytesIO
 from math import inf
 
 from ..errors import IncompleteBody, ProtocolError, TooLarge, evidence
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from ..headers import Headers
     from .limits import Limits
+
+IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into its place saves nothing
+ON_TRUST = 16 * 1024**2  # bytes that are set aside for a length that is only declared
+GROWTH = 64  # times what has come may be set aside
 
 _DIGITS = re.compile(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*\Z")
 
@@ -74,6 +79,12 @@ class Incoming:
             return True
         return False
 
+    def place(self) -> Place | None:
+        """Where a large body is read into, instead of being fed, if it has a length and no coding; else None."""
+        if self.expected is None or self.expected < IN_PLACE or self._decoder is not None:
+            return None
+        return Place(self, self.expected)
+
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
 
@@ -87,6 +98,43 @@ class Incoming:
         if self.expected is not None and self.received != self.expected:
             raise IncompleteBody(f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes")
         return () if self._decoder is None else self._decoder.finish()
+
+
+class Place:
+    """Memory for a body whose length is declared, to be filled from its start: that saves the copy from pieces.
+
+    A declared length is only a word. What is set aside at once is bounded, and grows with what has come; as a system
+    makes memory of it only where it is written to, it costs addresses. To grow costs a copy of one part in `GROWTH`.
+
+    Attributes:
+        room: where the next bytes go; empty once all have come.
+    """
+
+    __slots__ = ("_incoming", "_length", "_whole", "room")
+
+    def __init__(self, incoming: Incoming, length: int) -> None:
+        self._incoming = incoming
+        self._length = size = length
+        while size > ON_TRUST:
+            size = -(-size // GROWTH)
+        self._whole = BytesIO(bytes(size))
+        self.room = self._whole.getbuffer()
+
+    def filled(self, count: int) -> memoryview:
+        """Note that so many bytes have come into the room, and return the next one."""
+        received = self._incoming.received = self._incoming.received + count
+        self.room = self.room[count:]
+        if not self.room and received < self._length:
+            larger = BytesIO(bytes(min(received * GROWTH, self._length)))
+            self.room.release()
+            larger.write(self._whole.getbuffer())
+            self._whole, self.room = larger, larger.getbuffer()[received:]
+        return self.room
+
+    def content(self) -> bytes:
+        """The body. A BytesIO gives its buffer away without a copy, once nobody else can write to it."""
+        self.room.release()
+        return self._whole.getvalue()
 
 
 def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int | None:
