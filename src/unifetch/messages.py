@@ -377,9 +377,10 @@ class RawResponse:
         close: gives the connection back if the body was read to its end, else closes it. It may be called again.
         trailers: the trailer fields, once the body was read to its end; filled by who reads it.
         interim: the 1xx responses that came before, as (status, headers).
+        bounded: whether the backend itself has held the head to the limits that are common to all.
     """
 
-    __slots__ = ("body", "close", "headers", "http_version", "interim", "reason", "status", "trailers")
+    __slots__ = ("body", "bounded", "close", "headers", "http_version", "interim", "reason", "status", "trailers")
 
     def __init__(
         self,
@@ -391,6 +392,7 @@ class RawResponse:
         close: Callable[[], None],
         trailers: Sequence[tuple[str, str]] = (),
         interim: Sequence[tuple[int, Headers]] = (),
+        bounded: bool = False,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -400,6 +402,7 @@ class RawResponse:
         self.close = close
         self.trailers = trailers
         self.interim = interim
+        self.bounded = bounded
 
 
 class AsyncRawResponse(RawResponse):
@@ -420,6 +423,7 @@ class AsyncRawResponse(RawResponse):
             close: Callable[[], Awaitable[None]],
             trailers: Sequence[tuple[str, str]] = (),
             interim: Sequence[tuple[int, Headers]] = (),
+            bounded: bool = False,
         ) -> None: ...
 
         body: AsyncIterator[bytes]  # type: ignore[assignment]  # the two never meet: a driver knows which it has
