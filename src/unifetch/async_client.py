@@ -152,8 +152,8 @@ class AsyncClient(BaseClient):
         slots = self._slots
         outcome: Any = None
         try:
-            step = next(steps)
-            while True:
+            step = next(steps, None)
+            while step is not None:
                 outcome = None
                 try:
                     if type(step) is RawRequest:
@@ -179,9 +179,11 @@ class AsyncClient(BaseClient):
                     step = steps.throw(error)
                     slots.give_back(journey)
                 else:
-                    step = steps.send(outcome)
-        except StopIteration as done:
-            return done.value
+                    journey.outcome = outcome
+                    step = next(steps, None)
+            response = journey.response
+            journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
+            return response
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
             if isinstance(outcome, (AsyncRawResponse, AsyncBodyStream)):  # it will reach nobody

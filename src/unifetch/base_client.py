@@ -14,7 +14,7 @@ from weakref import WeakSet
 from .backends.base import Capability
 from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
 from .errors import InvalidSetting
-from .exchange import Journey, Memory
+from .exchange import Journey, Memory, Plan
 from .headers import Headers
 from .messages import USUAL_METHODS, Request, check_method
 from .policies.bodies import add_trailers, with_content_type
@@ -62,7 +62,7 @@ class BaseClient:
         self._own = parse(settings)
         self._memory = self._remember(cookies)
         self._merged: tuple[Settings, Settings] | None = None
-        self._feasibility: tuple[Settings, Any, ProxyRules | None, Settings] | None = None
+        self._plan: Plan | None = None
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._slots = self._slots_type()
@@ -109,20 +109,17 @@ class BaseClient:
         backend = self._backend(named)
         if fields.pairs or content.trailers:
             check_request(backend, fields, content)
-        settings = self._feasible(settings, backend)
-        return Journey(request, content, settings, limits, backend, self._memory, cookies, monotonic, time)
+        plan, rules = self._plan, environment_rules()
+        if plan is None or plan.asked is not settings or plan.backend is not backend or plan.rules is not rules:
+            plan = self._plan = self._planned(settings, backend, rules)
+        return Journey(plan, request, content, limits, self._memory, cookies, monotonic, time)
 
-    def _feasible(self, settings: Settings, backend: Any) -> Settings:
-        # What a backend can do with some settings is worked out once, as most calls go by those of the one before.
-        last, rules = self._feasibility, environment_rules()
-        if last is not None and last[0] is settings and last[1] is backend and last[2] is rules:
-            return last[3]
-        check_settings(backend, settings)
-        feasible = settings
-        if rules is not None and "proxy" not in vars(settings) and Capability.PROXY in backend.capabilities:
-            feasible = settings.replace(proxy=rules)
-        self._feasibility = (settings, backend, rules, feasible)
-        return feasible
+    def _planned(self, asked: Settings, backend: Any, rules: ProxyRules | None) -> Plan:
+        check_settings(backend, asked)
+        settings = asked
+        if rules is not None and "proxy" not in vars(asked) and Capability.PROXY in backend.capabilities:
+            settings = asked.replace(proxy=rules)
+        return Plan(settings, backend, rules, asked)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""

@@ -175,17 +175,16 @@ class Client(BaseClient):
 
     def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
         journey = self._journey(method, url, content, call)
-        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
-        return response
+        return self._drive(journey, journey.steps(whole=True))
 
     # --- Driving the exchange ---------------------------------------------------------------------
 
-    def _drive(self, journey: Journey, steps: Steps) -> Any:
+    def _drive(self, journey: Journey, steps: Steps) -> Response[Any]:
         send, slots = journey.backend.send, self._slots
         outcome: Any = None
         try:
-            step = next(steps)
-            while True:
+            step = next(steps, None)
+            while step is not None:
                 outcome = None
                 try:
                     if type(step) is RawRequest:
@@ -207,9 +206,11 @@ class Client(BaseClient):
                     step = steps.throw(error)
                     slots.give_back(journey)
                 else:
-                    step = steps.send(outcome)
-        except StopIteration as done:
-            return done.value
+                    journey.outcome = outcome
+                    step = next(steps, None)
+            response = journey.response
+            journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
+            return response
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
             if isinstance(outcome, (RawResponse, BodyStream)):  # it will reach nobody

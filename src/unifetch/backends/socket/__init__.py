@@ -44,7 +44,6 @@ The smallest walk through an exchange, without this file:
 from __future__ import annotations
 
 from functools import partial
-from time import monotonic
 
 from ...headers import Headers
 from ...messages import RawResponse
@@ -94,27 +93,26 @@ class SocketBackend:
             connection.close()
             raise
         status, reason, version, fields, index = head
-        connection.keeps = connection.keeps and persists(status, version, index, size)
-        headers, reader = Headers.trusted(fields, index), connection.reader
-        if isinstance(size, int) and len(reader) >= size:
+        if connection.keeps and not persists(status, version, index, size):
+            connection.keeps = False
+        headers, interim = Headers.trusted(fields, index), connection.interim
+        reader = connection.reader
+        if size.__class__ is int and len(reader.data) - reader.at >= size:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             body: Iterator[bytes] = iter((reader.take(size),) if size else ())
-            interim = connection.interim
             self._release(key, connection)
-            return RawResponse(status, reason, version, headers, body, _nothing, (), interim)
+            return RawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(connection.abandon, connection.exchanges)
-        return RawResponse(status, reason, version, headers, body, abandon, trailers, connection.interim)
+        return RawResponse(status, reason, version, headers, body, abandon, trailers, interim, True)
 
     def _reusable(self, key: Hashable) -> Connection | None:
-        while True:
-            connection = self._pool.take(key)
-            if connection is None:
-                return None
-            if monotonic() < connection.useful_until and connection.is_fit():
+        while connection := self._pool.take(key):
+            if connection.is_fit():
                 return connection
             connection.close()
+        return None
 
     def _release(self, key: Hashable, connection: Connection) -> None:
         if connection.exchanges == 1 and (session := connection.session) is not None:

@@ -95,11 +95,11 @@ class Connection:
     # --- Before a request -------------------------------------------------------------------------
 
     def is_fit(self) -> bool:
-        """Whether nothing has happened on an idle connection: neither bytes nor an end have come.
+        """Whether an idle connection is young enough, and nothing has happened on it: neither bytes nor an end came.
 
         Whatever came belongs to no request (RFC 9112 §9.2). It is asked before each reuse, for 0.3 µs.
         """
-        return not self._poll()
+        return monotonic() < self.useful_until and not self._poll()
 
     # --- Sending the request ----------------------------------------------------------------------
 

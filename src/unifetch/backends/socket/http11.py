@@ -127,17 +127,19 @@ def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
 
 
 def whole_head(reader: ByteReader) -> Head | None:
-    """What `read_head` returns, if all of it is there and no interim response before it; else None.
+    """What `read_head` returns, if all of it came in the first piece, and no interim response before it; else None.
 
-    Most heads come in one piece, and without a generator they cost 1 µs less.
+    Most heads do. Without a generator they cost 2 µs less.
     """
-    block = reader.take_until(_BLANK_LINE, MAX_BLOCK)
-    if block:
-        head = parse_head(block)
-        if head[0] >= 200:
-            return head
-        reader.at -= len(block)
-    return None
+    data = reader.data
+    end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
+    if reader.at or end < 4:
+        return None
+    head = parse_head(data[:end])
+    if head[0] < 200:
+        return None
+    reader.at = end
+    return head
 
 
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
@@ -312,6 +314,8 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
     if length is None:
         return "close"
     # Steps 5 and 6: a number, or the same one several times.
+    if length.isdecimal() and len(length) < 20:  # as _LENGTH, in half the time: the other decimals are not Latin-1
+        return int(length)
     if not _LENGTH.fullmatch(length):
         first, *others = (value.strip(" \t") for value in length.split(","))
         if not _LENGTH.fullmatch(first) or any(other != first for other in others):

@@ -87,8 +87,9 @@ class ByteReader:
 
     def take(self, limit: int) -> bytes:
         """The next bytes, as many as are there but at most `limit`; b"" if there are none."""
-        data = self.data[self.at : self.at + limit]
-        self.at += len(data)
+        at = self.at
+        data = self.data[at : at + limit]
+        self.at = at + len(data)
         return data if type(data) is bytes else bytes(data)
 
     # --- The parser's side: what is still to come ---
