@@ -19,6 +19,7 @@ import unifetch
 from unifetch import URL, Client, Headers, Request, Response, UnifetchError, events
 from unifetch.downloads import Download
 from unifetch.errors import ConnectError, StatusError
+from unifetch.fetching import Result
 from unifetch.headers import CREDENTIALS
 from unifetch.logs import log_events
 from unifetch.messages import RawRequest
@@ -85,6 +86,7 @@ VALUES: dict[str, Any] = {
     "Response": RESPONSE,
     "response.history": RESPONSE.replace(history=(RESPONSE,)),
     "Download": Download("file", RESPONSE, 10, 0),
+    "Result": Result(0, "http://example.test/", value=RESPONSE, error=_FAILURE),
     "RawRequest": RawRequest("POST", REQUEST.url, _FIELDS.pairs, b"", None, Timeout()),
     "Route": Route(proxy=PROXY, connect_headers=(("Proxy-Authorization", f"Basic {BASIC}"),)),
     "FinalRequest": auth.FinalRequest("POST", REQUEST.url, _FIELDS, b""),

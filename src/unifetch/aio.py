@@ -6,6 +6,7 @@ As in `api.py`, they share a client that keeps connections and nothing else; eac
 from __future__ import annotations
 
 from .async_client import AsyncClient
+from .async_fetching import fetch_all
 from .loops import is_running, running_loop
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ __all__ = [
     "AsyncClient",
     "delete",
     "download",
+    "fetch_all",
     "get",
     "head",
     "options",

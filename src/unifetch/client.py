@@ -175,11 +175,12 @@ class Client(BaseClient):
 
     def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
         journey = self._journey(method, url, content, call)
-        return self._drive(journey, journey.steps(whole=True))
+        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
+        return response
 
     # --- Driving the exchange ---------------------------------------------------------------------
 
-    def _drive(self, journey: Journey, steps: Steps) -> Response[Any]:
+    def _drive(self, journey: Journey, steps: Steps) -> Any:
         send, slots = journey.backend.send, self._slots
         outcome: Any = None
         try:

@@ -333,7 +333,7 @@ class Stream(asyncio.Protocol):
 _open: WeakSet[Stream] = WeakSet()
 _inherited: list[object] = []  # what must not even be collected
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [stream.inherit() for stream in list(_open)])
+    os.register_at_fork(after_in_child=lambda: list(map(Stream.inherit, list(_open))))
 
 
 def _expire(future: asyncio.Future[None]) -> None:

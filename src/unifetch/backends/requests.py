@@ -116,7 +116,7 @@ class RequestsBackend:
             release,
             attempt.trailers,
             attempt.interim,
-            None if attempt.response is None else attempt.response.readinto,
+            read_into=None if attempt.response is None else attempt.response.readinto,
         )
 
     def _send(self, request: RawRequest, attempt: Attempt) -> HTTPResponse:

@@ -82,7 +82,7 @@ class UrllibBackend:
             release,
             attempt.trailers,
             attempt.interim,
-            response.readinto,
+            read_into=response.readinto,
         )
 
     def _chunks(self, response: StrictResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:

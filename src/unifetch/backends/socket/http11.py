@@ -133,7 +133,7 @@ def whole_head(reader: ByteReader) -> Head | None:
     """
     data = reader.data
     end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
-    if reader.at or end < 4:
+    if reader.at or end < 4 or isinstance(data, bytearray):
         return None
     head = parse_head(data[:end])
     if head[0] < 200:
