@@ -51,12 +51,12 @@ from unifetch.testing import (
     Server,
     Signal,
     Stall,
-    StartTLS,
     Truncate,
     Wait,
     refused_port,
     reply,
 )
+from unifetch.testing.conformance.routes import Relay
 
 AsyncSocketBackend: Any = adapter("socket").AsyncSocketBackend
 dial_module: Any = sys.modules["unifetch.backends.socket.async_dial"]
@@ -746,19 +746,29 @@ def test_sessions_are_resumed(run: Any) -> None:
     assert [False, True] == resumed
 
 
+AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def tunnel(proxy: Server, origin: Server) -> Route:
+    """The way through an https proxy."""
+    return Route(
+        proxy=Proxy("https", "127.0.0.1", proxy.port),
+        connect_headers=(("Host", f"127.0.0.1:{origin.port}"),),
+        proxy_tls=CLIENT_TLS,
+    )
+
+
 def test_tls_in_tls(run: Any) -> None:
     """An https origin behind an https proxy: one handshake inside the other, and a connection that is used again."""
-    agreed = b"HTTP/1.1 200 Connection established\r\n\r\n"
     large = b"x" * 300_000
 
     async def main() -> None:
         backend = AsyncSocketBackend()
-        with server(reply(200, large), secure=True) as origin, server(Relay.to(agreed, origin), secure=True) as proxy:
-            route = Route(
-                proxy=Proxy("https", "127.0.0.1", proxy.port),
-                connect_headers=(("Host", f"127.0.0.1:{origin.port}"),),
-                proxy_tls=CLIENT_TLS,
-            )
+        with (
+            server(reply(200, large), secure=True) as origin,
+            server([AGREED, Relay(origin.port)], secure=True) as proxy,
+        ):
+            route = tunnel(proxy, origin)
             for _ in range(2):
                 assert large == await fetch(backend, ask(origin.url, "POST", large, route=route))
             assert (1, large) == (origin.connections, origin.requests[1].body)
@@ -767,17 +777,6 @@ def test_tls_in_tls(run: Any) -> None:
             assert 0 == client_sockets()
 
     run(main())
-
-
-class Relay:
-    """What a proxy does, taken from the conformance tests."""
-
-    @staticmethod
-    def to(agreed: bytes, origin: Server) -> Script:
-        """Agree, and copy."""
-        from unifetch.testing.conformance import routes
-
-        return [agreed, routes.Relay(origin.port)]
 
 
 # --- One loop -------------------------------------------------------------------------------------
@@ -845,8 +844,8 @@ async def _named(backend: Any, origin: Server) -> bytes:
 
 
 async def _tunnelled(backend: Any, origin: Server) -> bytes:
-    route = Route(proxy=Proxy("https", "127.0.0.1", origin.port), proxy_tls=CLIENT_TLS)
-    return await fetch(backend, ask("https://origin.test/", route=route))
+    with server([AGREED, Relay(origin.port)], secure=True) as proxy:
+        return await fetch(backend, ask(origin.url, route=tunnel(proxy, origin)))
 
 
 BODY = [CHUNKED, Drip(b"5\r\nhello\r\n" * 3 + b"0\r\n\r\n", every=0.002, size=10)]
@@ -855,59 +854,8 @@ EXCHANGES: dict[str, tuple[Callable[[Any, Server], Coroutine[Any, Any, bytes]], 
     "upload": (_upload, BODY, None),
     "expect": (_expect, OnHead(b"HTTP/1.1 100 Continue\r\n\r\n", Receive(), BODY), None),
     "a name with two addresses": (_named, BODY, False),
-    "tls in tls": (
-        _tunnelled,
-        lambda request: [b"HTTP/1.1 200 OK\r\n\r\n", StartInner()] if request.method == "CONNECT" else BODY,
-        True,
-    ),
+    "tls in tls": (_tunnelled, BODY, True),
 }
-
-
-class StartInner(StartTLS):
-    """TLS inside the TLS that is there; what follows goes through both."""
-
-    def __init__(self) -> None:
-        super().__init__(SERVER_TLS)
-
-    def run(self, connection: Any) -> None:
-        try:
-            connection.socket = InnerTLS(connection.socket)
-        except OSError:  # the client has left
-            Close().run(connection)
-
-
-class InnerTLS:
-    """The server's side of TLS in TLS, as far as a scripted connection asks a socket for it."""
-
-    def __init__(self, outer: Any) -> None:
-        self._outer = outer
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = SERVER_TLS.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._do(self._tls.do_handshake)
-
-    def _do(self, step: Callable[[], Any]) -> Any:
-        while True:
-            try:
-                outcome = step()
-            except ssl.SSLWantReadError:
-                self._outer.sendall(self._outgoing.read())
-                data = self._outer.recv(65536)
-                if not data:
-                    raise ConnectionResetError from None
-                self._incoming.write(data)
-            else:
-                self._outer.sendall(self._outgoing.read())
-                return outcome
-
-    def recv(self, limit: int) -> bytes:
-        return bytes(self._do(lambda: self._tls.read(limit)))
-
-    def sendall(self, data: bytes) -> None:
-        for start in range(0, len(data), 16384):
-            self._do(lambda: self._tls.write(data[start : start + 16384]))  # noqa: B023  # called at once
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._outer, name)
 
 
 @pytest.mark.parametrize("how", ["waiting", "woken"])
