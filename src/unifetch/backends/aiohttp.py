@@ -464,6 +464,9 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
     except _RAISED as error:
         raise _translated(error, attempt) from error
 
+    if response.cookies:
+        _forget(session.cookie_jar, response)
+
     # The head
     attempt.sent = "yes"
     version = response.version
@@ -477,6 +480,12 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
         body,
         body.close,
     )
+
+
+def _forget(jar: aiohttp.abc.AbstractCookieJar, response: aiohttp.ClientResponse) -> None:
+    # A session keeps the cookies that it receives, and would send them beside ours. Its owner's own stay.
+    names, host = response.cookies, response.url.host or ""
+    jar.clear(lambda cookie: cookie.key in names and f".{host}".endswith(f".{cookie['domain']}"))
 
 
 async def _blocks(body: Any) -> AsyncIterator[bytes]:

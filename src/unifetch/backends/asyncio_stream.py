@@ -15,6 +15,7 @@ import asyncio
 import os
 import select
 import ssl
+from contextlib import aclosing
 from weakref import WeakSet
 
 from ..errors import (
@@ -34,7 +35,7 @@ from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
     from typing import Any, TypeVar
 
     from ..headers import Headers, Pairs
@@ -401,7 +402,8 @@ class Upload:
             stream.write(head)
             if _expects(stream._attempt.request):
                 await self._wait_for_leave()
-            await self._send(stream, _blocks(body) if isinstance(body, bytes) else _guarded(body))
+            async with aclosing(_blocks(body) if isinstance(body, bytes) else _guarded(body)) as blocks:
+                await self._send(stream, blocks)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # it is raised where the response is awaited
@@ -450,19 +452,22 @@ class Upload:
             self._task.cancel()
 
 
-async def _blocks(body: bytes) -> AsyncIterator[bytes]:
+async def _blocks(body: bytes) -> AsyncGenerator[bytes, None]:
     view = memoryview(body)
     for start in range(0, len(body), BLOCK):
         yield view[start : start + BLOCK]  # type: ignore[misc]  # a transport takes any buffer
 
 
-async def _guarded(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _guarded(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     # An error of the caller's own must not pass for one of the network.
     try:
         async for block in body:
             yield block
     except Exception as error:
         raise InvalidBody(f"the body raised {type(error).__name__}", request_sent="maybe") from error
+    finally:
+        if hasattr(body, "aclose"):
+            await body.aclose()
 
 
 # --- The response -------------------------------------------------------------------------------------
