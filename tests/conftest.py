@@ -92,3 +92,14 @@ def process() -> Iterator[None]:
     config._Process.backend, config._Process.settings = None, Settings()
     yield
     config._Process.backend, config._Process.settings = None, Settings()
+
+
+@pytest.fixture(scope="session")
+def dask() -> Iterator[Any]:
+    """The client of a cluster of two workers, each a process, on loopback and without a dashboard."""
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        with distributed.Client(cluster) as client:
+            yield client

@@ -57,7 +57,7 @@ def _fresh_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def our_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("unifetch")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("unifetch.fetch_all")]
 
 
 def bodies(results: Iterator[Result[Response[bytes]]]) -> list[str]:
@@ -653,17 +653,6 @@ def test_loky(server: Server) -> None:
         )
 
     assert list(range(9)) == [result.unwrap() for result in results]
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[Any]:
-    """A cluster of two workers, each a process, on loopback and without a dashboard."""
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=True, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
-        with distributed.Client(cluster) as client:
-            yield client
 
 
 def test_dask(server: Server, dask: Any) -> None:

@@ -338,7 +338,7 @@ def _in_threads(
         # The caller's context goes along: its use_backend, and the span that requests belong to.
         return pool.submit(context.copy().run, _each, ask, asks)
 
-    with ThreadPoolExecutor(threads, "unifetch") as pool:
+    with ThreadPoolExecutor(threads, "unifetch.fetch_all") as pool:
         yield from _results(asks, waiting, submit, progress, total)
 
 
