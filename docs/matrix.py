@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unifetch import Capability
-from unifetch.backends import BACKENDS, adapter
+from unifetch.backends import BACKENDS, adapter, capabilities
 
 PAGE = Path(__file__).parent / "comparison.md"
 MARKED = re.compile(r"(<!-- (matrix|natives) -->\n).*?(<!-- end of \2 -->\n)", re.DOTALL)
@@ -18,32 +18,38 @@ MARKED = re.compile(r"(<!-- (matrix|natives) -->\n).*?(<!-- end of \2 -->\n)", r
 
 def updated(page: str) -> str:
     """The page with the tables as they have to be."""
-    tables = {"matrix": table(by_name()), "natives": table(by_native())}
+    tables = {"matrix": table(by_name(), explained=True), "natives": table(by_native(), explained=False)}
     return MARKED.sub(lambda found: found[1] + tables[found[2]] + found[3], page)
 
 
 def by_name() -> dict[str, frozenset[Capability]]:
     """What each backend declares when it is named."""
-    return {name: adapter(name).CAPABILITIES for name in BACKENDS}
+    return {name: capabilities(name) for name in BACKENDS}
 
 
 def by_native() -> dict[str, frozenset[Capability]]:
     """What it declares around an object of the caller's own, by the type of that."""
     declared = {}
     for name, entry in BACKENDS.items():
+        module = adapter(name)
         for native in entry.natives:
-            found = vars(adapter(name))
-            capabilities = found.get("INJECTED_CAPABILITIES")
-            declared[f"{entry.library}.{native.rpartition('.')[2]}"] = capabilities
+            declared[_short(native)] = module.INJECTED_CAPABILITIES
+        for native in entry.async_natives:
+            declared[_short(native)] = getattr(module, "ASYNC_INJECTED_CAPABILITIES", module.INJECTED_CAPABILITIES)
     return declared
 
 
-def table(declared: Mapping[str, frozenset[Capability]]) -> str:
+def _short(native: str) -> str:
+    module, _, kind = native.rpartition(".")
+    return f"{module.partition('.')[0]}.{kind}"
+
+
+def table(declared: Mapping[str, frozenset[Capability]], *, explained: bool) -> str:
     """A row for each capability, a column for each backend."""
     rows = [["capability", *(f"`{name}`" for name in declared)], ["---"] * (len(declared) + 1)]
     for capability in Capability:
-        marks = ["yes" if capability in each else "no" for each in declared.values()]
-        rows.append([f"`{capability.name}`: {capability.value}", *marks])
+        title = f"`{capability.name}`: {capability.value}" if explained else f"`{capability.name}`"
+        rows.append([title, *("yes" if capability in each else "no" for each in declared.values())])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -581,7 +581,7 @@ def test_backends_without_a_library(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
     assert code == 0
     assert "  httpx2     not installed: pip install 'unifetch-http[httpx2]'\n" in out
-    assert "\ncapability      urllib\n" in out
+    assert "\ncapability       urllib\n" in out
 
 
 def test_backends_with_a_broken_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,9 @@ from types import ModuleType
 
 import pytest
 
-from unifetch import config, errors
-from unifetch.backends import BACKENDS, is_installed
+from unifetch import backends, config, errors
+from unifetch.backends import BACKENDS, capabilities, is_installed
+from unifetch.backends.base import ASYNC_CAPABILITIES
 from unifetch.testing import RecordedRequest, Server, conformance, refused_port, reply
 from unifetch.testing.conformance.base import BackendFactory
 
@@ -117,6 +118,14 @@ def test_the_matrix_is_up_to_date() -> None:
     spec.loader.exec_module(matrix)
 
     assert matrix.updated(PAGES["comparison.md"]) == PAGES["comparison.md"]
+
+
+def test_the_matrix_holds_for_both_clients(backend: str) -> None:
+    """A backend declares the same for a Client and an AsyncClient, but for what only the latter can have."""
+    awaited = backends.load_async(backend)().capabilities
+
+    assert capabilities(backend) == awaited
+    assert backends.load(backend)().capabilities == awaited - ASYNC_CAPABILITIES
 
 
 # --- The examples ---------------------------------------------------------------------------------

@@ -55,19 +55,22 @@ def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             server.shutdown()
             thread.join()
 
-    assert capsys.readouterr().out == f"200 application/json {{'page': 2}}\n{len(page)} bytes\n"
+    assert capsys.readouterr().out == f"200 application/json {{'page': 2}}\n{len(page)} bytes\n[200, 200, 200]\n"
     assert scope["same"].body == page
 
 
-def test_the_table_names_every_backend_and_its_oldest_version() -> None:
+def test_the_table_names_every_backend_its_oldest_version_and_what_it_accepts() -> None:
     """The README's table of backends agrees with the package's table and with the floors of the extras."""
     from unifetch.backends import BACKENDS
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     floors = {name: extra[0].partition(">=")[2] for name, extra in project["optional-dependencies"].items()}
-    rows = re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| ([^|]+) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| ([^|]+) \|(.*)\|", README, re.MULTILINE)
 
-    assert rows == [(name, floors.get(name, "Python 3.11")) for name in BACKENDS]
+    assert [row[:2] for row in rows] == [(name, floors.get(name, "Python 3.11")) for name in BACKENDS]
+    for (_, _, accepted), entry in zip(rows, BACKENDS.values(), strict=True):
+        natives = [native.split(".") for native in (*entry.natives, *entry.async_natives)]
+        assert re.findall(r"`(.+?)`", accepted) == [f"{parts[0]}.{parts[-1]}" for parts in natives]
 
 
 def test_no_document_installs_a_package_of_another_name() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unifetch import Capability, Client, Headers
+from unifetch import Client, Headers
+from unifetch.backends.base import HTTP_1_CAPABILITIES
 from unifetch.messages import RawRequest, RawResponse
 
 
@@ -14,7 +15,7 @@ class Canned:
 
     name = "canned"
     contract: Literal[1] = 1
-    capabilities = frozenset(Capability)
+    capabilities = HTTP_1_CAPABILITIES
     native: object = None
 
     def __init__(self, body: bytes) -> None:

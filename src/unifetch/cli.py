@@ -302,9 +302,10 @@ def _is_urllib3_future() -> bool:
 
 
 def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style) -> None:
-    print(style.bold("  ".join([f"{'capability':14}", *capabilities])))
+    width = max(len(capability.name) for capability in Capability)
+    print(style.bold("  ".join([f"{'capability':{width}}", *capabilities])))
     for capability in Capability:
-        cells = [f"{capability.name:14}"]
+        cells = [f"{capability.name:{width}}"]
         for name, having in capabilities.items():
             cells.append(style.green(f"{'yes':{len(name)}}") if capability in having else f"{'no':{len(name)}}")
         print("  ".join(cells).rstrip())

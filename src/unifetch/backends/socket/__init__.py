@@ -48,7 +48,7 @@ from functools import partial
 from ...headers import Headers
 from ...messages import RawResponse
 from ...routes import DIRECT
-from ..base import HTTP_1_CAPABILITIES
+from ..base import HTTP_1_CAPABILITIES, Capability
 from .connection import Connection
 from .dial import dial
 from .http11 import framing, persists
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .http11 import Fields
 
 CAPABILITIES = HTTP_1_CAPABILITIES
+ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC}
 
 
 class SocketBackend:

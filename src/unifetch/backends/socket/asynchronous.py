@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...headers import Headers
 from ...messages import AsyncRawResponse
 from ...routes import DIRECT
-from ..base import HTTP_1_CAPABILITIES, Capability
+from . import ASYNC_CAPABILITIES
 from .async_connection import AsyncConnection, Pieces
 from .async_dial import dial
 from .async_stream import Clock
@@ -30,15 +30,13 @@ if TYPE_CHECKING:
     from ...messages import RawRequest
     from .http11 import Fields
 
-CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
-
 
 class AsyncSocketBackend:
     """Carries requests over connections of its own, for the tasks of one event loop."""
 
     name = "socket"
     contract: Literal[1] = 1
-    capabilities = CAPABILITIES
+    capabilities = ASYNC_CAPABILITIES
     native: object = None
 
     def __init__(self, native: None = None) -> None:
