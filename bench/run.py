@@ -41,6 +41,7 @@ class Case:
         size: bytes of the body; None where the client decides what it returns (compressed, or JSON).
         bulk: whether the cost is given for bytes, and memory beside it, rather than for requests.
         tls: whether it goes over https.
+        tasks: by how many tasks of one event loop; 0 for the clients that are not awaited.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Case:
         size: int | None = 13,
         bulk: bool = False,
         tls: bool = False,
+        tasks: int = 0,
     ) -> None:
         self.title = title
         self.action = action
@@ -61,6 +63,7 @@ class Case:
         self.size = size
         self.bulk = bulk
         self.tls = tls
+        self.tasks = tasks
 
 
 CASES = {
@@ -79,10 +82,14 @@ CASES = {
     "chunked4096": Case("chunks of 4 KiB", "stream", "/chunked?size=4096&total={size}", size=128 * MIB, bulk=True),
     "chunked16384": Case("chunks of 16 KiB", "stream", "/chunked?size=16384&total={size}", size=256 * MIB, bulk=True),
     "gzip": Case("10 MB of JSON, compressed", "get", "/gzip?size=10000000", 3, size=None),
+    "async1": Case("GET, one task", "tasks", "/5", 2000, tasks=1),
+    "async64": Case("GET, 64 tasks", "tasks", "/5", 2000, tasks=64),
+    "async1000": Case("GET, 1,000 tasks", "tasks", "/5", 2000, tasks=1000),
 }
 GROUPS = {
     "small": ("small5", "small20"),
     "requests": ("small5", "small20", "unique", "post1k", "tls", "threads8"),
+    "async": ("async1", "async64", "async1000"),
     "chunked": ("chunked256", "chunked4096", "chunked16384"),
     "bulk": ("download", "upload", "body", "chunked256", "chunked4096", "chunked16384", "gzip"),
     "all": (*CASES, "cold"),
@@ -97,29 +104,40 @@ OWN = {
     "httpx": "httpx",
     "httpx2": "httpx2",
     "socket": "raw",
+    "aiohttp": "aiohttp",
 }
-DEFAULT = ",".join(["pycurl", *OWN.values(), *(f"unifetch:{backend}" for backend in OWN)])
+_BLOCKING = [backend for backend in OWN if backend != "aiohttp"]
+_AWAITED = ["socket", "aiohttp", "httpx2", "httpx"]
+
+# Of the clients that block, and of those that are awaited: all, and whom the others are held against.
+CLIENTS = (
+    ["pycurl", *(OWN[backend] for backend in _BLOCKING), *(f"unifetch:{backend}" for backend in _BLOCKING)],
+    [*(OWN[backend] for backend in _AWAITED), *(f"unifetch:{backend}" for backend in _AWAITED)],
+)
+BASELINES = ["urllib3"], ["aiohttp", "httpx2"]
 
 
 def main() -> int:
     arguments = parse_arguments()
     pinned = pin(arguments.core)
-    clients = arguments.clients.split(",")
     wanted = [case for name in arguments.cases for case in GROUPS.get(name, (name,))]
     print(f"machine: {machine(pinned)}")
     results: dict[str, Any] = {}
-    with ExitStack() as stack:
-        names = [name for name in wanted if name != "cold"]
-        if names:
-            bench = Bench(stack, clients, tls=any(CASES[name].tls for name in names))
+    for awaited in (False, True):
+        names = [name for name in wanted if name != "cold" and bool(CASES[name].tasks) is awaited]
+        clients, baselines = arguments.clients or CLIENTS[awaited], arguments.baseline or BASELINES[awaited]
+        if not names:
+            continue
+        with ExitStack() as stack:
+            bench = Bench(stack, clients, tls=any(CASES[name].tls for name in names), awaited=awaited)
             print("clients: " + "; ".join(f"{name} {version}" for name, version in bench.versions.items()))
             for name in names:
                 case = shortened(CASES[name], arguments)
                 rounds = bench.measure(name, case, arguments.rounds)
                 results[name] = rounds
-                print_table(name, case, rounds, arguments.baseline)
+                print_table(name, case, rounds, baselines)
     if "cold" in wanted:
-        results["cold"] = cold.measure(clients, arguments.rounds)
+        results["cold"] = cold.measure(arguments.clients or CLIENTS[False], arguments.rounds)
         cold.print_table(results["cold"])
     if arguments.save:
         arguments.save.write_text(json.dumps(results, indent=1), "utf-8")
@@ -130,9 +148,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure HTTP clients side by side.")
     known = [*CASES, "cold", *GROUPS]
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"default small; {', '.join(known)}")
-    parser.add_argument("--clients", default=DEFAULT, help="names, with commas (default: all, without http.client)")
+    parser.add_argument("--clients", type=_names, help="names, with commas (default: all, without http.client)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each client (default 9)")
-    parser.add_argument("--baseline", default="urllib3", help="the client that the others are held against")
+    help = "the clients that the others are held against (default: urllib3; of those that are awaited aiohttp,httpx2)"
+    parser.add_argument("--baseline", type=_names, help=help)
     parser.add_argument("--requests", type=int, help="requests in one turn, at most")
     parser.add_argument("--size", type=int, help="bytes of a large body, instead of what the case says")
     parser.add_argument("--quick", action="store_true", help="20 requests and 1 MiB at most: to see that it runs")
@@ -146,6 +165,10 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return arguments
+
+
+def _names(given: str) -> list[str]:
+    return given.split(",")
 
 
 def pin(core: int | None) -> int | None:
@@ -187,7 +210,8 @@ def shortened(case: Case, arguments: argparse.Namespace) -> Case:
             count, path = min(count, 20), path.replace("10000000", "100000")
     if case.action == "threads":
         count = max(8, count - count % 8)
-    return Case(case.title, case.action, path, count, size=size, bulk=case.bulk, tls=case.tls)
+    tasks = min(case.tasks, count)
+    return Case(case.title, case.action, path, count, size=size, bulk=case.bulk, tls=case.tls, tasks=tasks)
 
 
 # --- Measuring ------------------------------------------------------------------------------------
@@ -196,7 +220,7 @@ def shortened(case: Case, arguments: argparse.Namespace) -> Case:
 class Bench:
     """The server, and one process for each client; they end with the stack."""
 
-    def __init__(self, stack: ExitStack, clients: list[str], *, tls: bool) -> None:
+    def __init__(self, stack: ExitStack, clients: list[str], *, tls: bool, awaited: bool) -> None:
         directory = self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         options = ["--tls", str(directory)] if tls else []
@@ -207,7 +231,7 @@ class Bench:
         self._workers: dict[str, Child] = {}
         self.versions: dict[str, str] = {}
         for name in clients:
-            worker = Child(stack, environment, "worker.py", name)
+            worker = Child(stack, environment, "worker.py", name, *(["async"] if awaited else []))
             hello = worker.hear()
             if "error" in hello:
                 print(f"left out: {name}: {hello['error']}", file=sys.stderr)
@@ -220,6 +244,7 @@ class Bench:
         scheme = "https" if case.tls else "http"
         url = f"{scheme}://127.0.0.1:{self._ports[scheme]}{case.path.format(size=case.size)}"
         turn: dict[str, Any] = {"action": case.action, "url": url, "count": case.count, "size": case.size}
+        turn["tasks"] = case.tasks
         if case.action == "upload":
             turn["file"] = str(self._file(case.size or 0))
         turns: dict[str, list[dict[str, float]]] = {client: [] for client in self._workers}
@@ -276,21 +301,23 @@ class Child:
 # --- The table ------------------------------------------------------------------------------------
 
 
-def print_table(name: str, case: Case, turns: dict[str, list[dict[str, float]]], baseline: str) -> None:
-    """One row for each client: its cost, how it scattered, and how many times the baseline costs that."""
+def print_table(name: str, case: Case, turns: dict[str, list[dict[str, float]]], baselines: list[str]) -> None:
+    """One row for each client: its cost, how it scattered, and how many times a baseline costs that."""
     unit = "s/GB" if case.bulk else "µs" if case.size == 13 or case.action == "post" else "ms"
     scale = {"s/GB": 1e9 / (case.size or 1), "µs": 1e6 / case.count, "ms": 1e3 / case.count}[unit]
     amount = f"{case.size:,} bytes" if case.bulk else f"{case.count} requests"
     rounds = max(map(len, turns.values()), default=0)
     print(f"\n{name}: {case.title}; {amount} a turn, {rounds} turns each; client CPU, medians")
     memory = "   memory +" if case.bulk else ""
-    print(f"  {'client':<18}{unit:>9}   {'quartiles':>15}   {'x ' + baseline:>10}   {'x own':>7}{memory}")
+    heads = "   ".join(f"{'x ' + baseline:>10}" for baseline in baselines)
+    print(f"  {'client':<18}{unit:>9}   {'quartiles':>15}   {heads}   {'x own':>7}{memory}")
     for client, outcomes in turns.items():
         costs = [outcome["cpu"] * scale for outcome in outcomes]
         low, _, high = quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else costs * 3
         row = f"  {client:<18}{_figure(median(costs)):>9}   {_figure(low) + '-' + _figure(high):>15}"
         own = OWN.get(client.partition("unifetch:")[2], "")
-        row += f"   {_ratio(turns, baseline, client):>10}   {_ratio(turns, own, client):>7}"
+        row += "".join(f"   {_ratio(turns, baseline, client):>10}" for baseline in baselines)
+        row += f"   {_ratio(turns, own, client):>7}"
         if case.bulk:
             grown = max(outcome["grown"] for outcome in outcomes)
             row += f"   {grown / MIB:.1f} MiB" + (f" = {grown / case.size:.2f} x" if case.action == "body" else "")

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _listener() -> socket.socket:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)  # a thousand tasks may begin at once
     listener.setblocking(False)
     return listener
 

@@ -1,10 +1,10 @@
 """One client in a process of its own, which lives as long as the run and performs one turn after the other.
 
-    python worker.py CLIENT
+    python worker.py CLIENT [async]
 
-It reads a turn as a line of JSON (`action`, `url`, `count`, `size`, `file`), and writes what it cost: `cpu`, in
-seconds of this process, user and system together, and `grown`, the bytes by which its memory was larger, at
-its peak, than before the first such turn. Everything before the clock starts is unpaid: the connections and caches
+It reads a turn as a line of JSON (`action`, `url`, `count`, `size`, `tasks`, `file`), and writes what it cost:
+`cpu`, in seconds of this process, user and system together, and `grown`, the bytes by which its memory was larger,
+at its peak, than before the first such turn. Everything before the clock starts is unpaid: the connections and caches
 that a program that has run for a while would have.
 """
 
@@ -23,7 +23,7 @@ from clients import make
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 THREADS = 8
@@ -39,9 +39,9 @@ VALUE = {  # 1 KiB of JSON
 }
 
 
-def main(name: str) -> None:
+def main(name: str, kind: str = "") -> None:
     try:
-        client = make(name)
+        client = _make(name, kind)
     except Exception as error:  # noqa: BLE001  # whatever keeps a client from being measured is told to the driver
         _say({"error": f"{type(error).__name__}: {error}"})
         return
@@ -55,11 +55,23 @@ def main(name: str) -> None:
             _say({"error": f"{type(error).__name__}: {error}"})
 
 
+def _make(name: str, kind: str) -> Any:
+    if kind == "async":
+        from async_clients import make as make_async
+
+        return make_async(name)
+    return make(name)
+
+
 def _say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
 def _cost(client: Any, turn: dict[str, Any], bases: dict[str, int]) -> dict[str, Any]:
+    if turn["action"] == "tasks":
+        from asyncio import run
+
+        return {"cpu": run(_tasks(client, turn)), "grown": 0}
     perform = ACTIONS[turn["action"]](client, turn)
     gc.collect()
     base = bases.setdefault(f"{turn['action']} {turn['url']}", _memory("VmRSS"))
@@ -147,6 +159,33 @@ def _threads(client: Any, turn: dict[str, Any]) -> Callable[[], None]:
     return perform
 
 
+async def _tasks(client: Any, turn: dict[str, Any]) -> float:
+    # Each task asks a few times before the clock starts, which opens its connection; then all take from one heap.
+    from asyncio import TaskGroup
+
+    get, url = client.get, turn["url"]
+
+    async def work(left: Iterator[int]) -> None:
+        for _ in left:
+            await get(url)
+
+    async def warm() -> None:
+        for _ in range(3):
+            _expect(turn, len(await get(url)))
+
+    async with client:
+        async with TaskGroup() as group:
+            for _ in range(turn["tasks"]):
+                group.create_task(warm())
+        gc.collect()
+        left = iter(range(turn["count"]))
+        start = process_time()
+        async with TaskGroup() as group:
+            for _ in range(turn["tasks"]):
+                group.create_task(work(left))
+        return process_time() - start
+
+
 def _post(client: Any, turn: dict[str, Any]) -> Callable[[], None]:
     post, url = client.post, turn["url"]
     if json.loads(post(url, VALUE)) != VALUE:
@@ -214,4 +253,4 @@ def _forget_peak() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

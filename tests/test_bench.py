@@ -25,3 +25,16 @@ def test_one_quick_round_prints_a_ratio_for_each_client() -> None:
     with_ratio = re.findall(r"^  (\S+) +[0-9.]+ +[0-9.]+-[0-9.]+ +[0-9]+\.[0-9]{2}\b", ran.stdout, re.MULTILINE)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert with_ratio == ["urllib3", "unifetch:urllib3", "unifetch:urllib"] * 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the load server waits for its standard input to end")
+def test_one_quick_round_of_tasks_prints_ratios_for_each_awaited_client() -> None:
+    """The harness runs the clients that are awaited, too, and holds them against each baseline."""
+    command = [sys.executable, str(RUN), "async", "--quick", "--rounds", "1", "--baseline", "raw,unifetch:socket"]
+
+    ran = subprocess.run([*command, "--clients", "raw,unifetch:socket"], capture_output=True, text=True, check=False)
+
+    ratio = r" +[0-9]+\.[0-9]{2}"
+    with_ratios = re.findall(rf"^  (\S+) +[0-9.]+ +[0-9.]+-[0-9.]+{ratio}{ratio}\b", ran.stdout, re.MULTILINE)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert with_ratios == ["raw", "unifetch:socket"] * 3
