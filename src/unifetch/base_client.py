@@ -89,8 +89,7 @@ class BaseClient:
     # --- From a call to its journey ---------------------------------------------------------------
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
-        settings = self.settings
-        limits = settings.limits
+        settings = own = self.settings
         headers = named = params = cookies = None
         if call:
             headers, named = call.pop("headers", None), call.pop("backend", None)
@@ -99,19 +98,20 @@ class BaseClient:
                 add_trailers(content, trailers)
             if call:
                 settings = settings.replace(**call)
-        target = absolute(url, settings.base_url, params)
-        fields = settings.headers if headers is None else settings.headers.merged(Headers(headers))
+        plan, backend, rules = self._plan, self._backend(named), environment_rules()
+        if plan is None or plan.asked is not settings or plan.backend is not backend or plan.rules is not rules:
+            plan = self._plan = self._planned(settings, backend, rules)
+        base = plan.base_url
+        target = URL(url) if base is None and params is None else absolute(url, base, params)
+        fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
         if content.content_type is not None:
             fields = with_content_type(fields, content)
         if type(method) is not str or method not in USUAL_METHODS:
             check_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": content.source})
-        backend = self._backend(named)
         if fields.pairs or content.trailers:
             check_request(backend, fields, content)
-        plan, rules = self._plan, environment_rules()
-        if plan is None or plan.asked is not settings or plan.backend is not backend or plan.rules is not rules:
-            plan = self._plan = self._planned(settings, backend, rules)
+        limits = plan.limits if settings is own else own.limits
         return Journey(plan, request, content, limits, self._memory, cookies, monotonic, time)
 
     def _planned(self, asked: Settings, backend: Any, rules: ProxyRules | None) -> Plan:

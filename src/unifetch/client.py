@@ -209,7 +209,7 @@ class Client(BaseClient):
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
-            response = journey.response
+            response: Response[Any] = journey.response
             journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
             return response
         except BaseException:

@@ -136,6 +136,12 @@ class Connection:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
+        self._fill()
+        if steps is None:
+            whole = whole_head(self.reader)
+            if whole is not None:
+                return whole
+            steps = read_head(self.reader)
         return self._read_head(steps)
 
     def _request_head(self, request: RawRequest) -> bytes:
@@ -220,14 +226,8 @@ class Connection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    def _read_head(self, steps: HeadSteps | None) -> Head:
+    def _read_head(self, steps: HeadSteps) -> Head:
         try:
-            self._fill()
-            if steps is None:
-                head = whole_head(self.reader)
-                if head is not None:
-                    return head
-                steps = read_head(self.reader)
             while True:
                 interim = next(steps)
                 if interim is None:
@@ -235,8 +235,8 @@ class Connection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            final: Head = done.value
-            return final
+            head: Head = done.value
+            return head
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise

@@ -169,7 +169,7 @@ def _refuse_illegal(data: bytes | bytearray, start: int, end: int) -> None:
         raise _broken(f"control character or bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
 
 
-def parse_head(block: bytes) -> Head:
+def parse_head(block: bytes | bytearray) -> Head:
     """Parse a status line and its fields, given with the blank line that ends them.
 
     Raises:
@@ -187,7 +187,7 @@ def parse_head(block: bytes) -> Head:
     return status, reason, version, fields, index
 
 
-def _refuse_large(block: bytes, lines: list[str]) -> None:
+def _refuse_large(block: bytes | bytearray, lines: list[str]) -> None:
     _refuse_illegal(block, 0, len(block))
     if len(lines) > MAX_FIELDS:
         raise TooLarge(f"more than {MAX_FIELDS} header lines", request_sent="yes")

@@ -26,12 +26,9 @@ class Pool:
 
     def take(self, key: Hashable) -> Connection | None:
         """The newest connection that leads there; whether it is still fit, its taker finds out."""
-        idle = self._idle.get(key)
-        if not idle:
-            return None
         try:
-            return idle.pop()
-        except IndexError:  # another thread was quicker
+            return self._idle[key].pop()
+        except LookupError:  # there is none, or another thread was quicker
             return None
 
     def put(self, key: Hashable, connection: Connection) -> list[Connection]:
