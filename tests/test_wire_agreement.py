@@ -14,10 +14,18 @@ import pytest
 
 import servers
 from unifetch import Client, available_backends
+from unifetch.backends import BACKENDS
 from unifetch.testing import Script, Server, reply
+from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.wire import EXACT, TARGETS
 
-Ask = Callable[[Client, str], Any]
+Ask = Callable[[Any, str], Any]
+
+# Every backend that is installed, for threads; and for an event loop, where it is awaited there.
+KINDS: list[tuple[str, type[Any]]] = [
+    *((name, Client) for name in available_backends()),
+    *((name, AwaitedClient) for name in available_backends() if BACKENDS[name].async_factory),
+]
 
 
 def recorded(ask: Ask, *scripts: Script, tls: bool = False, **settings: Any) -> dict[str, list[bytes]]:
@@ -30,12 +38,12 @@ def recorded(ask: Ask, *scripts: Script, tls: bool = False, **settings: Any) -> 
     if tls:
         settings["tls"] = {"ca_file": servers.certificate_authority().ca_file}
     sent = {}
-    with Server(*scripts * len(available_backends()), tls=context) as server:
-        for name in available_backends():
+    with Server(*scripts * len(KINDS), tls=context) as server:
+        for name, kind in KINDS:
             before = len(server.requests)
-            with Client(backend=name, **settings) as client:
+            with kind(backend=name, **settings) as client:
                 ask(client, server.url)
-            sent[name] = [request.head + request.raw_body for request in server.requests[before:]]
+            sent[f"{name}, {kind.__name__}"] = [request.head + request.raw_body for request in server.requests[before:]]
     return sent
 
 
