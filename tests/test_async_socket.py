@@ -14,7 +14,7 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -659,30 +659,31 @@ def test_connecting_ends(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_timer_for_all(run: Any) -> None:
-    """The clock sets one timer for the first wait to end, and has none when nobody waits."""
+    """One timer for the first wait to end, another for one that ends earlier, and none when nobody waits."""
+    seconds: list[float] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         clock = Clock(loop)
-        set_at: list[float] = []
-        call_later = loop.call_later
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                clock, "loop", types.SimpleNamespace(call_later=lambda *a: set_at.append(a[0]) or call_later(*a))
-            )
-            now = monotonic()
-            waiters = [loop.create_future() for _ in range(100)]
-            for number, waiter in enumerate(waiters):
-                clock.watch(waiter, now + 30 + number)
-            assert 1 == len(set_at)
-            soon = loop.create_future()
-            clock.watch(soon, now + 0.01)
-            assert await soon
-            assert 3 == len(set_at)  # for the first, for an earlier one, and for those that are left
-            for waiter in (*waiters, soon):
-                clock.ignore(waiter)
-            clock.stop()
 
+        def call_later(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+            seconds.append(delay)
+            return loop.call_later(delay, callback)
+
+        clock.loop = cast(Any, types.SimpleNamespace(call_later=call_later))
+        now = monotonic()
+        waiters = [loop.create_future() for _ in range(100)]
+        for number, waiter in enumerate(waiters):
+            clock.watch(waiter, now + 0.5 + number)
+        soon = loop.create_future()
+        clock.watch(soon, now + 0.05)
+
+        assert 2 == len(seconds)
+        assert await soon
+        assert not any(waiter.done() for waiter in waiters)
+        for waiter in (*waiters, soon):
+            clock.ignore(waiter)
+        clock.stop()
         assert clock._timer is None
 
     run(main())

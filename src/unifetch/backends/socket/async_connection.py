@@ -17,7 +17,7 @@ from time import monotonic
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...headers import Headers
 from .connection import LEAVE, MAX_AGE, MAX_IDLE, RECEIVE, WITH_HEAD, _blocks, _expects
-from .http11 import chunk, last_chunk, read_body, read_head, request_head
+from .http11 import chunk, last_chunk, read_body, read_head, request_head, whole_head
 from .reader import ByteReader
 
 TYPE_CHECKING = False
@@ -79,11 +79,11 @@ class AsyncConnection:
     # --- Before a request -------------------------------------------------------------------------
 
     def is_fit(self) -> bool:
-        """Whether nothing has happened on an idle connection: neither bytes nor an end have come.
+        """Whether an idle connection is young enough, and nothing has happened on it: neither bytes nor an end came.
 
         Whatever came belongs to no request (RFC 9112 §9.2). It is asked before each reuse, for 0.3 µs.
         """
-        return not self.sock.poll()
+        return monotonic() < self.useful_until and not self.sock.poll()
 
     # --- Sending the request ----------------------------------------------------------------------
 
@@ -93,23 +93,25 @@ class AsyncConnection:
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
+        timeout = request.timeout
         self._sent: RequestSent = "no"
         self._deadline = request.deadline
-        self._read_timeout = request.timeout.read
-        self._write_timeout = request.timeout.write
+        self._read_timeout = timeout.read
+        self._write_timeout = timeout.write
         self.exchanges += 1
         self._busy = True
         if self.interim:
             self.interim = []
         head = self._request_head(request)
         body = request.body
-        steps = read_head(self.reader)
+        steps: HeadSteps | None = None
         try:
             if body is None:
                 await self._write(head)
             elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
                 await self._write(head + body)
             else:
+                steps = read_head(self.reader)
                 early = await self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -201,9 +203,14 @@ class AsyncConnection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    async def _read_head(self, steps: HeadSteps) -> Head:
+    async def _read_head(self, steps: HeadSteps | None) -> Head:
         try:
             await self._fill()
+            if steps is None:
+                head = whole_head(self.reader)
+                if head is not None:
+                    return head
+                steps = read_head(self.reader)
             while True:
                 interim = next(steps)
                 if interim is None:
@@ -211,8 +218,8 @@ class AsyncConnection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            head: Head = done.value
-            return head
+            final: Head = done.value
+            return final
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise

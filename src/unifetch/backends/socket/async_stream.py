@@ -65,7 +65,8 @@ class Clock:
             self._timer.cancel()
         now = monotonic()
         self._rings = min(ends, now + _LOOK)
-        self._timer = self.loop.call_later(max(0.0, self._rings - now), self._look)
+        # No less than loops can tell apart, so that none of them comes too early again and again.
+        self._timer = self.loop.call_later(max(0.001, self._rings - now), self._look)
 
     def _look(self) -> None:
         now = monotonic()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from asyncio import get_running_loop, sleep
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 
 from ...errors import ConfigError
 from ...headers import Headers
@@ -62,18 +61,19 @@ class AsyncSocketBackend:
             connection.close()
             raise
         status, reason, version, fields, index = head
-        connection.keeps = connection.keeps and persists(status, version, index, size)
-        headers, reader = Headers.trusted(fields, index), connection.reader
-        if isinstance(size, int) and len(reader) >= size:
+        if connection.keeps and not persists(status, version, index, size):
+            connection.keeps = False
+        headers, interim = Headers.trusted(fields, index), connection.interim
+        reader = connection.reader
+        if size.__class__ is int and len(reader.data) - reader.at >= size:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             body: AsyncIterator[bytes] = Pieces((reader.take(size),) if size else ())
-            interim = connection.interim
             self._release(key, connection)
-            return AsyncRawResponse(status, reason, version, headers, body, _nothing, (), interim)
+            return AsyncRawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
         trailers: Fields = []
-        read = connection.read_body(size, trailers, partial(self._release, key, connection))
-        abandon = partial(_abandon, connection, connection.exchanges, read)
-        return AsyncRawResponse(status, reason, version, headers, read, abandon, trailers, connection.interim)
+        body = connection.read_body(size, trailers, partial(self._release, key, connection))
+        abandon = partial(_abandon, connection, connection.exchanges, body)
+        return AsyncRawResponse(status, reason, version, headers, body, abandon, trailers, interim, True)
 
     def _start(self) -> Clock:
         if self._clock is not None and not self._clock.loop.is_closed():
@@ -83,13 +83,11 @@ class AsyncSocketBackend:
         return self._clock
 
     def _reusable(self, key: Hashable) -> AsyncConnection | None:
-        while True:
-            connection: AsyncConnection | None = self._pool.take(key)  # type: ignore[assignment]  # a pool looks into none
-            if connection is None:
-                return None
-            if monotonic() < connection.useful_until and connection.is_fit():
-                return connection
+        while connection := self._pool.take(key):
+            if connection.is_fit():
+                return connection  # type: ignore[return-value]  # a pool looks into no connection, of either kind
             connection.close()
+        return None
 
     def _release(self, key: Hashable, connection: AsyncConnection) -> None:
         if connection.exchanges == 1 and (session := connection.session) is not None:
