@@ -411,8 +411,9 @@ class Connection(threading.Thread):
         # The new socket takes the old one's descriptor: nobody may interrupt() in between.
         with self.server.changed:
             try:
+                self.socket.getpeername()  # wrap_socket() leaves a socket unclosed whose peer has gone
                 self.tls = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-            except ConnectionError:
+            except OSError:
                 raise _Over from None
             self.socket = self.tls
         with _peer_may_leave():
