@@ -31,7 +31,7 @@ from unifetch import (
     use_backend,
 )
 from unifetch.backends import BACKENDS, how_to_install, is_installed, load, with_capability
-from unifetch.config import chosen_backend
+from unifetch.config import chosen_backend, environment_rules
 from unifetch.messages import RawRequest, RawResponse
 from unifetch.testing import Server, reply
 
@@ -551,6 +551,55 @@ def test_unsupported_capability(native: tuple[str, Any]) -> None:
             client.get(server.url)
 
         assert 0 == server.connections
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An environment with a proxy, which nobody can reach."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
+    environment_rules.cache_clear()
+    yield monkeypatch
+    environment_rules.cache_clear()
+
+
+def test_a_proxy_of_the_environment_is_not_ignored(native: tuple[str, Any], proxied: pytest.MonkeyPatch) -> None:
+    """An injected object goes through none: what the environment says is not dropped, but refused, with the way out."""
+    with Server() as server, Client(backend=native[1]) as client:
+        with pytest.raises(UnsupportedCapability) as caught:
+            client.get(server.url)
+
+        assert ("no", 0) == (caught.value.request_sent, server.connections)
+        for part in ("http_proxy", "http://127.0.0.1:1 for 127.0.0.1", repr(native[0]), "PROXY", "proxy=None"):
+            assert part in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_of_the_environment_that_is_not_wanted(native: tuple[str, Any], proxied: pytest.MonkeyPatch) -> None:
+    """Said in the call, for the client or for the process, `proxy=None` connects directly."""
+    with Server() as server:
+        with Client(backend=native[1]) as client, Client(backend=native[1], proxy=None) as direct:
+            statuses = [client.get(server.url, proxy=None).status, direct.get(server.url).status]
+            unifetch.configure(proxy=None)
+            statuses.append(client.get(server.url).status)
+
+        assert [200] * 3 == statuses
+
+
+def test_a_proxy_of_the_environment_that_is_not_for_this_url(
+    native: tuple[str, Any], proxied: pytest.MonkeyPatch
+) -> None:
+    """A host that NO_PROXY exempts is reached; one that a redirect leads to, and that it does not exempt, is not."""
+    away = reply(302, b"", {"Location": "http://elsewhere.test/"})
+    with Server({"/": reply(200), "/away": away}) as server, Client(backend=native[1]) as client:
+        proxied.setenv("no_proxy", "127.0.0.1")
+        environment_rules.cache_clear()
+
+        assert 200 == client.get(server.url).status
+        with pytest.raises(UnsupportedCapability, match=r"for elsewhere\.test"):
+            client.get(f"{server.url}/away")
 
 
 def test_with_capability() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from time import monotonic, time
 from weakref import WeakSet
 
-from .backends.base import Capability
 from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
 from .errors import InvalidSetting
 from .exchange import Journey, Memory, Plan
@@ -117,7 +116,7 @@ class BaseClient:
     def _planned(self, asked: Settings, backend: Any, rules: ProxyRules | None) -> Plan:
         check_settings(backend, asked)
         settings = asked
-        if rules is not None and "proxy" not in vars(asked) and Capability.PROXY in backend.capabilities:
+        if rules is not None and "proxy" not in vars(asked):
             settings = asked.replace(proxy=rules)
         return Plan(settings, backend, rules, asked)
 

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from functools import cache
 
 from .backends import DEFAULT, checked, with_capability
-from .backends.base import Capability
+from .backends.base import PROXY_CAPABILITIES, Capability
 from .errors import InvalidSetting, UnsupportedCapability
 from .settings import Settings
 
@@ -120,6 +120,7 @@ def check_settings(backend: Backend, settings: Settings) -> None:
 
     Raises:
         UnsupportedCapability: it names the setting, and the backends that can.
+        InvalidSetting: for two that contradict each other.
     """
     said = vars(settings)
     if "tls" in said:
@@ -127,9 +128,11 @@ def check_settings(backend: Backend, settings: Settings) -> None:
     if rules := said.get("proxy"):
         for proxy in (rules.http, rules.https):
             if proxy is not None:
-                _require(backend, "proxy", _PROXY_SCHEMES[proxy.scheme])
+                _require(backend, "proxy", PROXY_CAPABILITIES[proxy.scheme])
     if said.get("unix_socket"):
         _require(backend, "unix_socket", Capability.UNIX_SOCKET)
+        if said.get("forbid_private"):
+            raise InvalidSetting("unix_socket: contradicts forbid_private, for there is no address to check")
     if said.get("resolve"):
         _require(backend, "resolve", Capability.RESOLVE)
     if said.get("forbid_private"):
@@ -146,14 +149,6 @@ def check_request(backend: Backend, headers: Headers, body: Body) -> None:
         _require(backend, "Expect", Capability.EXPECT_CONTINUE)
     if body.trailers:
         _require(backend, "trailers", Capability.TRAILERS)
-
-
-_PROXY_SCHEMES = {
-    "http": Capability.PROXY,
-    "https": Capability.TLS_PROXY,
-    "socks5": Capability.SOCKS,
-    "socks5h": Capability.SOCKS,
-}
 
 
 def _require(backend: Backend, setting: str, capability: Capability) -> None:

@@ -17,16 +17,18 @@ from functools import lru_cache
 from itertools import count
 
 from . import events
-from .backends.base import Capability
+from .backends.base import PROXY_CAPABILITIES, Capability
 from .errors import (
     ConfigError,
     ConnectionLost,
     InvalidHeader,
+    InvalidURL,
     StatusError,
     TimedOut,
     TooManyRedirects,
     TotalTimeout,
     UnifetchError,
+    UnsupportedCapability,
     evidence,
 )
 from .headers import NO_HEADERS, REDACTED, Headers
@@ -37,6 +39,7 @@ from .policies.incoming import Incoming
 from .policies.limits import check_head
 from .policies.redirects import follow
 from .routes import DIRECT, Route
+from .url import check_authority
 from .values import trusted
 from .version import VERSION
 
@@ -372,6 +375,13 @@ class Journey:
         proxy = None if rules is None or settings.unix_socket else rules.proxy_for(url.scheme, url.host, url.port)
         changes: dict[str, Any] = {}
         connect_headers: Pairs = ()
+        if proxy is not None and (lacking := PROXY_CAPABILITIES[proxy.scheme]) not in self.backend.capabilities:
+            # The environment's: one that was set has been refused before. Whom it exempts is known only here.
+            raise UnsupportedCapability(
+                f"the environment ({url.scheme}_proxy, all_proxy) names {proxy.url} for {url.host}, and this "
+                f"{self.backend.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
+                "no_proxy exempts hosts, and a backend by name goes through proxies"
+            )
         if proxy is not None and REDACTED in (proxy.username, proxy.password):
             raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
         if proxy is not None and not proxy.scheme.startswith("socks"):
@@ -613,7 +623,7 @@ def wire_headers(request: Request, body: Body) -> Pairs:
             if name == "host":
                 if host is not request.url.authority:
                     raise InvalidHeader("a request has one Host (RFC 9112 §3.2)")
-                host = value
+                host = _checked_host(value)
                 continue
             if name == "user-agent":
                 agent = ()
@@ -634,6 +644,15 @@ def wire_headers(request: Request, body: Body) -> Pairs:
             raise InvalidHeader(f"header {pair[0]} holds the mask of a credential that was pickled; set it again")
         fields.append(pair)
     return (("Host", host), *agent, *accept, *coding, *fields, *frame)
+
+
+def _checked_host(value: str) -> str:
+    # It decides where a server looks, and is no free text: nothing but what a URL might have there.
+    try:
+        check_authority(value)
+    except InvalidURL as error:
+        raise InvalidHeader(f"Host: {error}") from None
+    return value
 
 
 @lru_cache(256)

@@ -183,6 +183,20 @@ def location_url(base: URL, location: str) -> URL:
 # --- The parts ------------------------------------------------------------------------------------
 
 
+def check_authority(text: str) -> None:
+    """Refuse what is not a host, with or without a port, as a URL may have one (RFC 9110 §7.2).
+
+    Raises:
+        InvalidURL: for anything else, and for what would have to be encoded.
+    """
+    try:
+        if not text.isascii():
+            raise _Refused("a host that is sent as it is must be ASCII")
+        _site("http", text)
+    except _Refused as reason:
+        raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
+
+
 def _parse(text: str) -> URL:
     if len(text) > MAX_LENGTH:
         raise _Refused(f"a URL must not be longer than {MAX_LENGTH} characters")

@@ -68,6 +68,15 @@ if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 
 
+# What it takes to go through a proxy, by its scheme.
+PROXY_CAPABILITIES = {
+    "http": Capability.PROXY,
+    "https": Capability.TLS_PROXY,
+    "socks5": Capability.SOCKS,
+    "socks5h": Capability.SOCKS,
+}
+
+
 class Backend(Protocol):
     """One way to carry a request over the network.
 

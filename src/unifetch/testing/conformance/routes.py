@@ -841,6 +841,15 @@ class TestAddresses(Routes):
         del caught
         gc.collect()
 
+    @requires(Capability.UNIX_SOCKET, Capability.FORBID_PRIVATE)
+    def test_unix_socket_that_must_not_be_private(self, client: Client, path: str) -> None:
+        """What it leads to has no address that could be checked: the two contradict each other, and nothing is sent."""
+        with Server(unix_socket=path) as server:
+            with pytest.raises(ConfigError, match="unix_socket: contradicts forbid_private") as caught:
+                client.get("http://service.test/", unix_socket=path, forbid_private=True)
+
+            assert ("no", 0) == (caught.value.request_sent, server.connections)
+
     # --- An address in place of the resolver's ---
 
     @requires(Capability.RESOLVE)

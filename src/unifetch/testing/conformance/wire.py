@@ -225,6 +225,11 @@ INVALID: dict[str, tuple[type[InvalidRequest], Ask]] = {
     "Proxy-Authorization": (InvalidHeader, lambda client, url: client.get(url, headers={"Proxy-Authorization": "x"})),
     "Upgrade": (InvalidHeader, lambda client, url: client.get(url, headers={"Upgrade": "h2c"})),
     "two Hosts": (InvalidHeader, lambda client, url: client.get(url, headers=[("Host", "a"), ("host", "b")])),
+    "no host as Host": (InvalidHeader, lambda client, url: client.get(url, headers={"Host": ""})),
+    "a path in Host": (InvalidHeader, lambda client, url: client.get(url, headers={"Host": "example.org/path"})),
+    "userinfo in Host": (InvalidHeader, lambda client, url: client.get(url, headers={"Host": "user@example.org"})),
+    "a port in Host that is none": (InvalidHeader, lambda client, url: client.get(url, headers={"Host": "a.test:x"})),
+    "a Host that is not ASCII": (InvalidHeader, lambda client, url: client.get(url, headers={"Host": "é.test"})),
     "two bodies": (InvalidBody, lambda client, url: client.post(url, body=b"a", json={})),
     "a text file": (InvalidBody, lambda client, url: client.post(url, body=io.StringIO("text"))),  # type: ignore[arg-type]  # the test
     "a mapping as body": (InvalidBody, lambda client, url: client.post(url, body={"a": 1})),  # type: ignore[dict-item]  # the test
