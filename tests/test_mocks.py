@@ -6,6 +6,7 @@ requests, `respx` for httpcore's connection pool, `pytest-httpx` for httpx's tra
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from unifetch import (
+    AsyncClient,
     Client,
     ConnectError,
     ConnectTimeout,
@@ -282,6 +284,22 @@ class TestRespx:
         assert (503, "ok") == (get(URL, backend=via_httpx).status, get(URL, backend=via_httpx).text)
         assert "mine" == get(END, headers={"X-A": "mine"}, backend=via_httpx).text
 
+    @pytest.mark.parametrize("is_injected", [False, True], ids=["by name", "an injected AsyncClient"])
+    def test_awaited(self, respx: Any, is_injected: bool) -> None:
+        """The same of an AsyncClient."""
+        library = pytest.importorskip("httpx", reason="httpx is not installed")
+        respx.get(URL).respond(302, headers={"Location": END})
+        respx.get(END).respond(201, json={"a": 1})
+
+        async def scenario() -> Any:
+            async with library.AsyncClient() as theirs:
+                async with AsyncClient(backend=theirs if is_injected else "httpx") as client:
+                    return await client.get(URL)
+
+        response = asyncio.run(scenario())
+
+        assert (END, 201, {"a": 1}) == (response.url, response.status, response.json())
+
 
 def test_transport_of_the_users_own() -> None:
     """`httpx.MockTransport` needs no further library, nor does any transport that a client was given."""
@@ -369,6 +387,17 @@ class TestPytestHttpx:
         response = post(URL, params={"q": "a b"}, json={"n": [1]}, headers={"X-A": "1"}, backend=injected)
 
         assert (204, "service.test") == (response.status, httpx_transport.get_request().headers["host"])
+
+    def test_awaited(self, httpx_transport: Any) -> None:
+        """The same of an AsyncClient."""
+        library = pytest.importorskip("httpx", reason="httpx is not installed")
+        httpx_transport.add_response(url=URL, json={"a": 1})
+
+        async def scenario() -> Any:
+            async with library.AsyncClient() as theirs, AsyncClient(backend=theirs) as client:
+                return await client.get(URL)
+
+        assert {"a": 1} == asyncio.run(scenario()).json()
 
     @pytest.mark.parametrize(("theirs", "ours"), ERRORS)
     def test_error(self, httpx_transport: Any, injected: Any, theirs: str, ours: type[UnifetchError]) -> None:

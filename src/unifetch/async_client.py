@@ -229,6 +229,8 @@ class AsyncClient(BaseClient):
             self._move_to(loop)
         backend: AsyncBackend = super()._backend(named)
         if Capability.TRIO not in backend.capabilities and in_trio():
+            for name in [name for name, each in self._backends.items() if each is backend]:
+                del self._backends[name]  # it has opened nothing, and cannot be closed here
             able = ", ".join(with_capability(Capability.TRIO))
             raise UnsupportedCapability(
                 f"trio needs TRIO, which this {backend.name!r} backend does not have; {able} have it"
