@@ -16,7 +16,7 @@ from .errors import InvalidSetting
 from .exchange import Journey, Memory, Plan
 from .headers import Headers
 from .messages import USUAL_METHODS, Request, check_method
-from .policies.bodies import add_trailers, with_content_type
+from .policies.bodies import NO_BODY, add_trailers, with_content_type
 from .settings import parse
 from .slots import Slots
 from .timeouts import Timeout
@@ -82,13 +82,18 @@ class BaseClient:
                 )
             from_caller = cookies
         return Memory(
-            threading.Lock(), jar=from_caller, keeps_cookies=cookies is not False, settings_auth=self._own.get("auth")
+            threading.Lock(),
+            monotonic,
+            time,
+            jar=from_caller,
+            keeps_cookies=cookies is not False,
+            settings_auth=self._own.get("auth"),
         )
 
     # --- From a call to its journey ---------------------------------------------------------------
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
-        settings = own = self.settings
+        settings = self.settings
         headers = named = params = cookies = None
         if call:
             headers, named = call.pop("headers", None), call.pop("backend", None)
@@ -103,22 +108,21 @@ class BaseClient:
         base = plan.base_url
         target = URL(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
-        if content.content_type is not None:
+        if content is not NO_BODY:
             fields = with_content_type(fields, content)
         if type(method) is not str or method not in USUAL_METHODS:
             check_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": content.source})
-        if fields.pairs or content.trailers:
+        if fields.pairs or content is not NO_BODY:
             check_request(backend, fields, content)
-        limits = plan.limits if settings is own else own.limits
-        return Journey(plan, request, content, limits, self._memory, cookies, monotonic, time)
+        return Journey(plan, request, content, self._memory, cookies)
 
     def _planned(self, asked: Settings, backend: Any, rules: ProxyRules | None) -> Plan:
         check_settings(backend, asked)
         settings = asked
         if rules is not None and "proxy" not in vars(asked):
             settings = asked.replace(proxy=rules)
-        return Plan(settings, backend, rules, asked)
+        return Plan(settings, backend, rules, self.settings.limits, asked)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""

@@ -189,7 +189,7 @@ class Client(BaseClient):
                 outcome = None
                 try:
                     if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, journey.limits
+                        origin, limits = journey.request.url.origin, journey.plan.shared
                         if not slots.take(journey, origin, limits):
                             wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                         outcome = send(step)

@@ -134,9 +134,11 @@ class Sleep:
 
 
 class Memory:
-    """What a client keeps from one call to the next: its cookies, and what its auth has learnt.
+    """What a client keeps from one call to the next: its cookies, and what its auth has learnt; and its clocks.
 
     Attributes:
+        clock: monotonic time, in seconds.
+        calendar: seconds since the epoch, for cookies and dates.
         settings_auth: the client's own auth, which the memory belongs to.
         lock: makes storing cookies one step for all the threads of a client.
         jar: the cookies; None until there is one.
@@ -144,17 +146,21 @@ class Memory:
         auth: what the client's own auth has learnt; None until it is used.
     """
 
-    __slots__ = ("auth", "jar", "keeps_cookies", "lock", "settings_auth")
+    __slots__ = ("auth", "calendar", "clock", "jar", "keeps_cookies", "lock", "settings_auth")
 
     def __init__(
         self,
         lock: AbstractContextManager[Any],
+        clock: Callable[[], float],
+        calendar: Callable[[], float],
         *,
         jar: CookieJar | None,
         keeps_cookies: bool,
         settings_auth: Auth | None,
     ) -> None:
         self.lock = lock
+        self.clock = clock
+        self.calendar = calendar
         self.settings_auth = settings_auth
         self.jar = jar
         self.keeps_cookies = keeps_cookies
@@ -177,6 +183,7 @@ class Plan:
         settings: what is asked for, all of which the backend can do.
         backend: who carries the requests.
         rules: the proxies that the environment names.
+        shared: the client's own limits, which its connections are counted by.
         asked: the settings as they were before it was looked at what the backend can do.
     """
 
@@ -193,16 +200,20 @@ class Plan:
         "name",
         "rules",
         "settings",
+        "shared",
         "takes_context",
         "timeout",
         "total",
+        "usual",
     )
 
-    def __init__(self, settings: Settings, backend: Backend, rules: object, asked: Settings) -> None:
+    def __init__(self, settings: Settings, backend: Backend, rules: object, shared: Limits, asked: Settings) -> None:
         self.settings = settings
         self.backend = backend
         self.rules = rules
+        self.shared = shared
         self.asked = asked
+        self.usual: dict[tuple[str, str], Pairs] = {}  # the fields of requests that add none, by host and method
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
@@ -215,6 +226,19 @@ class Plan:
         self._context: ssl.SSLContext | None = None
         # Most calls go straight to their host.
         self.is_direct = not (settings.proxy or settings.unix_socket or settings.resolve or settings.forbid_private)
+
+    def usual_headers(self, request: Request) -> Pairs:
+        """`wire_headers` of a request without a body and without fields of its own.
+
+        That these are one and the same tuple each time also tells a backend that it has written them before.
+        """
+        key = request.url.authority, request.method
+        pairs = self.usual.get(key)
+        if pairs is None:
+            if len(self.usual) >= 256:
+                self.usual.clear()
+            pairs = self.usual[key] = wire_headers(request, NO_BODY)
+        return pairs
 
     def context(self) -> ssl.SSLContext | None:
         """The TLS context for https, if the backend takes one: to look it up by its settings takes 2 µs."""
@@ -230,11 +254,8 @@ class Journey:
         plan: what the call goes by, and who carries it.
         request: what is asked.
         body: the body that goes with it.
-        limits: the client's own, which its connections are counted by.
         memory: what the client keeps.
         cookies: the value of a Cookie field for the origin of this request, and for no other.
-        clock: monotonic time, in seconds.
-        calendar: seconds since the epoch, for cookies and dates.
 
     Attributes:
         outcome: of the last step, put there by the driver. Not to send it, and not to return the response, saves
@@ -261,22 +282,14 @@ class Journey:
         plan: Plan,
         request: Request,
         body: Body,
-        limits: Limits,
         memory: Memory,
         cookies: str | None,
-        clock: Callable[[], float],
-        calendar: Callable[[], float],
     ) -> None:
         self.plan = plan
-        self.settings = plan.settings
-        self.backend = plan.backend
         self.request = request
         self.body = body
-        self.limits = limits
         self.memory = memory
-        self.clock = clock
-        self.calendar = calendar
-        self.started = started = clock()
+        self.started = started = memory.clock()
         total = plan.total
         self.deadline = None if total is None else started + total
         if plan.listeners:
@@ -287,6 +300,16 @@ class Journey:
             from .policies.auth import Basic
 
             self._auth = Basic.of_url(request.url)
+
+    @property
+    def settings(self) -> Settings:
+        """What the call goes by."""
+        return self.plan.settings
+
+    @property
+    def backend(self) -> Backend:
+        """Who carries it."""
+        return self.plan.backend
 
     def steps(self, *, whole: bool) -> Steps:
         """The steps of this call; when they end, `response` is there.
@@ -342,11 +365,16 @@ class Journey:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         url = request.url
-        pairs = wire_headers(request, body)
+        if body is NO_BODY:
+            content, length, trailers = None, 0, ()
+            pairs = plan.usual_headers(request) if request.headers is plan.headers else wire_headers(request, body)
+        else:
+            content, length, trailers = body.open(), body.length, body.trailers
+            pairs = wire_headers(request, body)
         if self.memory.jar or self._cookies is not None or self._auth is not None:
             pairs = self._with_credentials(pairs)
-        if body.trailers:
-            pairs = (*pairs, ("Trailer", ", ".join(name for name, _ in body.trailers)))  # RFC 9110 §6.6.2
+        if trailers:
+            pairs = (*pairs, ("Trailer", ", ".join(name for name, _ in trailers)))  # RFC 9110 §6.6.2
         if plan.listeners:
             self._tell(events.Attempt, self.attempts, Headers.trusted(pairs), plan.name)
         raw = trusted(
@@ -358,13 +386,13 @@ class Journey:
                 "port": url.port,
                 "target": url.target,
                 "headers": pairs,
-                "body": None if body is NO_BODY else body.open(),
-                "length": body.length,
+                "body": content,
+                "length": length,
                 "timeout": plan.timeout,
                 "deadline": self.deadline,
                 "tls": plan.context() if url.scheme == "https" else None,
                 "route": DIRECT,
-                "trailers": body.trailers,
+                "trailers": trailers,
             },
         )
         return raw if plan.is_direct else self._routed(raw)
@@ -407,7 +435,7 @@ class Journey:
         jar = self.memory.jar
         if (jar or self._cookies is not None) and "cookie" not in self.request.headers:
             # A Cookie field of the caller's own says it all.
-            value = jar.header(self.request.url, self.calendar()) if jar else None
+            value = jar.header(self.request.url, self.memory.calendar()) if jar else None
             if self._cookies is not None and self._at_home:
                 from .policies.cookies import merged
 
@@ -444,9 +472,10 @@ class Journey:
             for status, fields in raw.interim:
                 self._tell(events.InterimResponse, status, fields)
             self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, headers)
-        check_head(raw.status, raw.http_version, headers.pairs, bounded=raw.bounded)
+        if not raw.is_checked:
+            check_head(raw.status, raw.http_version, headers.pairs)
         if "set-cookie" in headers.by_name() and self.memory.keeps_cookies:
-            self.memory.store(self.request.url, headers.get_all("set-cookie"), self.calendar())
+            self.memory.store(self.request.url, headers.get_all("set-cookie"), self.memory.calendar())
 
     def _goes_on(self, raw: RawResponse) -> float | None:
         """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""
@@ -527,14 +556,14 @@ class Journey:
             error=error,
             status=raw.status if raw else None,
             headers=raw.headers if raw else None,
-            now=self.calendar(),
+            now=self.memory.calendar(),
             random=random(),  # noqa: S311  # jitter
         )
         if wait is not None and raw is not None and wait > retry.max_wait:
             message = f"{raw.status} with a Retry-After of {wait:.0f} s, which is above max_wait, {retry.max_wait:g} s"
             raise StatusError(message, self._response(raw, b""))
         # A wait that the deadline would cut short only delays the answer.
-        if wait is None or (self.deadline is not None and self.clock() + wait >= self.deadline):
+        if wait is None or (self.deadline is not None and self.memory.clock() + wait >= self.deadline):
             return None
         return wait
 
@@ -554,7 +583,7 @@ class Journey:
                 "history": self.history,
                 "request": request,
                 "backend": self.plan.name,
-                "elapsed": self.clock() - self.started,
+                "elapsed": self.memory.clock() - self.started,
                 "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
             },
         )
@@ -567,7 +596,7 @@ class Journey:
         Raises:
             TotalTimeout: once the deadline has passed.
         """
-        if self.deadline is not None and self.clock() >= self.deadline:
+        if self.deadline is not None and self.memory.clock() >= self.deadline:
             self._check_deadline("yes")
 
     def explain(self, error: BaseException) -> None:
@@ -587,7 +616,7 @@ class Journey:
         error.request, error.backend = self.request, self.backend.name
 
     def _check_deadline(self, sent: RequestSent) -> None:
-        if self.deadline is None or self.clock() < self.deadline:
+        if self.deadline is None or self.memory.clock() < self.deadline:
             return
         error = TotalTimeout(
             f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent
@@ -597,7 +626,7 @@ class Journey:
 
     def _tell(self, event: Any, *details: Any) -> None:
         if self.settings.listeners:
-            told = event(self.call, self.request, self.clock(), *details)
+            told = event(self.call, self.request, self.memory.clock(), *details)
             for listener in self.settings.listeners:
                 listener(told)
 

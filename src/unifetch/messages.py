@@ -377,18 +377,18 @@ class RawResponse:
         close: gives the connection back if the body was read to its end, else closes it. It may be called again.
         trailers: the trailer fields, once the body was read to its end; filled by who reads it.
         interim: the 1xx responses that came before, as (status, headers).
-        bounded: whether the backend itself has held the head to the limits that are common to all.
+        is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks: 1 µs less.
         read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
             is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
     """
 
     __slots__ = (
         "body",
-        "bounded",
         "close",
         "headers",
         "http_version",
         "interim",
+        "is_checked",
         "read_into",
         "reason",
         "status",
@@ -405,7 +405,7 @@ class RawResponse:
         close: Callable[[], None],
         trailers: Sequence[tuple[str, str]] = (),
         interim: Sequence[tuple[int, Headers]] = (),
-        bounded: bool = False,
+        is_checked: bool = False,
         read_into: Callable[[memoryview], int] | None = None,
     ) -> None:
         self.status = status
@@ -416,7 +416,7 @@ class RawResponse:
         self.close = close
         self.trailers = trailers
         self.interim = interim
-        self.bounded = bounded
+        self.is_checked = is_checked
         self.read_into = read_into
 
 
@@ -438,7 +438,7 @@ class AsyncRawResponse(RawResponse):
             close: Callable[[], Awaitable[None]],
             trailers: Sequence[tuple[str, str]] = (),
             interim: Sequence[tuple[int, Headers]] = (),
-            bounded: bool = False,
+            is_checked: bool = False,
         ) -> None: ...
 
         body: AsyncIterator[bytes]  # type: ignore[assignment]  # the two never meet: a driver knows which it has

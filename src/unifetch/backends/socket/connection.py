@@ -59,6 +59,7 @@ class Connection:
         "_deadline",
         "_dies",
         "_head",
+        "_is_near",
         "_poll",
         "_read_timeout",
         "_seconds",
@@ -111,15 +112,18 @@ class Connection:
         """
         timeout = request.timeout
         self._sent: RequestSent = "no"
-        self._deadline = request.deadline
-        self._read_timeout = timeout.read
-        self._write_timeout = timeout.write
+        self._deadline = deadline = request.deadline
+        self._read_timeout = read = timeout.read
+        self._write_timeout = write = timeout.write
+        # Far from the deadline, the first write and the first read need no look at the clock: 0.5 µs.
+        self._is_near = deadline is not None and (
+            read is None or write is None or deadline - monotonic() < read + write
+        )
         self.exchanges += 1
         self._busy = True
         if self.interim:
             self.interim = []
-        head = self._request_head(request)
-        body = request.body
+        head, body = self._request_head(request), request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
@@ -136,7 +140,7 @@ class Connection:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
-        self._fill()
+        self._feed(self._receive(RECEIVE, read))
         if steps is None:
             whole = whole_head(self.reader)
             if whole is not None:
@@ -158,6 +162,7 @@ class Connection:
 
     def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks it listens: an early final answer ends the upload.
+        self._is_near = True
         self._write(head)
         if _expects(head) and (early := self._wait_for_leave(steps)) is not None:
             return early
@@ -213,10 +218,12 @@ class Connection:
         """Write all of the data; the write timeout is for each time that the server takes some."""
         sent = 0
         try:
-            self._arm(self._write_timeout)
+            if self._is_near or self._write_timeout != self._seconds:
+                self._arm(self._write_timeout)
             self._sent = "maybe"
             sent = self.sock.send(data)
             while sent < len(data):
+                self._is_near = True
                 self._arm(self._write_timeout)
                 sent += self.sock.send(memoryview(data)[sent:])
         except (TimeoutError, BlockingIOError) as error:
@@ -296,7 +303,9 @@ class Connection:
 
     def _receive(self, most: int, seconds: float | None) -> bytes:
         try:
-            self._arm(seconds)
+            if self._is_near or seconds != self._seconds:
+                self._arm(seconds)
+            self._is_near = True
             return self.sock.recv(most)
         except (TimeoutError, BlockingIOError) as error:
             raise ReadTimeout("the server sent nothing in time", request_sent=self._sent) from error
@@ -327,8 +336,10 @@ class Connection:
         Bytes beyond the response belong to nobody: they must not become the next answer.
         """
         self._busy = False
-        if self.keeps and not len(self.reader) and not self.reader.ended:
-            self.useful_until = min(self._dies, monotonic() + MAX_IDLE)
+        reader = self.reader
+        if self.keeps and reader.at == len(reader.data) and not reader.ended:
+            idle_until = monotonic() + MAX_IDLE
+            self.useful_until = idle_until if idle_until < self._dies else self._dies
             return True
         self.close()
         return False
