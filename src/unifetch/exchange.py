@@ -365,6 +365,8 @@ class Journey:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         url = request.url
+        length: int | None
+        trailers: Pairs
         if body is NO_BODY:
             content, length, trailers = None, 0, ()
             pairs = plan.usual_headers(request) if request.headers is plan.headers else wire_headers(request, body)
