@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any, Literal
 
 import pytest
@@ -33,6 +33,13 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 def new_event() -> Any:
     return (sys.modules["trio"] if in_trio() else asyncio).Event()
+
+
+async def linger() -> None:
+    """What it takes to close a connection, whoever is in a hurry."""
+    with sys.modules["trio"].CancelScope(shield=True) if in_trio() else nullcontext():
+        for _ in range(9):
+            await sleep(0)
 
 
 class Fake:
@@ -68,6 +75,8 @@ class Fake:
                 await self.gate.wait()
             ended = True
         finally:
+            if not ended:
+                await linger()
             self.running[request.host] -= 1
             self.cancelled += not ended
         if request.target == "/lost":

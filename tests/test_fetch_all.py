@@ -512,7 +512,8 @@ def test_credentials_of_the_process_go_to_a_worker(server: Server, monkeypatch: 
 def test_settings_go_to_a_worker(server: Server) -> None:
     """Those of `configure` and of the call, and the backend that would be chosen here."""
     told: list[Any] = []
-    unifetch.configure(base_url=server.url, headers={"X-One": "1", "X-Two": "2"}, listeners=told.append, retry=2)
+    unifetch.configure(base_url=server.url, headers={"X-One": "1", "X-Two": "2"}, retry=2)
+    unifetch.configure(listeners=lambda event: told.append(event))  # which could not be sent
     with use_backend("socket"):
         results = fetch_all(["/a", "/b"], executor=ByPost(), headers={"X-Two": "b"}, timeout={"read": 5})
     unifetch.config._Process.settings = unifetch.settings.Settings()
@@ -536,14 +537,11 @@ def test_what_cannot_be_sent_to_a_worker(server: Server) -> None:
     for call in refused:
         with pytest.raises(ConfigError):
             fetch_all([server.url], executor=post, **call)
-    items: list[Any] = [
-        Request("POST", server.url, body=(b for b in [b"x"])),
-        pickle.dumps("no parcel"),
-        f"{server.url}/1",
-    ]
+    blocks = (block for block in [b"x"])
+    items: list[Any] = [Request("POST", server.url, body=blocks), blocks, pickle.dumps("no parcel"), f"{server.url}/1"]
     results = list(fetch_all(items, executor=post))
 
-    assert [InvalidBody, InvalidURL, type(None)] == [type(each.error) for each in results]
+    assert [InvalidBody, InvalidURL, InvalidURL, type(None)] == [type(each.error) for each in results]
     assert ["/1"] == [each.target for each in server.requests]
 
 

@@ -5,7 +5,7 @@ It is checked, not run: `mypy --strict` reports an ignore that is not needed, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import assert_type
 
 from unifetch import (
@@ -14,9 +14,12 @@ from unifetch import (
     Headers,
     Request,
     Response,
+    Result,
     ServerSentEvent,
     Timeout,
+    aio,
     download,
+    fetch_all,
     get,
     post,
     stream,
@@ -55,3 +58,13 @@ with Client(backend="httpx", base_url="https://example.org", timeout={"total": 5
     client.get("/", jason={})  # type: ignore[call-arg]  # no such argument
 
 post("https://example.org/", body=5)  # type: ignore[arg-type]  # a number is no body
+
+results = fetch_all(["https://example.org/", Request("PUT", "https://example.org/", body=b"")], per_origin=2)
+assert_type(results, Generator[Result[Response[bytes]], None, None])
+assert_type(next(results).unwrap(), Response[bytes])
+assert_type(next(results).response, Response[bytes] | None)
+sizes = fetch_all(["https://example.org/"], sink=lambda result: len(result.unwrap().body))
+assert_type(next(sizes).unwrap(), int)
+made = next(sizes).response  # type: ignore[misc]  # the sink has made a number of it
+fetch_all(["https://example.org/"], body=b"")  # type: ignore[call-overload]  # a Request has a body
+assert_type(aio.fetch_all(["https://example.org/"]), AsyncGenerator[Result[Response[bytes]], None])
