@@ -1,4 +1,4 @@
-"""A short soak of every backend; `tests/soak/soak.py` runs the long one."""
+"""A short soak of every backend; `tests/soak/` runs the long ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from pathlib import Path
 import pytest
 
 from unifetch import available_backends
-from unifetch.backends import adapter
+from unifetch.backends import BACKENDS, adapter
 from unifetch.backends.base import Capability
 
 sys.path.insert(0, str(Path(__file__).parent / "soak"))
 
-from soak import soak  # a script beside the tests, which is also run by hand
+import async_soak  # scripts beside the tests, which are also run by hand
+
+from soak import soak
+
+knows_sockets = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="this system does not tell which sockets are open"
+)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not tell which sockets are open")
+@knows_sockets
 @pytest.mark.parametrize("backend", available_backends())
 def test_no_answer_goes_to_the_wrong_request(backend: str) -> None:
     """Hundreds of requests with faults in between give right answers or errors, and leave no socket."""
     if Capability.NO_POISONING not in adapter(backend).CAPABILITIES:
         pytest.skip(f"{backend} does not declare NO_POISONING, which a soak would run into")
     assert 800 == soak(backend, 800).total()
+
+
+@knows_sockets
+@pytest.mark.parametrize("backend", [name for name in available_backends() if BACKENDS[name].async_factory])
+def test_no_answer_goes_to_the_wrong_task(backend: str) -> None:
+    """Tasks that wait for each other, and are cancelled anywhere, get right answers or errors, and leave nothing."""
+    assert 400 == async_soak.soak(backend, range(400), tasks=60, connections=20).outcomes.total()
