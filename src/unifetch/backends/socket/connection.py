@@ -15,7 +15,7 @@ from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...headers import Headers
-from .http11 import chunk, last_chunk, read_body, read_head, request_head, whole_head
+from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
 from .reader import ByteReader
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ class Connection:
         self.interim: list[tuple[int, Headers]] = []
         self.keeps = True
         self._busy = False
-        self._head: tuple[Pairs, str, str, bytes] | None = None
+        self._head: tuple[Pairs | None, tuple[str, str], bytes, bytes] = None, ("", ""), b"", b""
         self._seconds: float | None = -1.0  # none that was ever set
         self._set_timeout = _kernel_timeouts(sock) or sock.settimeout
         self._poll = _poll(sock)  # whether bytes, or an end, have come
@@ -149,15 +149,17 @@ class Connection:
         return self._read_head(steps)
 
     def _request_head(self, request: RawRequest) -> bytes:
-        # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 1 µs less.
-        last, headers = self._head, request.headers
-        if last is not None and last[0] is headers and last[1] == request.target and last[2] == request.method:
-            return last[3]
-        head = request_head(request.method, request.target, headers)
-        if b"\r\nconnection: close\r\n" in head.lower():
-            self.keeps = False
-        else:
-            self._head = (headers, request.target, request.method, head)
+        # Requests that say nothing of their own share one tuple of fields. The last bytes are kept, for 2.5 µs less if
+        # the request is the same, and 2 if only its target is another.
+        headers, line, (last, last_line, head, fields) = request.headers, (request.method, request.target), self._head
+        if last is not headers:
+            fields = field_block(headers)
+            if b"\r\nconnection: close\r\n" in b"\r\n" + fields.lower():
+                self.keeps = False
+        elif line == last_line:
+            return head
+        head = request_line(*line) + fields
+        self._head = headers, line, head, fields
         return head
 
     def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
