@@ -385,7 +385,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("None", {"files": {"f": None}}, r"files\['f'\] takes .* not NoneType"),
     ("a number", {"files": {"f": 5}}, r"files\['f'\] takes .* not int"),
     ("a mapping", {"files": {"f": {}}}, r"files\['f'\] takes .* not dict"),
-    ("an asynchronous iterator", {"files": {"f": asynchronous()}}, r"files\['f'\] needs AsyncClient"),
+    ("an asynchronous iterator", {"files": {"f": asynchronous()}}, r"not as files\['f'\] here"),
     ("an empty tuple", {"files": {"f": ()}}, r"files\['f'\] is a tuple, but not"),
     ("headers of a part", {"files": {"f": ("a", b"", "a/b", {"X": "1"})}}, r"files\['f'\] is a tuple, but not"),
     ("a filename that is no text", {"files": {"f": (b"a", b"")}}, "the filename of .* must be str, not bytes"),
