@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from unifetch.backends import http_dialing, load
-from unifetch.backends.base import Backend, ASYNC_CAPABILITIES, Capability
+from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
 from unifetch.backends.http_dialing import dial
 from unifetch.errors import (
     ConfigError,

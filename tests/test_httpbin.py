@@ -18,8 +18,13 @@ import pytest
 
 from unifetch import Client, IncompleteBody, StatusError, TooManyRedirects
 
-pytest_httpbin = pytest.importorskip("pytest_httpbin", reason="pytest-httpbin is not installed")
+certs = pytest.importorskip("pytest_httpbin.certs", reason="pytest-httpbin is not installed")
+plugin = pytest.importorskip("pytest_httpbin.plugin", reason="pytest-httpbin is not installed")
 serving = pytest.importorskip("werkzeug.serving", reason="Werkzeug, which httpbin brings, is not installed")
+
+
+# Its fixtures, which no other test needs: importing its application takes half a second.
+httpbin, httpbin_secure = plugin.httpbin, plugin.httpbin_secure
 
 
 class _Handler(serving.WSGIRequestHandler):
@@ -45,7 +50,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def client(backend: str) -> Iterator[Client]:
     """A client over each backend; it trusts the authority of pytest-httpbin and nobody else."""
-    with Client(backend=backend, tls={"ca_file": pytest_httpbin.certs.where()}, timeout=20) as made:
+    with Client(backend=backend, tls={"ca_file": certs.where()}, timeout=20) as made:
         yield made
 
 
