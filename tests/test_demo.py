@@ -10,9 +10,10 @@ import pytest
 
 from unifetch import URL, ConnectError, Headers, Request, Response, available_backends, demo
 from unifetch.backends import BACKENDS, Entry
+from unifetch.backends.socket.asynchronous import AsyncSocketBackend
 from unifetch.backends.urllib import UrllibBackend
 from unifetch.cli import main
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.messages import AsyncRawResponse, RawRequest, RawResponse
 
 Change = Callable[[RawRequest, RawResponse], None]
 
@@ -47,7 +48,10 @@ def test_all_agree(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert (0, "") == (code, err)
     assert backends == list(available_backends()) * len(demo.PAGES)
-    assert lines[-1] == f"All {len(available_backends())} backends gave the same answers."
+    assert (
+        lines[-1]
+        == f"All {len(available_backends())} backends gave the same answers, to a Client and to an AsyncClient."
+    )
 
 
 def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +129,29 @@ def test_a_difference_is_found(
 
     assert (1, f"Not the same answers: {verdict}") == (code, lines[-1])
     assert [] == [line for line in lines if len(line) > 80 or not line.isprintable()]
+
+
+def test_a_difference_where_it_is_awaited(
+    monkeypatch: pytest.MonkeyPatch, install: Callable[[Change], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The awaited side of a backend is compared with its other one, and has a row where it is not the same."""
+
+    class AwaitedOdd(AsyncSocketBackend):
+        name = "odd"
+
+        async def send(self, request: RawRequest) -> AsyncRawResponse:
+            raw = await super().send(request)
+            status(request, raw)
+            return raw
+
+    install(lambda request, raw: None)
+    monkeypatch.setattr(sys.modules["unifetch.backends.odd"], "AwaitedOdd", AwaitedOdd, raising=False)
+    monkeypatch.setitem(BACKENDS, "odd", Entry("odd", "Odd", "json", async_factory="AwaitedOdd"))
+    code = main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert (1, "Not the same answers: /missing by odd, awaited (status)") == (code, lines[-1])
+    assert [["awaited", "odd", "410"]] == [line.split()[:3] for line in lines if line.startswith("  awaited")]
 
 
 @pytest.mark.parametrize("kind", [ConnectError, AttributeError, ImportError])

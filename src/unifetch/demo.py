@@ -1,4 +1,4 @@
-"""The demonstration: the same requests through every installed backend, answered by a real server.
+"""The demonstration: the same requests through every installed backend, blocking and awaited, to a real server.
 
 The server is the standard library's, in this process and on the loopback interface; nothing leaves the machine.
 The times are for information: each is that of a single request, so they rank nothing.
@@ -6,6 +6,7 @@ The times are for information: each is that of a single request, so they rank no
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socketserver
 import sys
@@ -14,6 +15,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .async_client import AsyncClient
 from .backends import BACKENDS, available_backends, how_to_install
 from .cli import Style, printable
 from .client import Client
@@ -65,6 +67,7 @@ def run() -> int:
     names = available_backends()
     with _server() as origin:
         answers = {name: _ask(name, origin) for name in names}
+        awaited = {name: asyncio.run(_ask_awaited(name, origin)) for name in names}
     print(f"Python's http.server on {origin}, asked through every backend:\n")
     print(style.bold(ROW.format("request", "backend", "status", "content-type", "encoding", "bytes", "time")))
     differing = []
@@ -75,6 +78,9 @@ def run() -> int:
             if difference:
                 differing.append(f"{path} by {name} ({difference})")
             print(style.red(row) if difference else row)
+            if not difference and (difference := _difference(answers[name][path], awaited[name][path])):
+                differing.append(f"{path} by {name}, awaited ({difference})")
+                print(style.red(_row("  awaited", name, awaited[name][path])))
     print()
     if missing := [name for name in BACKENDS if name not in names]:
         print("".join(style.dim(f"{name:8}  not installed: {how_to_install(name)}\n") for name in missing))
@@ -84,7 +90,7 @@ def run() -> int:
     if len(names) == 1:
         print(f"Only {names[0]} is installed: there is nothing to compare it with.")
     else:
-        print(style.green(f"All {len(names)} backends gave the same answers."))
+        print(style.green(f"All {len(names)} backends gave the same answers, to a Client and to an AsyncClient."))
     return 0
 
 
@@ -138,6 +144,17 @@ def _ask(name: str, origin: str) -> dict[str, Answer]:
             try:
                 answers[path] = client.get(origin + path)
             except Exception as error:  # noqa: BLE001  # whatever a broken library raises is its answer
+                answers[path] = error
+    return answers
+
+
+async def _ask_awaited(name: str, origin: str) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    async with AsyncClient(name, timeout=10) as client:
+        for path in PAGES:
+            try:
+                answers[path] = await client.get(origin + path)
+            except Exception as error:  # noqa: BLE001  # as above
                 answers[path] = error
     return answers
 
