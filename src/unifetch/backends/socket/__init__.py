@@ -20,8 +20,8 @@ One request and its response, in wire order, and where each step stands:
     └─── keep, for the next request      or close                        http11.py §6, pool.py
 
 `http11.py` decides everything and does no I/O: its generators ask for bytes with a bare `yield`. `reader.py`
-holds the bytes between the two. `connection.py` writes and feeds; it is all that has to be written again
-for asyncio. This file puts them together.
+holds the bytes between the two. `connection.py` writes and feeds. This file puts them together. Only what waits
+is written once more for asyncio: `async_dial.py`, `async_connection.py` and, beside this file, `asynchronous.py`.
 
 The smallest walk through an exchange, without this file:
 
