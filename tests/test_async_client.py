@@ -7,6 +7,7 @@ import io
 import pickle
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import pytest
 
 import unifetch
 from unifetch import AsyncClient, Client, Limits, Timeout, aio, configure, use_backend
+from unifetch.backends import bridges
 from unifetch.backends.base import Capability
 from unifetch.errors import ConnectionLost, InvalidBody, InvalidSetting, PoolTimeout, StreamError
 from unifetch.headers import Headers
@@ -431,6 +433,26 @@ def test_an_upload_ends_with_its_task() -> None:
         server.errors.clear()  # it was cut off in the middle
 
     assert [0, 1, 2, 3] == taken
+
+
+def test_waiting_for_a_thread_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the pool timeout, too, and nothing was sent."""
+
+    async def scenario(url: str, server: Server) -> None:
+        async with AsyncClient(backend="urllib", timeout=Timeout(5, pool=0.1)) as client:
+            first = asyncio.create_task(client.get(url))
+            await asyncio.to_thread(server.wait_requests, 1)
+            with pytest.raises(PoolTimeout, match="threads") as caught:
+                await client.get(url)
+            assert "no" == caught.value.request_sent
+            answered.set()
+            assert 200 == (await first).status
+
+    answered = threading.Event()
+    with ThreadPoolExecutor(1) as only, Server([Wait(answered), reply()]) as server:
+        monkeypatch.setattr(bridges, "_threads", lambda: only)
+        asyncio.run(scenario(server.url, server))
+        assert 1 == len(server.requests)
 
 
 # --- Slots ----------------------------------------------------------------------------------------

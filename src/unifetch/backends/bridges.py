@@ -16,9 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 
-from ..errors import ConnectionLost
+from ..errors import ConnectionLost, PoolTimeout
 from ..messages import AsyncRawResponse, RawResponse
-from .base import ASYNC_CAPABILITIES
+from .base import ASYNC_CAPABILITIES, Attempt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,18 +48,30 @@ class Threaded:
 
     async def send(self, request: RawRequest) -> AsyncRawResponse:
         """Perform one exchange; see `AsyncBackend.send`."""
-        cancelled = threading.Event()
+        cancelled, loop = threading.Event(), asyncio.get_running_loop()
         body = request.body
         if body is not None and not isinstance(body, bytes):
-            body = _pulled(aiter(body), asyncio.get_running_loop(), cancelled)
+            body = _pulled(aiter(body), loop, cancelled)
             request = request.routed(request.route, body=body)
+        attempt = Attempt(request.timeout, request.deadline)
+        try:
+            seconds = attempt.within(request.timeout.pool)
+        except TimeoutError as error:
+            raise PoolTimeout("no time was left to wait for a thread") from error
         future = _threads().submit(self._backend.send, request)
+        timer = None if seconds is None else loop.call_later(seconds, future.cancel)  # once it runs, no more
         try:
             raw = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if future.cancelled() and task is not None and not task.cancelling():
+                raise PoolTimeout(f"none of the {THREADS} threads became free in time") from None
             cancelled.set()
             future.add_done_callback(_close_late)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         pieces = _Pieces(raw)
         return AsyncRawResponse(
             raw.status,
