@@ -93,36 +93,35 @@ class BaseClient:
     # --- From a call to its journey ---------------------------------------------------------------
 
     def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
-        settings = self.settings
         headers = named = params = cookies = None
         if call:
             headers, named = call.pop("headers", None), call.pop("backend", None)
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-            if call:
-                settings = settings.replace(**call)
-        plan, backend, rules = self._plan, self._backend(named), environment_rules()
-        if plan is None or plan.asked is not settings or plan.backend is not backend or plan.rules is not rules:
-            plan = self._plan = self._planned(settings, backend, rules)
+        plan, backend, process, rules = self._plan, self._backend(named), process_settings(), environment_rules()
+        if call:
+            plan = self._planned(self.settings.replace(**call), backend, process, rules)
+        elif plan is None or plan.process is not process or plan.backend is not backend or plan.rules is not rules:
+            plan = self._plan = self._planned(self.settings, backend, process, rules)
         base = plan.base_url
         target = URL(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
+        body = None
         if content is not NO_BODY:
-            fields = with_content_type(fields, content)
+            body, fields = content.source, with_content_type(fields, content)
         if type(method) is not str or method not in USUAL_METHODS:
             check_method(method)
-        request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": content.source})
+        request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
             check_request(backend, fields, content)
         return Journey(plan, request, content, self._memory, cookies)
 
-    def _planned(self, asked: Settings, backend: Any, rules: ProxyRules | None) -> Plan:
-        check_settings(backend, asked)
-        settings = asked
-        if rules is not None and "proxy" not in vars(asked):
-            settings = asked.replace(proxy=rules)
-        return Plan(settings, backend, rules, self.settings.limits, asked)
+    def _planned(self, settings: Settings, backend: Any, process: Settings, rules: ProxyRules | None) -> Plan:
+        check_settings(backend, settings)
+        if rules is not None and "proxy" not in vars(settings):
+            settings = settings.replace(proxy=rules)
+        return Plan(settings, backend, process, rules, self.settings.limits)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""

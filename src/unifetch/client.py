@@ -230,7 +230,7 @@ class Client(BaseClient):
         if incoming.is_all(body):
             for excess in chunks:
                 incoming.feed(excess)
-            incoming.finish()
+                incoming.finish()  # it raises: this is more than was declared
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from .policies.bodies import Body
     from .policies.cookies import CookieJar
     from .policies.limits import Limits
+    from .policies.proxies import ProxyRules
     from .policies.retries import Retry
     from .settings import Settings
     from .url import URL
@@ -182,14 +183,12 @@ class Plan:
     Args:
         settings: what is asked for, all of which the backend can do.
         backend: who carries the requests.
-        rules: the proxies that the environment names.
+        process, rules: the settings of the process and the proxies of its environment that have gone into it.
         shared: the client's own limits, which its connections are counted by.
-        asked: the settings as they were before it was looked at what the backend can do.
     """
 
     __slots__ = (
         "_context",
-        "asked",
         "auth",
         "backend",
         "base_url",
@@ -198,6 +197,7 @@ class Plan:
         "limits",
         "listeners",
         "name",
+        "process",
         "rules",
         "settings",
         "shared",
@@ -207,12 +207,14 @@ class Plan:
         "usual",
     )
 
-    def __init__(self, settings: Settings, backend: Backend, rules: object, shared: Limits, asked: Settings) -> None:
+    def __init__(
+        self, settings: Settings, backend: Backend, process: Settings, rules: ProxyRules | None, shared: Limits
+    ) -> None:
         self.settings = settings
         self.backend = backend
+        self.process = process
         self.rules = rules
         self.shared = shared
-        self.asked = asked
         self.usual: dict[tuple[str, str], Pairs] = {}  # the fields of requests that add none, by host and method
         self.auth = settings.auth
         self.base_url = settings.base_url
@@ -365,10 +367,10 @@ class Journey:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         url = request.url
-        length: int | None
-        trailers: Pairs
+        content: Any = None
+        length: int | None = 0
+        trailers: Pairs = ()
         if body is NO_BODY:
-            content, length, trailers = None, 0, ()
             pairs = plan.usual_headers(request) if request.headers is plan.headers else wire_headers(request, body)
         else:
             content, length, trailers = body.open(), body.length, body.trailers

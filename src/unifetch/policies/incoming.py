@@ -72,7 +72,7 @@ class Incoming:
     def is_all(self, chunk: bytes) -> bool:
         """Whether this, the first piece of the body, is all that was declared of it, and decoded.
 
-        Most small bodies are; not to collect them saves 1 µs. `finish` has the last word.
+        Most small bodies are; not to collect them saves 1 µs. There is nothing to finish then.
         """
         if self._decoder is None and len(chunk) == self.expected and type(chunk) is bytes:
             self.received = self.expected
