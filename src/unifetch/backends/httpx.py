@@ -246,6 +246,10 @@ class AsyncHttpxBackend:
             raise  # from our own network, below
         except _RAISED as error:
             raise _translated(error, attempt, request) from error
+        finally:
+            # A generator that was not asked for all that it has would be left to the event loop.
+            if (end := getattr(request.body, "aclose", None)) is not None:
+                await end()
 
         # --- The head -----------------------------------------------------------------------------
         attempt.sent = "yes"

@@ -62,12 +62,17 @@ class Body:
 
     async def open_async(self, in_thread: InThread) -> AsyncIterator[bytes]:
         """What `open` gives, for an event loop."""
+        blocks = self.awaited(in_thread)
         try:
-            async for block in self.awaited(in_thread):
+            async for block in blocks:
                 yield block
         except Exception as error:
             self.failure = error
             raise
+        finally:
+            # An early answer leaves some of it unsent; the generator inside would be left to the event loop.
+            if (end := getattr(blocks, "aclose", None)) is not None:
+                await end()
 
 
 # Framing, routing, authentication and the format of the content: whoever reads them late has read the body wrong.
