@@ -41,6 +41,7 @@ from ..errors import (
     ConnectTimeout,
     InvalidSetting,
     NameResolutionError,
+    ProtocolError,
     ProxyError,
     TLSError,
     UnifetchError,
@@ -282,6 +283,10 @@ class _Way:
         try:
             if stream.transport.is_closing():
                 raise ConnectError(f"{self.name(request)} closed the connection at once")
+            if connection.protocol is None or connection.protocol.should_close:
+                # It went to aiohttp's protocol, before ours was there. On asyncio's own loop that happens in TLS only.
+                kind = ProtocolError if route.proxy is None else ProxyError
+                raise kind(f"{self.name(request)}: it sent something before it was asked")
             if route.proxy is not None:
                 await self._through_proxy(stream, request, asked_for)
             if request.scheme == "https" and (route.proxy is not None or route.unix_socket is not None):

@@ -197,6 +197,8 @@ class Stream(asyncio.Protocol):
         """It is closed, here or there."""
         if error is not None:
             self._rescue()
+        elif not self._ended and self.transport.get_extra_info("ssl_object") is not None:
+            self._truncated = True  # uvloop, of the inner one of two layers of TLS
         self._broken = error
         self._ended = True
         self._former.connection_lost(error)
