@@ -8,11 +8,13 @@ body and, with its C extension, other heads than without. It holds what comes wh
 response. All that is in the session and in the protocol that parses.
 
 `connector.connect()` is documented, and so is the transport of the connection that it gives. There we put a protocol
-of our own (`asyncio_stream.py`), and aiohttp has the rest: it looks up, connects to two addresses at once where one is
-slow (RFC 8305), performs TLS, keeps idle connections apart by their destination and closes them after a time. Proxies
-are spoken to by us: aiohttp's CONNECT carries fields of its own, wants 200 for an answer, and it knows no SOCKS.
+of our own (`asyncio_stream.py`), and aiohttp has the rest: it connects to two addresses at once where one is slow
+(RFC 8305), performs TLS, keeps idle connections apart by their destination and closes them after a time. Names are
+looked up by us, in a thread that nobody has to wait for; proxies are spoken to by us, because aiohttp's CONNECT carries
+fields of its own and wants 200 for an answer, and it knows no SOCKS.
 
-An injected `ClientSession` sends and receives by itself. What can no longer be promised is not declared then.
+An injected `ClientSession` sends and receives by itself. What can no longer be promised is not declared then; nor does
+a write timeout reach it. The cookies that it receives are taken out of its jar again.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from ..errors import (
     ConnectTimeout,
     InvalidSetting,
     NameResolutionError,
+    ProtocolError,
     ProxyError,
     TLSError,
     UnifetchError,
@@ -62,7 +65,16 @@ if TYPE_CHECKING:
     from ..routes import Route
 
 CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
-INJECTED_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.KEEP_ALIVE})
+# A session of the caller's own parses, writes and connects by its own rules, and with its own TLS settings.
+INJECTED_CAPABILITIES = frozenset(
+    {
+        Capability.NATIVE_ASYNC,
+        Capability.HARD_DEADLINE,
+        Capability.INTERIM,
+        Capability.KEEP_ALIVE,
+        Capability.EARLY_RESPONSE,
+    }
+)
 
 # The stream raises our own errors; these rows are for what keeps a connection from coming about, and for an injected
 # session. The first that fits is taken.
@@ -222,16 +234,19 @@ class _Way:
             if len(self._destinations) >= _KNOWN:
                 self._destinations.clear()
             destination = self._destinations[key] = self._destination(request)
-        way = _Ask(request)
-        traces = [] if self.route.proxy is None else [Trace(None, _BEFORE, way)]  # type: ignore[arg-type]  # no session
+        ask = _Ask(request)
+        traces = [] if self.route.proxy is None else [Trace(None, _BEFORE, ask)]  # type: ignore[arg-type]  # no session
         try:
             while True:
                 # Hook: the two arguments that `connect` takes besides the one that is documented.
                 connection = await self.connector.connect(destination, traces, _NO_TIMEOUT)
                 transport: Any = connection.transport
+                if transport is None:
+                    connection.close()
+                    raise ConnectError(f"{self.name(request)} closed the connection at once")
                 stream = transport.get_protocol()
                 if not isinstance(stream, Stream):
-                    return await self._prepared(Stream(transport, stream), connection, attempt, way.host), connection
+                    return await self._prepared(Stream(transport, stream), connection, attempt, ask.host), connection
                 if stream.is_quiet():
                     stream.serve(attempt, reused=True)
                     return stream, connection
@@ -268,6 +283,10 @@ class _Way:
         try:
             if stream.transport.is_closing():
                 raise ConnectError(f"{self.name(request)} closed the connection at once")
+            if connection.protocol is None or connection.protocol.should_close:
+                # It went to aiohttp's protocol, before ours was there. On asyncio's own loop that happens in TLS only.
+                kind = ProtocolError if route.proxy is None else ProxyError
+                raise kind(f"{self.name(request)}: it sent something before it was asked")
             if route.proxy is not None:
                 await self._through_proxy(stream, request, asked_for)
             if request.scheme == "https" and (route.proxy is not None or route.unix_socket is not None):

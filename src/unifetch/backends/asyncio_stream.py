@@ -114,6 +114,7 @@ class Stream(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None  # waits for the transport to take more
         self._reading = self._writable = True
         self._poll: Any = None
+        self._tls: Any = transport.get_extra_info("ssl_object")  # asked for once: a closed transport does not tell
         transport.set_protocol(self)
         _open.add(self)
 
@@ -148,6 +149,7 @@ class Stream(asyncio.Protocol):
         if transport is None:
             raise ConnectionAbortedError("it closed the connection")
         self.transport, self._poll = transport, None
+        self._tls = transport.get_extra_info("ssl_object")
         self._former.connection_made(transport)
 
     @property
@@ -185,10 +187,9 @@ class Stream(asyncio.Protocol):
     def eof_received(self) -> None:
         """The peer has ended its side. asyncio does not tell whether TLS ended by close_notify (RFC 9112 §9.8)."""
         self._ended = True
-        tls = self.transport.get_extra_info("ssl_object")
-        if tls is not None:
+        if self._tls is not None:
             try:
-                self._truncated = tls.read(1) != b""
+                self._truncated = self._tls.read(1) != b""
             except ssl.SSLError:
                 self._truncated = True  # OpenSSL would still wait for more
         self._wake()
@@ -197,6 +198,8 @@ class Stream(asyncio.Protocol):
         """It is closed, here or there."""
         if error is not None:
             self._rescue()
+        elif not self._ended and self._tls is not None:
+            self._truncated = True  # uvloop, of the inner one of two layers of TLS
         self._broken = error
         self._ended = True
         self._former.connection_lost(error)
@@ -206,7 +209,7 @@ class Stream(asyncio.Protocol):
     def _rescue(self) -> None:
         # A write that fails ends the transport, and with it what had come before: the answer to an upload, maybe.
         # asyncio closes the socket after this call. Where others have closed it before, there is nothing to copy.
-        if self.attempt is None or self.transport.get_extra_info("ssl_object") is not None:
+        if self.attempt is None or self._tls is not None:
             return
         try:
             with self.transport.get_extra_info("socket").dup() as socket:
