@@ -96,10 +96,10 @@ def process() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def dask() -> Iterator[Any]:
-    """The client of a cluster of two workers, each a process, on loopback and without a dashboard."""
+    """The client of a cluster of two workers, each a process, on loopback."""
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    # Any free port for its own pages: without an address it takes 8787, and warns if another cluster has that.
+    here: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=2, **here) as cluster:
         with distributed.Client(cluster) as client:
             yield client
