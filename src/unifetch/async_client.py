@@ -53,6 +53,7 @@ class AsyncClient(BaseClient):
     _slots: AsyncSlots
     _slots_type = AsyncSlots
     _loop: object = None
+    _in_trio = False
     _end_of_loop: AsyncGenerator[None, None] | None = None
 
     # --- Asking -----------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ class AsyncClient(BaseClient):
                 outcome = None
                 try:
                     if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, self.settings.limits
+                        origin, limits = journey.request.url.origin, journey.plan.shared
                         if slots.has_abandoned:
                             await slots.await_abandoned()
                         if not slots.take(journey, origin, limits):
@@ -194,16 +195,25 @@ class AsyncClient(BaseClient):
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
-        journey, incoming = step.journey, step.incoming
-        # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
-        whole = BytesIO()
-        async for chunk in step.raw.body:
-            journey.check_deadline()
-            whole.writelines(incoming.feed(chunk))
-        whole.writelines(incoming.finish())
+        journey, incoming, chunks = step.journey, step.incoming, step.raw.body
+        body = await anext(chunks, b"")
+        journey.check_deadline()
+        if incoming.is_all(body):
+            async for excess in chunks:
+                incoming.feed(excess)
+            incoming.finish()
+        else:
+            # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
+            whole = BytesIO()
+            whole.writelines(incoming.feed(body))
+            async for chunk in chunks:
+                journey.check_deadline()
+                whole.writelines(incoming.feed(chunk))
+            whole.writelines(incoming.finish())
+            body = whole.getvalue()
         await step.raw.close()
         self._slots.give_back(journey)
-        return whole.getvalue()
+        return body
 
     async def _discard(self, step: Discard) -> None:
         left = step.most
@@ -228,7 +238,7 @@ class AsyncClient(BaseClient):
         if loop is not self._loop:
             self._move_to(loop)
         backend: AsyncBackend = super()._backend(named)
-        if Capability.TRIO not in backend.capabilities and in_trio():
+        if self._in_trio and Capability.TRIO not in backend.capabilities:
             for name in [name for name, each in self._backends.items() if each is backend]:
                 del self._backends[name]  # it has opened nothing, and cannot be closed here
             able = ", ".join(with_capability(Capability.TRIO))
@@ -243,7 +253,7 @@ class AsyncClient(BaseClient):
             if is_running(self._loop):
                 raise InvalidSetting("this AsyncClient is in use in another event loop; each loop needs one of its own")
             self._forget()
-        self._loop = loop
+        self._loop, self._in_trio = loop, in_trio()
         # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
         self._end_of_loop = _closing(self._backends)
         with suppress(StopIteration):
