@@ -623,3 +623,44 @@ def test_what_an_injected_client_can_do(library: str) -> None:
 
     assert {Capability.NATIVE_ASYNC, Capability.TRIO} <= injected < named
     assert not injected & {Capability.PROXY, Capability.HARD_DEADLINE, Capability.EARLY_RESPONSE}
+
+
+# --- Mocks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("injected", [False, True], ids=["named", "injected"])
+def test_respx(injected: bool) -> None:
+    """`respx` stands in front of httpcore's pool, which is where both enter."""
+    respx = pytest.importorskip("respx", reason="respx is not installed")
+    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+
+    async def scenario() -> tuple[int, bytes]:
+        async with httpx.AsyncClient() as native:
+            backend = load_async("httpx")(*[native] if injected else [])
+            url: Any = SimpleNamespace(scheme="https", host="service.test", port=443, target="/a")
+            raw = await backend.send(RawRequest("POST", url, (("Host", "service.test"),), b"x", 1, Timeout()))
+            body = b"".join([chunk async for chunk in raw.body])
+            await raw.close()
+            await backend.close()
+        return raw.status, body
+
+    with respx.mock(assert_all_called=True) as router:
+        router.post("https://service.test/a", content=b"x").respond(201, content=b"mocked")
+
+        assert (201, b"mocked") == asyncio.run(scenario())
+
+
+def test_a_transport_of_the_clients_own(loop: Loop, library: str) -> None:
+    """`MockTransport`, or any other that a client was given, answers."""
+    module = pytest.importorskip(library)
+
+    async def scenario() -> bytes:
+        transport = module.MockTransport(lambda request: module.Response(200, content=request.content * 2))
+        async with module.AsyncClient(transport=transport) as native:
+            url: Any = SimpleNamespace(scheme="http", host="service.test", port=80, target="/")
+            raw = await load_async(library)(native).send(RawRequest("POST", url, (), b"x", 1, Timeout()))
+            body = b"".join([chunk async for chunk in raw.body])
+            await raw.close()
+        return body
+
+    assert b"xx" == loop.run(scenario)
