@@ -23,7 +23,7 @@ from .slots import AsyncSlots, await_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -163,9 +163,10 @@ class AsyncClient(BaseClient):
                             await slots.await_abandoned()
                         if not slots.take(journey, origin, limits):
                             await await_slot(slots, journey, origin, limits, step.timeout, step.deadline)
-                        if step.body is not None and type(step.body) is not bytes:
-                            step = step.routed(step.route, body=journey.body.open_async(in_thread))
-                        outcome = await send(step)
+                        if step.body is None or type(step.body) is bytes:
+                            outcome = await send(step)
+                        else:
+                            outcome = await self._upload(step, journey)
                     elif type(step) is Receive:
                         outcome = await self._receive(step)
                     elif type(step) is Discard:
@@ -191,6 +192,16 @@ class AsyncClient(BaseClient):
                 await outcome.close()
             slots.give_back(journey)
             raise
+
+    async def _upload(self, step: RawRequest, journey: Journey) -> Any:
+        blocks = journey.body.open_async(in_thread)
+        send: Any = journey.backend.send
+        try:
+            return await send(step.routed(step.route, body=blocks))
+        finally:
+            # An early answer leaves some of it unsent. It is still running if a thread asked for it and is cancelled.
+            with suppress(RuntimeError):
+                await blocks.aclose()
 
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
         if not step.whole:
@@ -325,14 +336,17 @@ class AsyncBodyStream:
     """The decoded body of a stream: an asynchronous iterator over what is there, as soon as it is there.
 
     One that is dropped before its end and unclosed is closed by the next call of its client; a ResourceWarning
-    tells of it.
+    tells of it. It is no generator, which the event loop would have to close, if it were dropped.
     """
 
-    _journey: Journey | None = None
+    _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
     def __init__(self, step: Receive, slots: AsyncSlots) -> None:
         self._raw: AsyncRawResponse = step.raw
-        self._pieces: AsyncGenerator[bytes, None] = _decoded(step, slots)
+        self._chunks = aiter(self._raw.body)
+        self._incoming = step.incoming
+        self._pieces: Iterator[bytes] = iter(())
+        self._ended = False
         self._closed = False
         self._slots = slots
         self._journey = step.journey
@@ -343,7 +357,29 @@ class AsyncBodyStream:
     async def __anext__(self) -> bytes:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `async with` block")
-        return await anext(self._pieces)
+        try:
+            while True:
+                for piece in self._pieces:
+                    return piece
+                if self._ended:
+                    break
+                await self._decode_more()
+        except BaseException as error:
+            self._ended, self._pieces = True, iter(())
+            await self._raw.close()
+            self._slots.give_back(self._journey)
+            self._journey.explain(error)
+            raise
+        self._slots.give_back(self._journey)
+        raise StopAsyncIteration
+
+    async def _decode_more(self) -> None:
+        chunk = await anext(self._chunks, None)
+        if chunk is None:
+            self._ended, self._pieces = True, iter(self._incoming.finish())
+        else:
+            self._journey.check_deadline()
+            self._pieces = iter(self._incoming.feed(chunk))
 
     @property
     def trailers(self) -> Headers:
@@ -353,7 +389,6 @@ class AsyncBodyStream:
     async def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
         self._closed = True
-        await self._pieces.aclose()
         await self._raw.close()
         self._slots.give_back(self._journey)
 
@@ -364,23 +399,3 @@ class AsyncBodyStream:
         from warnings import warn
 
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
-
-
-async def _decoded(step: Receive, slots: AsyncSlots) -> AsyncGenerator[bytes, None]:
-    # A function, not a method: a generator that knew its stream would keep it alive.
-    journey, incoming = step.journey, step.incoming
-    try:
-        async for chunk in step.raw.body:
-            journey.check_deadline()
-            for piece in incoming.feed(chunk):
-                yield piece
-        for piece in incoming.finish():
-            yield piece
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        await step.raw.close()
-        slots.give_back(journey)
-        journey.explain(error)
-        raise
-    slots.give_back(journey)

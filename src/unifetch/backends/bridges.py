@@ -48,11 +48,10 @@ class Threaded:
 
     async def send(self, request: RawRequest) -> AsyncRawResponse:
         """Perform one exchange; see `AsyncBackend.send`."""
-        cancelled, loop = threading.Event(), asyncio.get_running_loop()
-        body = request.body
-        if body is not None and not isinstance(body, bytes):
-            body = _pulled(aiter(body), loop, cancelled)
-            request = request.routed(request.route, body=body)
+        loop, pulled = asyncio.get_running_loop(), None
+        if request.body is not None and not isinstance(request.body, bytes):
+            pulled = _Pulled(aiter(request.body), loop)
+            request = request.routed(request.route, body=pulled)
         attempt = Attempt(request.timeout, request.deadline)
         try:
             seconds = attempt.within(request.timeout.pool)
@@ -66,7 +65,8 @@ class Threaded:
             task = asyncio.current_task()
             if future.cancelled() and task is not None and not task.cancelling():
                 raise PoolTimeout(f"none of the {THREADS} threads became free in time") from None
-            cancelled.set()
+            if pulled is not None:
+                pulled.cancel()
             future.add_done_callback(_close_late)
             raise
         finally:
@@ -100,16 +100,32 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay with the parent
 
 
-def _pulled(
-    blocks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop, cancelled: threading.Event
-) -> Iterator[bytes]:
-    # In a thread of the backend: each block is awaited in the loop that the caller's iterator belongs to.
-    while not cancelled.is_set():
-        block = asyncio.run_coroutine_threadsafe(_next_of(blocks), loop).result()
+class _Pulled:
+    """A body in a thread of the backend: each block is awaited in the loop that the caller's iterator belongs to."""
+
+    def __init__(self, blocks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self._blocks = blocks
+        self._loop = loop
+        self._step: Future[bytes | None] | None = None
+        self._cancelled = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._cancelled:
+            raise ConnectionLost("the task that sent this body was cancelled", request_sent="maybe")
+        self._step = asyncio.run_coroutine_threadsafe(_next_of(self._blocks), self._loop)
+        block = self._step.result()
         if block is None:
-            return
-        yield block
-    raise ConnectionLost("the task that sent this body was cancelled", request_sent="maybe")
+            raise StopIteration
+        return block
+
+    def cancel(self) -> None:
+        """Have no more of it asked for."""
+        self._cancelled = True
+        if self._step is not None:
+            self._step.cancel()
 
 
 async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:

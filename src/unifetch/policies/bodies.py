@@ -7,6 +7,7 @@ Framing belongs to unifetch, so that it cannot contradict the body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import aclosing
 
 from ..errors import InvalidBody, InvalidHeader, InvalidSetting
 from ..headers import Headers
@@ -14,7 +15,7 @@ from ..url import form_urlencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
     from typing import IO, Any
 
     from ..headers import HeaderTypes, Pairs
@@ -52,7 +53,7 @@ class Body:
         """The same block by block, none of them empty: an empty chunk would end a chunked body."""
         return iter(())
 
-    def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+    def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         """The blocks for an event loop, which must not wait for a file or for a caller's iterator.
 
         Args:
@@ -60,19 +61,15 @@ class Body:
         """
         return _in_steps(self.blocks(), in_thread)
 
-    async def open_async(self, in_thread: InThread) -> AsyncIterator[bytes]:
+    async def open_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         """What `open` gives, for an event loop."""
-        blocks = self.awaited(in_thread)
         try:
-            async for block in blocks:
-                yield block
+            async with aclosing(self.awaited(in_thread)) as blocks:
+                async for block in blocks:
+                    yield block
         except Exception as error:
             self.failure = error
             raise
-        finally:
-            # An early answer leaves some of it unsent; the generator inside would be left to the event loop.
-            if (end := getattr(blocks, "aclose", None)) is not None:
-                await end()
 
 
 # Framing, routing, authentication and the format of the content: whoever reads them late has read the body wrong.
@@ -147,7 +144,7 @@ class Stream(Body):
         raise NotImplementedError
 
 
-async def _in_steps(blocks: Iterator[bytes], in_thread: InThread) -> AsyncIterator[bytes]:
+async def _in_steps(blocks: Iterator[bytes], in_thread: InThread) -> AsyncGenerator[bytes, None]:
     while (block := await in_thread(next, blocks, None)) is not None:
         yield block
 
@@ -212,7 +209,7 @@ class AsyncBlocks(Stream):
         self.length = None
         self.replayable = aiter(iterable) is not iterable
 
-    async def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+    async def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         async for block in self.source:
             _check_block(block, "maybe")
             if block:
@@ -238,12 +235,13 @@ class Watched(Stream):
             sent += len(block)
             self.progress(sent, self.length)
 
-    async def awaited(self, in_thread: InThread) -> AsyncIterator[bytes]:
+    async def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         sent = 0
-        async for block in self.body.awaited(in_thread):
-            yield block
-            sent += len(block)
-            self.progress(sent, self.length)
+        async with aclosing(self.body.awaited(in_thread)) as blocks:
+            async for block in blocks:
+                yield block
+                sent += len(block)
+                self.progress(sent, self.length)
 
 
 NO_BODY = Body()
