@@ -17,7 +17,7 @@ from time import monotonic
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...headers import Headers
 from .connection import LEAVE, MAX_AGE, MAX_IDLE, RECEIVE, WITH_HEAD, _blocks, _expects
-from .http11 import chunk, last_chunk, read_body, read_head, request_head, whole_head
+from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
 from .reader import ByteReader
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ class AsyncConnection:
         self.interim: list[tuple[int, Headers]] = []
         self.keeps = True
         self._busy = False
-        self._head: tuple[Pairs, str, str, bytes] | None = None
+        self._head: tuple[Pairs | None, tuple[str, str], bytes, bytes] = None, ("", ""), b"", b""
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -96,14 +96,13 @@ class AsyncConnection:
         timeout = request.timeout
         self._sent: RequestSent = "no"
         self._deadline = request.deadline
-        self._read_timeout = timeout.read
+        self._read_timeout = read = timeout.read
         self._write_timeout = timeout.write
         self.exchanges += 1
         self._busy = True
         if self.interim:
             self.interim = []
-        head = self._request_head(request)
-        body = request.body
+        head, body = self._request_head(request), request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
@@ -120,18 +119,26 @@ class AsyncConnection:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
+        self._feed(await self._receive(RECEIVE, read))
+        if steps is None:
+            whole = whole_head(self.reader)
+            if whole is not None:
+                return whole
+            steps = read_head(self.reader)
         return await self._read_head(steps)
 
     def _request_head(self, request: RawRequest) -> bytes:
-        # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 1 µs less.
-        last, headers = self._head, request.headers
-        if last is not None and last[0] is headers and last[1] == request.target and last[2] == request.method:
-            return last[3]
-        head = request_head(request.method, request.target, headers)
-        if b"\r\nconnection: close\r\n" in head.lower():
-            self.keeps = False
-        else:
-            self._head = (headers, request.target, request.method, head)
+        # Requests that say nothing of their own share one tuple of fields. The last bytes are kept, for 2.5 µs less if
+        # the request is the same, and 2 if only its target is another.
+        headers, line, (last, last_line, head, fields) = request.headers, (request.method, request.target), self._head
+        if last is not headers:
+            fields = field_block(headers)
+            if b"\r\nconnection: close\r\n" in b"\r\n" + fields.lower():
+                self.keeps = False
+        elif line == last_line:
+            return head
+        head = request_line(*line) + fields
+        self._head = headers, line, head, fields
         return head
 
     async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
@@ -203,14 +210,8 @@ class AsyncConnection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    async def _read_head(self, steps: HeadSteps | None) -> Head:
+    async def _read_head(self, steps: HeadSteps) -> Head:
         try:
-            await self._fill()
-            if steps is None:
-                head = whole_head(self.reader)
-                if head is not None:
-                    return head
-                steps = read_head(self.reader)
             while True:
                 interim = next(steps)
                 if interim is None:
@@ -218,8 +219,8 @@ class AsyncConnection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            final: Head = done.value
-            return final
+            head: Head = done.value
+            return head
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise
@@ -294,8 +295,10 @@ class AsyncConnection:
         Bytes beyond the response belong to nobody: they must not become the next answer.
         """
         self._busy = False
-        if self.keeps and not len(self.reader) and not self.reader.ended:
-            self.useful_until = min(self._dies, monotonic() + MAX_IDLE)
+        reader = self.reader
+        if self.keeps and reader.at == len(reader.data) and not reader.ended:
+            idle_until = monotonic() + MAX_IDLE
+            self.useful_until = idle_until if idle_until < self._dies else self._dies
             return True
         self.close()
         return False

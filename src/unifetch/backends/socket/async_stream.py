@@ -42,23 +42,22 @@ class Clock:
 
     The timer is set for the wait that ends first, and left alone when that is over: the next one ends later, as a
     rule. There is none while nobody waits, but for the second that it may take to find that out.
+
+    Attributes:
+        ends: when each wait has to be over. Whoever waits no longer takes his own away.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._ends: dict[asyncio.Future[bool], float] = {}
+        self.ends: dict[asyncio.Future[bool], float] = {}
         self._rings = inf
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, waiter: asyncio.Future[bool], ends: float) -> None:
         """Give the waiter the result True at `ends`, by `monotonic()`, if it has none."""
-        self._ends[waiter] = ends
+        self.ends[waiter] = ends
         if ends < self._rings:
             self._set(ends)
-
-    def ignore(self, waiter: asyncio.Future[bool]) -> None:
-        """Watch it no longer."""
-        del self._ends[waiter]
 
     def _set(self, ends: float) -> None:
         if self._timer is not None:
@@ -70,17 +69,17 @@ class Clock:
 
     def _look(self) -> None:
         now = monotonic()
-        for waiter, ends in self._ends.items():
+        for waiter, ends in self.ends.items():
             if ends <= now and not waiter.done():
                 waiter.set_result(True)
         self._rings, self._timer = inf, None
-        first = min((ends for ends in self._ends.values() if ends > now), default=inf)
+        first = min((ends for ends in self.ends.values() if ends > now), default=inf)
         if first < inf:
             self._set(first)
 
     def stop(self) -> None:
         """Have no timer, if nobody waits."""
-        if self._timer is not None and not self._ends:
+        if self._timer is not None and not self.ends:
             self._timer.cancel()
             self._rings, self._timer = inf, None
 
@@ -104,6 +103,7 @@ class Wire(asyncio.BufferedProtocol):
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._sock = sock
         self._clock = clock
+        self._new_waiter: Callable[[], asyncio.Future[bool]] = clock.loop.create_future
         # asyncio's own would be 256 KiB for each read, which glibc maps anew: that costs as much as all the rest.
         self._buffer = memoryview(bytearray(RECEIVE))
         self._data = b""
@@ -156,6 +156,10 @@ class Wire(asyncio.BufferedProtocol):
                     raise self._error()
                 return b""
             await self._wait(ends)
+        data = self._data
+        if len(data) <= most and not self._paused:
+            self._data = b""
+            return data
         return self._take(most)
 
     def recv_now(self, most: int) -> bytes | None:
@@ -195,14 +199,15 @@ class Wire(asyncio.BufferedProtocol):
 
     async def _wait(self, ends: float | None) -> None:
         # Until anything happens at all; what it was, the caller finds out.
-        self._waiter = waiter = self._clock.loop.create_future()
-        self._clock.watch(waiter, inf if ends is None else ends)
+        self._waiter = waiter = self._new_waiter()
+        clock = self._clock
+        clock.watch(waiter, inf if ends is None else ends)
         try:
             if await waiter:
                 raise TimeoutError
         finally:
             self._waiter = None
-            self._clock.ignore(waiter)
+            del clock.ends[waiter]
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
