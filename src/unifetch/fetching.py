@@ -444,6 +444,11 @@ def _process_client() -> Client:
 
 
 def _portable(error: Exception) -> Exception:
+    # What it came of stays here, as with every pickle; but where Dask is imported, causes are pickled, too (by tblib),
+    # and those of a library hold pools and sockets.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    if isinstance(error, UnifetchError):
+        return error
     # One that cannot be revived would break a process pool, and so end the rest.
     try:
         unpack(dumps(error))
