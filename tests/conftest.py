@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import socket
 from collections.abc import Iterator
@@ -97,7 +98,11 @@ def process() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def dask() -> Iterator[Any]:
     """The client of a cluster of two workers, each a process, on loopback."""
+    # Once it is imported, every error of this process would be pickled with its causes: not what other tests are about.
+    reducers = copyreg.dispatch_table.copy()
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(reducers)
     # Any free port for its own pages: without an address it takes 8787, and warns if another cluster has that.
     here: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=2, **here) as cluster:

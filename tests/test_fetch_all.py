@@ -569,6 +569,16 @@ def test_an_executor_that_is_shut_down(server: Server) -> None:
         list(fetch_all([server.url], executor=threads))
 
 
+def test_what_an_error_came_of_stays_where_it_was(server: Server) -> None:
+    """Where Dask is imported, a pickle of an error holds its causes, and those of a library cannot be pickled."""
+    with ThreadPoolExecutor(1, "foreign") as threads:
+        (result,) = fetch_all([f"{server.url}/lost"], executor=threads)
+    error = result.error
+
+    assert isinstance(error, ConnectionLost)
+    assert (None, None, None) == (error.__cause__, error.__context__, error.__traceback__)
+
+
 class Unrevivable(Exception):
     """Can be pickled, and not be unpickled."""
 

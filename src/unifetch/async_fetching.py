@@ -69,8 +69,8 @@ def fetch_all(
         from .aio import _client
 
         client = _client()
-    backend = client._backend(call.get("backend"))  # one that cannot be had is refused here, not once for each URL
     ready = prepared(client.settings, call)
+    backend = client._backend(call.get("backend"))  # one that cannot be had is refused here, not once for each URL
     if "backend" in ready:
         ready["backend"] = backend
     concurrency, per_origin = within(client.settings.limits, concurrency, per_origin)

@@ -88,7 +88,7 @@ class Result(Value, Generic[T_co]):
         return self.value  # type: ignore[return-value]  # no error, so there is one, be it a sink's own None
 
 
-# --- Asking ---------------------------------------------------------------------------------------
+# --- The call -------------------------------------------------------------------------------------
 
 
 @overload
@@ -176,8 +176,8 @@ def fetch_all(
         if chunk is not None:
             raise InvalidSetting("chunk: goes with an executor; a thread takes one URL after the other")
         client = _process_client() if client is None else client
-        backend = client._backend(call.get("backend"))  # one that cannot be had is refused here, not once for each URL
         ready = prepared(client.settings, call)
+        backend = client._backend(call.get("backend"))  # one that cannot be had is refused here, not once for each URL
         if "backend" in ready:
             ready["backend"] = backend
         threads, per_origin = within(client.settings.limits, concurrency or THREADS, per_origin)
@@ -444,6 +444,11 @@ def _process_client() -> Client:
 
 
 def _portable(error: Exception) -> Exception:
+    # What it came of stays here, as with every pickle; but where Dask is imported, causes are pickled, too (by tblib),
+    # and those of a library hold pools and sockets.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    if isinstance(error, UnifetchError):
+        return error
     # One that cannot be revived would break a process pool, and so end the rest.
     try:
         unpack(dumps(error))
