@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import servers
-from unifetch import Client, ConnectError, ConnectTimeout, Timeout
+from unifetch import Client, ConnectError, ConnectionLost, ConnectTimeout, Timeout
 from unifetch.backends import socket as backend_module
-from unifetch.testing import Close, Server, refused_port, reply
+from unifetch.testing import Close, HalfClose, OnHead, Server, refused_port, reply
+from unifetch.testing.awaited import AwaitedClient
 
 # The package has a function of the module's name.
 dial_module: Any = sys.modules["unifetch.backends.socket.dial"]
@@ -112,3 +113,15 @@ def test_the_walk_of_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> 
         exec(walk.replace("8000", str(server.port)), {})  # our own docstring
 
     assert "200 OK 5\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+def test_a_server_that_ends_its_side_during_an_upload(kind: type[Client]) -> None:
+    """An end without an answer is the end of the connection, whatever is left of the body."""
+    with Server(OnHead(HalfClose())) as server:
+        with kind(backend="socket", timeout=10) as client:
+            with pytest.raises(ConnectionLost) as caught:
+                client.post(server.url, body=(b"x" * 65_536 for _ in range(1000)))
+        server.errors.clear()  # it was cut off in the middle
+
+    assert "maybe" == caught.value.request_sent

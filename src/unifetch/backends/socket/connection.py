@@ -138,7 +138,7 @@ class Connection:
                     return early
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if not self._has_answered():
+            if self.reader.ended or not self._has_answered():
                 raise
         self._feed(self._receive(RECEIVE, read))
         if steps is None:
