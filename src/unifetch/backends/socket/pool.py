@@ -3,11 +3,15 @@
 How many connections may be open, and who waits for one, is decided above every backend, in the client.
 Only connections that are fit for another request come here, and each is checked again when it leaves.
 
-The newest is taken first, so that the others can grow old and go. No lock is needed: a list's `append` and
-`pop` are atomic, and a connection that was popped belongs to one thread.
+The newest is taken first, so that the others can grow old and go. To an origin that is not asked again nobody comes
+to look, so it goes as a whole once there are too many. No lock is needed: a list's `append` and `pop` are atomic,
+and a connection that was popped belongs to one thread.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 MAX_IDLE_PER_ORIGIN = 32
+MAX_IDLE = 128  # to all origins together, or a crawler would keep some of each
 
 
 class Pool:
@@ -34,12 +39,43 @@ class Pool:
     def put(self, key: Hashable, connection: Connection) -> list[Connection]:
         """Keep a connection, and give back those to close because there are too many."""
         idle = self._idle.get(key)
+        is_more = bool(idle) or idle is None  # than there was at some time before, for this origin
         if idle is None:
             idle = self._idle.setdefault(key, [])
         idle.append(connection)
-        return [idle.pop(0)] if len(idle) > MAX_IDLE_PER_ORIGIN else []
+        surplus = []
+        if len(idle) > MAX_IDLE_PER_ORIGIN:
+            surplus.append(idle.pop(0))
+        elif is_more and len(self._idle) > MAX_IDLE // MAX_IDLE_PER_ORIGIN:
+            surplus = self._forget_others(key)
+        if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
+            surplus += _drained(idle)
+        return surplus
+
+    def _forget_others(self, key: Hashable) -> list[Connection]:
+        # Origins without any connection; and if there are too many in all, the origin that was used longest ago.
+        count, oldest, longest, forgotten = 0, key, inf, []
+        for other, idle in list(self._idle.items()):
+            count += len(idle)
+            newest = idle[-1:]  # a copy: another thread may take it meanwhile
+            if not newest:
+                forgotten.append(other)
+            elif newest[0].useful_until < longest and other != key:
+                oldest, longest = other, newest[0].useful_until
+        if count > MAX_IDLE:
+            forgotten.append(oldest)
+        return [connection for other in forgotten for connection in _drained(self._idle.pop(other, []))]
 
     def empty(self) -> list[Connection]:
         """Forget all connections, and give them back to be closed."""
         idle, self._idle = self._idle, {}
         return [connection for connections in idle.values() for connection in connections]
+
+
+def _drained(idle: list[Connection]) -> list[Connection]:
+    # One after the other, as another thread may do the same.
+    drained = []
+    with suppress(IndexError):
+        while True:
+            drained.append(idle.pop())
+    return drained

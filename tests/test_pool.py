@@ -1,0 +1,76 @@
+"""The idle connections of the socket backend: which are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unifetch.backends.socket.pool import MAX_IDLE, MAX_IDLE_PER_ORIGIN, Pool
+
+
+class Idle:
+    """A connection, as far as a pool looks into it."""
+
+    def __init__(self, useful_until: float) -> None:
+        self.useful_until = useful_until
+
+
+def kept(pool: Any, keys: list[int]) -> list[int]:
+    """How many of these origins' connections the pool has."""
+    return [len(pool._idle.get(key, ())) for key in keys]
+
+
+def put(pool: Any, key: int, at: float) -> list[float]:
+    """Put a connection into it at this time, and give back which it wants closed."""
+    return [connection.useful_until for connection in pool.put(key, Idle(at))]
+
+
+def test_an_origin_keeps_its_newest_connections() -> None:
+    """Beyond the bound the oldest connection to an origin is closed."""
+    pool = Pool()
+    closed = [put(pool, 1, at) for at in range(MAX_IDLE_PER_ORIGIN + 2)]
+
+    assert [[]] * MAX_IDLE_PER_ORIGIN + [[0], [1]] == closed
+
+
+def test_a_crawler_keeps_a_bounded_number_of_connections() -> None:
+    """A client that goes from origin to origin closes those to the origins that it used longest ago."""
+    pool = Pool()
+    closed = [at for at in range(1000) for at in put(pool, at, at)]
+
+    assert list(range(1000 - MAX_IDLE)) == closed
+    assert MAX_IDLE == sum(kept(pool, list(range(1000))))
+
+
+def test_an_origin_in_use_stays() -> None:
+    """Among many others, an origin that is used again and again keeps its connection."""
+    pool = Pool()
+    put(pool, -1, 0)
+    for at in range(1, 1000):
+        connection = pool.take(-1)
+        assert connection is not None, f"it was gone before origin {at}"
+        assert put(pool, -1, at) == []
+        put(pool, at, at)
+
+
+def test_origins_without_connections_are_forgotten() -> None:
+    """What stays of an origin whose connections were all taken is nothing."""
+    pool: Any = Pool()
+    for at in range(1000):
+        put(pool, at, at)
+        pool.take(at)
+
+    assert len(pool._idle) <= MAX_IDLE // MAX_IDLE_PER_ORIGIN + 1
+
+
+def test_a_connection_that_comes_back_to_a_forgotten_origin_is_closed() -> None:
+    """Where another thread forgets an origin just now, its connection is given back to be closed, and not lost."""
+    pool: Any = Pool()
+
+    class Forgetful(list[Any]):
+        def append(self, connection: Any) -> None:
+            del pool._idle[1]
+            super().append(connection)
+
+    pool._idle[1] = Forgetful()
+
+    assert [5] == put(pool, 1, 5)
