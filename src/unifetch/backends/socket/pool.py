@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-MAX_IDLE_PER_ORIGIN = 32
-MAX_IDLE = 128  # to all origins together, or a crawler would keep some of each
+MAX_IDLE_PER_ORIGIN = 100  # as many as a client uses at once, unless its limits say otherwise
+MAX_IDLE = 128  # to all origins together, or a crawler would keep some of each; some systems allow 256 open files
 
 
 class Pool:
@@ -46,7 +46,7 @@ class Pool:
         surplus = []
         if len(idle) > MAX_IDLE_PER_ORIGIN:
             surplus.append(idle.pop(0))
-        elif is_more and len(self._idle) > MAX_IDLE // MAX_IDLE_PER_ORIGIN:
+        elif is_more and len(self._idle) > 1:
             surplus = self._forget_others(key)
         if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
             surplus += _drained(idle)
