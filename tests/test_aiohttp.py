@@ -728,3 +728,18 @@ def test_a_connection_of_aiohttp_is_what_we_take_it_for() -> None:
             await connector.close()
 
     run(main())
+
+
+# --- Without an event loop ------------------------------------------------------------------------
+
+
+def test_a_client_that_nobody_closed() -> None:
+    """Its event loop ends, and its connections are closed, when it is gone."""
+    with Server() as server:
+        clients = [Client(backend="aiohttp")]
+        assert 200 == clients[0].get(server.url).status
+        clients.clear()
+        gc.collect()
+        server.wait_closed(1)
+
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name == "unifetch aiohttp"]

@@ -15,6 +15,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
+from weakref import finalize
 
 from ..errors import ConnectionLost, PoolTimeout
 from ..messages import AsyncRawResponse, RawResponse
@@ -182,7 +183,7 @@ class Looped:
         self.native = backend.native
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._end: finalize[[asyncio.AbstractEventLoop, threading.Thread, int], Looped] | None = None
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -221,10 +222,12 @@ class Looped:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name=f"unifetch {self.name}", daemon=True
+                thread = threading.Thread(
+                    target=_serve, args=(self._loop, self._backend), name=f"unifetch {self.name}", daemon=True
                 )
-                self._thread.start()
+                thread.start()
+                # Also for a client that nobody closes: when it is gone, or when the interpreter ends.
+                self._end = finalize(self, _stop, self._loop, thread, os.getpid())
             return self._loop
 
     # --- The end ----------------------------------------------------------------------------------
@@ -232,24 +235,23 @@ class Looped:
     def close(self) -> None:
         """Close idle connections, and end the event loop."""
         with self._lock:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._ending(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            self._loop = None
+        if self._end is not None:
+            self._end()
 
-    async def _ending(self) -> None:
-        await self._backend.close()
-        here = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not here]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        loop = asyncio.get_running_loop()
-        await loop.shutdown_asyncgens()
-        await loop.shutdown_default_executor()
+
+def _serve(loop: asyncio.AbstractEventLoop, backend: AsyncBackend) -> None:
+    loop.run_forever()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
+        runner.run(_result_of(backend.close()))
+
+
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
+    if os.getpid() != process:  # the thread stayed with the parent
+        return
+    loop.call_soon_threadsafe(loop.stop)
+    if threading.current_thread() is not thread:  # where a finalizer may run, too
+        thread.join()
 
 
 async def _result_of(work: Awaitable[T]) -> T:
