@@ -100,6 +100,21 @@ class Incoming:
         return () if self._decoder is None else self._decoder.finish()
 
 
+def is_plain(content: bytes, method: str, status: int, by_name: dict[str, str], limits: Limits) -> bool:
+    """Whether this content, all that a backend has received, is the body: as long as declared, in bounds, not coded.
+
+    Where it is not, an `Incoming` decodes it, or says what is wrong with it. One that was not needed saves 1 µs.
+
+    Raises:
+        ProtocolError: as `Incoming`.
+    """
+    return (
+        len(content) == _expected_length(method, status, by_name)
+        and "content-encoding" not in by_name
+        and (limits.body is None or len(content) <= limits.body)
+    )
+
+
 class Place:
     """Memory for a body whose length is declared, to be filled from its start: that saves the copy from pieces.
 

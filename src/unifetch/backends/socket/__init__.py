@@ -100,9 +100,10 @@ class SocketBackend:
         reader = connection.reader
         if size.__class__ is int and len(reader.data) - reader.at >= size:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            body: Iterator[bytes] = iter((reader.take(size),) if size else ())
+            content = reader.take(size)
             self._release(key, connection)
-            return RawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
+            pieces = (content,) if content else ()
+            return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, content)
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(connection.abandon, connection.exchanges)

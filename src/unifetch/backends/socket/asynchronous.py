@@ -67,9 +67,12 @@ class AsyncSocketBackend:
         reader = connection.reader
         if size.__class__ is int and len(reader.data) - reader.at >= size:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            body: AsyncIterator[bytes] = Pieces((reader.take(size),) if size else ())
+            content = reader.take(size)
             self._release(key, connection)
-            return AsyncRawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
+            pieces = Pieces((content,) if content else ())
+            return AsyncRawResponse(
+                status, reason, version, headers, pieces, _nothing, (), interim, True, None, content
+            )
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(_abandon, connection, connection.exchanges, body)
