@@ -368,9 +368,9 @@ class Journey:
                     wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
                         body = raw.content if whole else None
-                        limits, method = plan.limits, self.request.method
-                        if body is None or not is_plain(body, method, raw.status, by_name, limits):
-                            incoming = Incoming(method, raw.status, headers, limits if whole else None)
+                        if body is None or not is_plain(body, by_name, plan.limits):
+                            limits = plan.limits if whole else None
+                            incoming = Incoming(self.request.method, raw.status, headers, limits)
                             yield Receive(raw, incoming, whole, self)
                             body = self.outcome
                         self.response = response = self._response(raw, body)

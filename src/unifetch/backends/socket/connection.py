@@ -158,7 +158,7 @@ class Connection:
                 self.keeps = False
         elif line == last_line:
             return head
-        head = request_line(*line) + fields
+        head = request_line(request.method, request.target) + fields
         self._head = headers, line, head, fields
         return head
 
