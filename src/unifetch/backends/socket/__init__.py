@@ -88,7 +88,7 @@ class SocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or Connection(dial(request, self._sessions.get(key)))
         try:
-            head = connection.send(request)
+            head, rest = connection.send(request)
             size = framing(request.method, head[0], head[2], head[4])
         except BaseException:
             connection.close()
@@ -97,13 +97,13 @@ class SocketBackend:
         if connection.keeps and not persists(status, version, index, size):
             connection.keeps = False
         headers, interim = Headers.trusted(fields, index), connection.interim
-        reader = connection.reader
-        if size.__class__ is int and len(reader.data) - reader.at >= size:
+        if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            content = reader.take(size)
             self._release(key, connection)
-            pieces = (content,) if content else ()
-            return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, content)
+            pieces = (rest,) if rest else ()
+            return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
+        if rest:
+            connection.reader.feed(rest)
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(connection.abandon, connection.exchanges)

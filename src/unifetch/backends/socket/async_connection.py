@@ -87,8 +87,8 @@ class AsyncConnection:
 
     # --- Sending the request ----------------------------------------------------------------------
 
-    async def send(self, request: RawRequest) -> Head:
-        """Write the request and read the head of the final response.
+    async def send(self, request: RawRequest) -> tuple[Head, bytes]:
+        """Write the request and read the head of the final response; with it, what came behind and is not in the reader.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
@@ -115,12 +115,19 @@ class AsyncConnection:
                 early = await self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
-                    return early
+                    return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
-        return await self._read_head(steps)
+        data = await self._receive(RECEIVE, self._read_timeout)
+        if steps is None:
+            whole = whole_head(data)
+            if whole is not None:
+                return whole
+            steps = read_head(self.reader)
+        self._feed(data)
+        return await self._read_head(steps), b""
 
     def _request_head(self, request: RawRequest) -> bytes:
         # Requests that say nothing of their own share one tuple of fields; the last bytes are kept, for 1 µs less.
@@ -203,14 +210,8 @@ class AsyncConnection:
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    async def _read_head(self, steps: HeadSteps | None) -> Head:
+    async def _read_head(self, steps: HeadSteps) -> Head:
         try:
-            await self._fill()
-            if steps is None:
-                head = whole_head(self.reader)
-                if head is not None:
-                    return head
-                steps = read_head(self.reader)
             while True:
                 interim = next(steps)
                 if interim is None:
@@ -218,8 +219,8 @@ class AsyncConnection:
                 else:
                     self._note(interim)
         except StopIteration as done:
-            final: Head = done.value
-            return final
+            head: Head = done.value
+            return head
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise
