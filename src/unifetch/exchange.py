@@ -182,8 +182,8 @@ class Plan:
 
     Args:
         settings: what is asked for, all of which the backend can do.
-        backend: who carries the requests.
-        process, rules: the settings of the process and the proxies of its environment that have gone into it.
+        basis: the backend, the settings of the process and the proxies of its environment: while these are the same,
+            the plan holds.
         shared: the client's own limits, which its connections are counted by.
     """
 
@@ -192,13 +192,12 @@ class Plan:
         "auth",
         "backend",
         "base_url",
+        "basis",
         "headers",
         "is_direct",
         "limits",
         "listeners",
         "name",
-        "process",
-        "rules",
         "settings",
         "shared",
         "takes_context",
@@ -208,12 +207,11 @@ class Plan:
     )
 
     def __init__(
-        self, settings: Settings, backend: Backend, process: Settings, rules: ProxyRules | None, shared: Limits
+        self, settings: Settings, basis: tuple[Backend, Settings, ProxyRules | None], shared: Limits
     ) -> None:
         self.settings = settings
-        self.backend = backend
-        self.process = process
-        self.rules = rules
+        self.basis = basis
+        self.backend = backend = basis[0]
         self.shared = shared
         self.usual: dict[tuple[str, str], dict[str, Any]] = {}  # of `usual_fields`, by origin and method
         self.auth = settings.auth
@@ -314,11 +312,10 @@ class Journey:
         self.request = request
         self.body = body
         self.memory = memory
-        self.started = started = memory.clock()
+        clock = memory.clock
+        self.started = started = clock()
         total = plan.total
         self.deadline = None if total is None else started + total
-        if plan.listeners:
-            self.call = next(_calls)
         self._cookies = cookies
         self._auth: Auth | None = plan.auth
         if self._auth is None and request.url.username is not None:
@@ -350,6 +347,7 @@ class Journey:
         """
         plan, memory = self.plan, self.memory
         if plan.listeners:
+            self.call = next(_calls)
             self._tell(events.RequestStarted)
         try:
             while True:
@@ -581,7 +579,7 @@ class Journey:
     # --- The response -----------------------------------------------------------------------------
 
     def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
-        request = self.request
+        request, clock = self.request, self.memory.clock
         return trusted(
             Response,
             {
@@ -594,7 +592,7 @@ class Journey:
                 "history": self.history,
                 "request": request,
                 "backend": self.plan.name,
-                "elapsed": self.memory.clock() - self.started,
+                "elapsed": clock() - self.started,
                 "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
             },
         )

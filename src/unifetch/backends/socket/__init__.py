@@ -88,15 +88,14 @@ class SocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or Connection(dial(request, self._sessions.get(key)))
         try:
-            head, rest = connection.send(request)
-            size = framing(request.method, head[0], head[2], head[4])
+            (status, reason, version, fields, index), rest = connection.send(request)
+            size = framing(request.method, status, version, index)
         except BaseException:
             connection.close()
             raise
-        status, reason, version, fields, index = head
-        if connection.keeps and not persists(status, version, index, size):
+        if not persists(status, version, index, size):
             connection.keeps = False
-        headers, interim = Headers.trusted(fields, index), connection.interim
+        headers, interim = _headers(fields, index), connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)
@@ -132,6 +131,9 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
+
+
+_headers = Headers.trusted
 
 
 def _nothing() -> None:

@@ -108,7 +108,8 @@ class Connection:
         Whatever came belongs to no request (RFC 9112 §9.2). It is asked before each reuse, for 0.3 µs.
         """
         self._checked = now = monotonic()
-        return now < self.useful_until and not self._poll()
+        has_come = self._poll
+        return now < self.useful_until and not has_come()
 
     # --- Sending the request ----------------------------------------------------------------------
 
