@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .backends.base import AsyncBackend
     from .config import BackendTypes
     from .downloads import Download
-    from .exchange import Journey, Steps
+    from .exchange import Journey
     from .messages import Response
     from .policies.bodies import Body, Progress
     from .policies.ranges import DigestTypes
@@ -75,23 +75,23 @@ class AsyncClient(BaseClient):
         As `body` it also takes an asynchronous iterable of bytes. A file, and any other iterable, is read in a thread.
         """
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return await self._whole(method, url, content, call)
+        return await self._drive(self._journey(method, url, content, call))
 
     async def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return await self._whole("GET", url, NO_BODY, call)
+        return await self._drive(self._journey("GET", url, NO_BODY, call))
 
     async def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return await self._whole("HEAD", url, NO_BODY, call)
+        return await self._drive(self._journey("HEAD", url, NO_BODY, call))
 
     async def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return await self._whole("OPTIONS", url, NO_BODY, call)
+        return await self._drive(self._journey("OPTIONS", url, NO_BODY, call))
 
     async def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return await self._whole("DELETE", url, NO_BODY, call)
+        return await self._drive(self._journey("DELETE", url, NO_BODY, call))
 
     async def post(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -141,16 +141,11 @@ class AsyncClient(BaseClient):
         target = absolute(url, self.settings.base_url, call.pop("params", None))
         return await async_download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
 
-    async def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
-        journey = self._journey(method, url, content, call)
-        response: Response[bytes] = await self._drive(journey, journey.steps(whole=True))
-        return response
-
     # --- Driving the exchange ---------------------------------------------------------------------
 
-    async def _drive(self, journey: Journey, steps: Steps) -> Any:
-        send: Any = journey.backend.send
-        slots = self._slots
+    async def _drive(self, journey: Journey, whole: bool = True) -> Response[Any]:
+        send: Any = journey.plan.backend.send
+        steps, slots = journey.steps(whole), self._slots
         outcome: Any = None
         try:
             step = next(steps, None)
@@ -167,6 +162,8 @@ class AsyncClient(BaseClient):
                             outcome = await send(step)
                         else:
                             outcome = await self._upload(step, journey)
+                        if whole and outcome.content is not None:  # its connection is free
+                            slots.give_back(journey)
                     elif type(step) is Receive:
                         outcome = await self._receive(step)
                     elif type(step) is Discard:
@@ -183,7 +180,7 @@ class AsyncClient(BaseClient):
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
-            response = journey.response
+            response: Response[Any] = journey.response
             journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
             return response
         except BaseException:
@@ -320,7 +317,7 @@ class AsyncStream:
             raise StreamError("this stream was used already; ask for another")
         self._used = True
         journey = self._client._journey(*self._asked)
-        response: Response[AsyncIterator[bytes]] = await self._client._drive(journey, journey.steps(whole=False))
+        response: Response[AsyncIterator[bytes]] = await self._client._drive(journey, whole=False)
         self._response = response
         return response
 

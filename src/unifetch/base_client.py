@@ -99,11 +99,11 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        plan, backend, process, rules = self._plan, self._backend(named), process_settings(), environment_rules()
+        plan, basis = self._plan, (self._backend(named), process_settings(), environment_rules())
         if call:
-            plan = self._planned(self.settings.replace(**call), backend, process, rules)
-        elif plan is None or plan.process is not process or plan.backend is not backend or plan.rules is not rules:
-            plan = self._plan = self._planned(self.settings, backend, process, rules)
+            plan = self._planned(self.settings.replace(**call), basis)
+        elif plan is None or plan.basis != basis:
+            plan = self._plan = self._planned(self.settings, basis)
         base = plan.base_url
         target = URL(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
@@ -114,14 +114,15 @@ class BaseClient:
             check_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
-            check_request(backend, fields, content)
+            check_request(plan.backend, fields, content)
         return Journey(plan, request, content, self._memory, cookies)
 
-    def _planned(self, settings: Settings, backend: Any, process: Settings, rules: ProxyRules | None) -> Plan:
+    def _planned(self, settings: Settings, basis: tuple[Any, Settings, ProxyRules | None]) -> Plan:
+        backend, _, rules = basis
         check_settings(backend, settings)
         if rules is not None and "proxy" not in vars(settings):
             settings = settings.replace(proxy=rules)
-        return Plan(settings, backend, process, rules, self.settings.limits)
+        return Plan(settings, basis, self.settings.limits)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .arguments import BodyArguments, CallArguments
     from .backends.base import Backend
     from .downloads import Download
-    from .exchange import Journey, Steps
+    from .exchange import Journey
     from .messages import Response
-    from .policies.bodies import Body, Progress
+    from .policies.bodies import Progress
     from .policies.incoming import Place
     from .policies.ranges import DigestTypes
 
@@ -89,23 +89,23 @@ class Client(BaseClient):
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._whole(method, url, content, call)
+        return self._drive(self._journey(method, url, content, call))
 
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return self._whole("GET", url, NO_BODY, call)
+        return self._drive(self._journey("GET", url, NO_BODY, call))
 
     def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return self._whole("HEAD", url, NO_BODY, call)
+        return self._drive(self._journey("HEAD", url, NO_BODY, call))
 
     def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return self._whole("OPTIONS", url, NO_BODY, call)
+        return self._drive(self._journey("OPTIONS", url, NO_BODY, call))
 
     def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return self._whole("DELETE", url, NO_BODY, call)
+        return self._drive(self._journey("DELETE", url, NO_BODY, call))
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -173,15 +173,10 @@ class Client(BaseClient):
         target = absolute(url, self.settings.base_url, call.pop("params", None))
         return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
 
-    def _whole(self, method: str, url: str, content: Body, call: CallArguments) -> Response[bytes]:
-        journey = self._journey(method, url, content, call)
-        response: Response[bytes] = self._drive(journey, journey.steps(whole=True))
-        return response
-
     # --- Driving the exchange ---------------------------------------------------------------------
 
-    def _drive(self, journey: Journey, steps: Steps) -> Any:
-        send, slots = journey.backend.send, self._slots
+    def _drive(self, journey: Journey, whole: bool = True) -> Response[Any]:
+        steps, send, slots = journey.steps(whole), journey.plan.backend.send, self._slots
         outcome: Any = None
         try:
             step = next(steps, None)
@@ -193,6 +188,8 @@ class Client(BaseClient):
                         if not slots.take(journey, origin, limits):
                             wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                         outcome = send(step)
+                        if whole and outcome.content is not None:  # its connection is free
+                            slots.give_back(journey)
                     elif type(step) is Receive:
                         outcome = self._receive(step)
                     elif type(step) is Discard:
@@ -224,7 +221,7 @@ class Client(BaseClient):
             return BodyStream(step, self._slots)
         if step.raw.read_into is not None and (place := step.incoming.place()) is not None:
             return self._receive_into(place, step)
-        journey, incoming, chunks = step.journey, step.incoming, step.raw.body
+        journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
         body = next(chunks, b"")
         journey.check_deadline()
         if incoming.is_all(body):
@@ -308,7 +305,7 @@ class Stream:
     def __enter__(self) -> Response[Iterator[bytes]]:
         if self._response is not None:
             raise StreamError("this stream was used already; ask for another")
-        response: Response[Iterator[bytes]] = self._client._drive(self._journey, self._journey.steps(whole=False))
+        response: Response[Iterator[bytes]] = self._client._drive(self._journey, whole=False)
         self._response = response
         return response
 

@@ -53,6 +53,7 @@ class Value:
         vars(self).update(state)
 
 
+_new = object.__new__
 _set_fields = vars(Value)["__dict__"].__set__
 
 
@@ -61,6 +62,6 @@ def trusted(kind: type[V], fields: dict[str, Any]) -> V:
 
     It is for the values that every request needs: a call of the class takes 2 µs longer.
     """
-    value = object.__new__(kind)
+    value = _new(kind)
     _set_fields(value, fields)
     return value

@@ -57,7 +57,7 @@ from .pool import Pool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable
     from typing import Literal
 
     from ...messages import RawRequest
@@ -88,21 +88,21 @@ class SocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or Connection(dial(request, self._sessions.get(key)))
         try:
-            head = connection.send(request)
-            size = framing(request.method, head[0], head[2], head[4])
+            (status, reason, version, fields, index), rest = connection.send(request)
+            size = framing(request.method, status, version, index)
         except BaseException:
             connection.close()
             raise
-        status, reason, version, fields, index = head
-        if connection.keeps and not persists(status, version, index, size):
+        if not persists(status, version, index, size):
             connection.keeps = False
-        headers, interim = Headers.trusted(fields, index), connection.interim
-        reader = connection.reader
-        if size.__class__ is int and len(reader.data) - reader.at >= size:
+        headers, interim = _headers(fields, index), connection.interim
+        if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            body: Iterator[bytes] = iter((reader.take(size),) if size else ())
             self._release(key, connection)
-            return RawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
+            pieces = (rest,) if rest else ()
+            return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
+        if rest:
+            connection.reader.feed(rest)
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(connection.abandon, connection.exchanges)
@@ -131,6 +131,9 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
+
+
+_headers = Headers.trusted
 
 
 def _nothing() -> None:

@@ -87,8 +87,8 @@ class AsyncConnection:
 
     # --- Sending the request ----------------------------------------------------------------------
 
-    async def send(self, request: RawRequest) -> Head:
-        """Write the request and read the head of the final response.
+    async def send(self, request: RawRequest) -> tuple[Head, bytes]:
+        """Write the request and read the head of the final response; and what came behind, if not in the reader.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
@@ -114,18 +114,19 @@ class AsyncConnection:
                 early = await self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
-                    return early
+                    return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
-        self._feed(await self._receive(RECEIVE, read))
+        data = await self._receive(RECEIVE, read)
         if steps is None:
-            whole = whole_head(self.reader)
+            whole = whole_head(data)
             if whole is not None:
                 return whole
             steps = read_head(self.reader)
-        return await self._read_head(steps)
+        self._feed(data)
+        return await self._read_head(steps), b""
 
     def _request_head(self, request: RawRequest) -> bytes:
         # Requests that say nothing of their own share one tuple of fields. The last bytes are kept, for 2.5 µs less if

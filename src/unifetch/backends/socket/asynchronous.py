@@ -23,7 +23,7 @@ from .pool import Pool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import Hashable
     from typing import Any, Literal
 
     from ...messages import RawRequest
@@ -55,7 +55,7 @@ class AsyncSocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or AsyncConnection(await dial(request, clock, self._sessions.get(key)))
         try:
-            head = await connection.send(request)
+            head, rest = await connection.send(request)
             size = framing(request.method, head[0], head[2], head[4])
         except BaseException:
             connection.close()
@@ -64,12 +64,13 @@ class AsyncSocketBackend:
         if connection.keeps and not persists(status, version, index, size):
             connection.keeps = False
         headers, interim = Headers.trusted(fields, index), connection.interim
-        reader = connection.reader
-        if size.__class__ is int and len(reader.data) - reader.at >= size:
+        if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            body: AsyncIterator[bytes] = Pieces((reader.take(size),) if size else ())
             self._release(key, connection)
-            return AsyncRawResponse(status, reason, version, headers, body, _nothing, (), interim, True)
+            pieces = Pieces((rest,) if rest else ())
+            return AsyncRawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
+        if rest:
+            connection.reader.feed(rest)
         trailers: Fields = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(_abandon, connection, connection.exchanges, body)

@@ -10,6 +10,7 @@ import select
 import socket
 import sys
 from functools import partial
+from math import inf
 from struct import pack
 from time import monotonic
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ...errors import RequestSent
     from ...headers import Pairs
     from ...messages import RawRequest
+    from ...timeouts import Timeout
     from .dial import Stream
     from .http11 import Fields, Framing, Head
 
@@ -56,15 +58,18 @@ class Connection:
 
     __slots__ = (
         "_busy",
+        "_checked",
         "_deadline",
         "_dies",
         "_head",
         "_is_near",
+        "_margin",
         "_poll",
         "_read_timeout",
         "_seconds",
         "_sent",
         "_set_timeout",
+        "_timeout",
         "_write_timeout",
         "exchanges",
         "interim",
@@ -77,7 +82,8 @@ class Connection:
     def __init__(self, sock: Stream) -> None:
         self.sock = sock
         self.reader = ByteReader()
-        self._dies = monotonic() + MAX_AGE
+        self._checked = monotonic()  # when it was last seen to be fit
+        self._dies = self._checked + MAX_AGE
         self.useful_until = self._dies
         self.exchanges = 0
         self.interim: list[tuple[int, Headers]] = []
@@ -85,6 +91,7 @@ class Connection:
         self._busy = False
         self._head: tuple[Pairs | None, tuple[str, str], bytes, bytes] = None, ("", ""), b"", b""
         self._seconds: float | None = -1.0  # none that was ever set
+        self._timeout: Timeout | None = None
         self._set_timeout = _kernel_timeouts(sock) or sock.settimeout
         self._poll = _poll(sock)  # whether bytes, or an end, have come
 
@@ -100,12 +107,14 @@ class Connection:
 
         Whatever came belongs to no request (RFC 9112 §9.2). It is asked before each reuse, for 0.3 µs.
         """
-        return monotonic() < self.useful_until and not self._poll()
+        self._checked = now = monotonic()
+        has_come = self._poll
+        return now < self.useful_until and not has_come()
 
     # --- Sending the request ----------------------------------------------------------------------
 
-    def send(self, request: RawRequest) -> Head:
-        """Write the request and read the head of the final response.
+    def send(self, request: RawRequest) -> tuple[Head, bytes]:
+        """Write the request and read the head of the final response; and what came behind, if not in the reader.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
@@ -113,12 +122,12 @@ class Connection:
         timeout = request.timeout
         self._sent: RequestSent = "no"
         self._deadline = deadline = request.deadline
-        self._read_timeout = read = timeout.read
-        self._write_timeout = write = timeout.write
+        if timeout is not self._timeout:
+            self._timeout = timeout
+            self._read_timeout, self._write_timeout = timeout.read, timeout.write
+            self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
         # Far from the deadline, the first write and the first read need no look at the clock: 0.5 µs.
-        self._is_near = deadline is not None and (
-            read is None or write is None or deadline - monotonic() < read + write
-        )
+        self._is_near = deadline is not None and deadline - self._checked < self._margin
         self.exchanges += 1
         self._busy = True
         if self.interim:
@@ -135,18 +144,19 @@ class Connection:
                 early = self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
-                    return early
+                    return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if self.reader.ended or not self._has_answered():
                 raise
-        self._feed(self._receive(RECEIVE, read))
+        data = self._receive(RECEIVE, self._read_timeout)
         if steps is None:
-            whole = whole_head(self.reader)
+            whole = whole_head(data)
             if whole is not None:
                 return whole
             steps = read_head(self.reader)
-        return self._read_head(steps)
+        self._feed(data)
+        return self._read_head(steps), b""
 
     def _request_head(self, request: RawRequest) -> bytes:
         # Requests that say nothing of their own share one tuple of fields. The last bytes are kept, for 2.5 µs less if
@@ -158,7 +168,7 @@ class Connection:
                 self.keeps = False
         elif line == last_line:
             return head
-        head = request_line(*line) + fields
+        head = request_line(request.method, request.target) + fields
         self._head = headers, line, head, fields
         return head
 

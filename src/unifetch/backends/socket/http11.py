@@ -67,6 +67,8 @@ def request_line(method: str, target: str) -> bytes:
     line = f"{method} {target} HTTP/1.1"
     if line.count(" ") != 2:
         raise InvalidRequest(f"a space in the method or target of a request: {evidence(line)}")
+    if line.isascii() and line.isprintable():  # then there is no line ending to look for: 1 µs less
+        return f"{line}\r\n".encode()
     return _lines([line], evidence(line))[:-2]
 
 
@@ -135,20 +137,16 @@ def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
-def whole_head(reader: ByteReader) -> Head | None:
-    """What `read_head` returns, if all of it came in the first piece, and no interim response before it; else None.
+def whole_head(data: bytes) -> tuple[Head, bytes] | None:
+    """What `read_head` returns, and what comes behind it, if all of it came in this first piece and nothing before it.
 
-    Most heads do. Without a generator they cost 2 µs less.
+    Most heads do: then neither a reader nor a generator is needed, which takes 2 µs more. Otherwise None.
     """
-    data = reader.data
     end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
-    if reader.at or end < 4 or isinstance(data, bytearray):
+    if end < 4:
         return None
     head = parse_head(data[:end])
-    if head[0] < 200:
-        return None
-    reader.at = end
-    return head
+    return None if head[0] < 200 else (head, data[end:])
 
 
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
@@ -185,7 +183,7 @@ def parse_head(block: bytes | bytearray) -> Head:
         ProtocolError: as `read_head`.
     """
     first, *lines, _, _ = block.decode("latin-1").split("\r\n")
-    status, reason, version = _status_line(first)
+    status, reason, version = _known_status(first)
     if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
         _refuse_large(block, lines)
     fields = _fields(lines)
@@ -210,7 +208,19 @@ def _refuse_large(block: bytes | bytearray, lines: list[str]) -> None:
 _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
-@lru_cache(32)
+class _StatusLines(dict[str, tuple[int, str, str]]):
+    """From a status line to what it says, as far as it was seen before, in 0.1 µs less than an `lru_cache` takes."""
+
+    def __missing__(self, line: str) -> tuple[int, str, str]:
+        if len(self) >= 32:
+            self.clear()
+        status = self[line] = _status_line(line)
+        return status
+
+
+_known_status = _StatusLines().__getitem__
+
+
 def _status_line(line: str) -> tuple[int, str, str]:
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
@@ -314,7 +324,7 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
         ProtocolError: the fields contradict each other or cannot be understood.
     """
     # Step 1: no body, whatever the fields say. (1xx never come here.)
-    if method == "HEAD" or status == 204 or status == 304:
+    if method == "HEAD" or status in {204, 304}:
         return 0
     # Step 2: after the head of a successful CONNECT, the tunnel begins.
     if method == "CONNECT" and status < 300:
