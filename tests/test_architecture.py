@@ -38,9 +38,9 @@ LAYERS = [
 LIBRARIES = {
     "requests": {"backends/requests.py"},
     "httpx": {"backends/httpx.py"},
-    "httpcore": {"backends/httpx.py"},
+    "httpcore": {"backends/httpx.py", "backends/httpx_network.py"},
     "httpx2": {"backends/httpx2.py"},
-    "httpcore2": {"backends/httpx2.py"},
+    "httpcore2": {"backends/httpx2.py", "backends/httpx2_network.py"},
     "anyio": {"backends/anyio_wire.py"},
     "urllib3": {"backends/urllib3.py", "backends/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
@@ -64,14 +64,17 @@ SHARED = {
     "urllib3": {"http_client", "http_reader"},
     "requests": {"http_client", "http_reader"},
     "anyio_wire": {"resolution"},
-    "httpx": {"anyio_wire"},
-    "httpx2": {"anyio_wire"},
+    "anyio_dialing": {"anyio_wire", "resolution", "socks"},
+    "httpx": {"httpx_network", "poisoning"},
+    "httpx_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
+    "httpx2": {"httpx2_network", "poisoning"},
+    "httpx2_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
     "asyncio_stream": {"http_reader", "socks"},
     "aiohttp": {"asyncio_stream", "resolution", "socks"},
     "socket.proxies": {"socks"},
 }
 
-PROTOCOL = {f"backends/{name}.py" for name in ("socks", "socket/http11", "socket/reader", "socket/pool")}
+PROTOCOL = {f"backends/{name}.py" for name in ("socks", "poisoning", "socket/http11", "socket/reader", "socket/pool")}
 PURE = [path for path in FILES if path == "exchange.py" or path.startswith("policies/") or path in PROTOCOL]
 
 
