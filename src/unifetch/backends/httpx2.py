@@ -147,7 +147,7 @@ class Httpx2Backend:
                 answer = self._through_client(self._client, request, attempt)
                 status, fields = answer.status_code, answer.headers.raw
         except UnifetchError:
-            raise  # from our own network, below
+            raise  # from our own network
         except _RAISED as error:
             raise _translated(error, attempt, request) from error
 
@@ -226,7 +226,7 @@ class AsyncHttpx2Backend:
                 answer = await self._through_client(self._client, request, attempt)
                 status, fields = answer.status_code, answer.headers.raw
         except UnifetchError:
-            raise  # from our own network, below
+            raise  # from our own network
         except _RAISED as error:
             raise _translated(error, attempt, request) from error
         finally:
@@ -281,7 +281,7 @@ def _for_pool(request: RawRequest, attempt: Attempt) -> httpcore2.Request:
             target=request.target.encode("ascii"),
         ),
         content=request.body,
-        # The other phases are the streams' own business, below. What is handed to them as their timeout is the attempt.
+        # The other phases are the business of the streams. What is handed to them as their timeout is the attempt.
         extensions={
             "timeout": {
                 "pool": attempt.within(attempt.timeout.pool),
