@@ -34,14 +34,14 @@ LAYERS = [
     {"__main__"},
 ]
 
-# A library, and the one file that may import it. `requests`, `httpx` and `aiohttp` come with what they stand on.
+# A library, and the files that may import it: those of its backend. Some come with what they stand on.
 LIBRARIES = {
     "requests": {"backends/requests.py"},
     "httpx": {"backends/httpx.py"},
-    "httpcore": {"backends/httpx.py"},
+    "httpcore": {"backends/httpx.py", "backends/httpx_network.py"},
     "httpx2": {"backends/httpx2.py"},
+    "httpcore2": {"backends/httpx2.py", "backends/httpx2_network.py"},
     "anyio": {"backends/anyio_wire.py"},
-    "httpcore2": {"backends/httpx2.py"},
     "urllib3": {"backends/urllib3.py", "backends/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
     "multidict": {"backends/aiohttp.py"},
@@ -55,13 +55,27 @@ LIBRARIES = {
     "pytest": {path for path in FILES if path.startswith("testing/conformance/")},
 }
 
-PURE = [
-    path
-    for path in FILES
-    if path == "exchange.py"
-    or path.startswith("policies/")
-    or path in ("backends/socket/http11.py", "backends/socket/reader.py", "backends/socket/pool.py")
-]
+# What a file of a backend may import of the others, besides `base`. The shared ones know no library that carries
+# requests; what is read as a whole, the socket backend, takes of them only the words of SOCKS5.
+SHARED = {
+    "http_client": {"http_dialing", "http_reader"},
+    "http_dialing": {"http_reader", "resolution", "socks"},
+    "urllib": {"http_client", "http_reader"},
+    "urllib3": {"http_client", "http_reader"},
+    "requests": {"http_client", "http_reader"},
+    "anyio_wire": {"resolution"},
+    "anyio_dialing": {"anyio_wire", "resolution", "socks"},
+    "httpx": {"httpx_network", "poisoning"},
+    "httpx_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
+    "httpx2": {"httpx2_network", "poisoning"},
+    "httpx2_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
+    "asyncio_stream": {"http_reader", "socks"},
+    "aiohttp": {"asyncio_stream", "resolution", "socks"},
+    "socket.proxies": {"socks"},
+}
+
+PROTOCOL = {f"backends/{name}.py" for name in ("socks", "poisoning", "socket/http11", "socket/reader", "socket/pool")}
+PURE = [path for path in FILES if path == "exchange.py" or path.startswith("policies/") or path in PROTOCOL]
 
 
 def imports(path: str, *, lazy: bool = True, typing: bool = False) -> Iterator[str]:
@@ -145,20 +159,11 @@ def test_libraries_stay_in_their_files(path: str) -> None:
 )
 def test_backends_do_not_import_each_other(path: str) -> None:
     """A backend imports the vocabulary, `base`, and what its own library stands on."""
-    shared = {"unifetch.backends.base"}
-    if path in ("backends/urllib.py", "backends/urllib3.py", "backends/requests.py"):
-        shared |= {"unifetch.backends.http_client", "unifetch.backends.http_reader"}
-    if path in ("backends/http_client.py", "backends/http_dialing.py"):
-        shared |= {"unifetch.backends.http_dialing", "unifetch.backends.http_reader"}
-    if path in ("backends/httpx.py", "backends/httpx2.py"):
-        shared |= {"unifetch.backends.anyio_wire"}
-    if path == "backends/aiohttp.py":
-        shared |= {"unifetch.backends.asyncio_stream"}
-    if path == "backends/asyncio_stream.py":
-        shared |= {"unifetch.backends.http_reader"}
+    name = module_of(path).removeprefix("backends.")
+    shared = {"unifetch.backends.base", *(f"unifetch.backends.{other}" for other in SHARED.get(name, ()))}
     if path.startswith("backends/socket/"):
-        shared |= {name for name in imports(path) if name.startswith("unifetch.backends.socket")}
-    others = {name for name in imports(path) if name.startswith(("unifetch.backends", "unifetch.policies"))}
+        shared |= {other for other in imports(path) if other.startswith("unifetch.backends.socket")}
+    others = {other for other in imports(path) if other.startswith(("unifetch.backends", "unifetch.policies"))}
 
     assert set() == others - shared
 

@@ -6,7 +6,7 @@ capabilities. It never falls back to another one: a dead proxy does not mean a d
 
 from __future__ import annotations
 
-from .errors import ConnectError
+from .errors import ConfigError, ConnectError
 from .values import Value
 
 TYPE_CHECKING = False
@@ -68,6 +68,21 @@ class Route(Value):
 
 
 DIRECT = Route()
+
+
+def is_looked_up(route: Route, host: str) -> bool:
+    """Whether a host on this route is looked up here, and not by the proxy.
+
+    Raises:
+        ConfigError: it is for the proxy to do, which cannot keep to what the route says of addresses.
+    """
+    proxy = route.proxy
+    if proxy is None or proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+        return True
+    if route.public_only or route.address is not None:
+        setting = "forbid_private" if route.public_only else "resolve"
+        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
+    return False
 
 
 def refuse_private(host: str, address: str) -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 from contextlib import suppress
 from functools import partial
 from weakref import WeakSet
@@ -49,9 +48,11 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..messages import AsyncRawResponse
-from ..routes import refuse_private
+from ..routes import is_looked_up, refuse_private
 from .asyncio_stream import Attempt, Body, Stream, ask_socks5, ask_tunnel, exchange
-from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error
+from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error, proxy_error
+from .resolution import begin, settled
+from .socks import SCHEMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -306,8 +307,8 @@ class _Way:
             talk = Attempt(request)
             talk.timeout = talk.timeout.replace(read=None)
             stream.serve(talk, reused=False)
-            if proxy.scheme in ("socks5", "socks5h"):
-                await ask_socks5(stream, host, request.port, proxy.username, proxy.password)
+            if proxy.scheme in SCHEMES:
+                await ask_socks5(stream, proxy, host, request.port)
             elif request.scheme == "https":
                 await ask_tunnel(stream, host, request.port, route.connect_headers)
             if stream.has_more:
@@ -317,27 +318,20 @@ class _Way:
         except (OSError, UnifetchError) as error:
             if isinstance(error, TimeoutError):
                 raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
-            raise _proxy_error(error, proxy.url) from error
+            raise proxy_error(error, proxy.url) from error
 
     def _failure(self, error: Exception, request: RawRequest) -> UnifetchError:
         proxy = self.route.proxy
         at = request if proxy is None else proxy
         ours = next((cause for cause in causes(error) if isinstance(cause, UnifetchError)), None)  # of our resolver
         failure = ours or connect_error(error, at.host, at.port)
-        return failure if proxy is None else _proxy_error(failure, proxy.url)
+        return failure if proxy is None else proxy_error(failure, proxy.url)
 
 
 _ways: WeakSet[_Way] = WeakSet()
 _inherited: list[_Way] = []  # a connector that is collected closes its connections; those of the parent are not ours
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _inherited.extend(_ways))
-
-
-def _proxy_error(error: Exception, url: str) -> ProxyError:
-    # Whatever it was, there is no connection, and the request has not left.
-    failure = ProxyError(f"no connection through {url}: {error}")
-    failure.status = getattr(error, "status", None)
-    return failure
 
 
 async def _secure(stream: Stream, context: ssl.SSLContext | None, host: str) -> None:
@@ -384,26 +378,20 @@ async def _addresses(host: str, port: int) -> list[tuple[int, str]]:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
+    def tell(outcome: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
     def settle(outcome: Any) -> None:
         if not future.done():
             future.set_result(outcome)
 
-    def look_up() -> None:
-        outcome: Any
-        try:
-            outcome = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            outcome = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    # Nothing interrupts getaddrinfo, and a loop that ends waits for the threads of its executor. If it takes too long,
-    # it is left behind in a thread of its own.
-    threading.Thread(target=look_up, name=f"resolving {host}", daemon=True).start()
-    outcome = await future
-    if isinstance(outcome, Exception):
-        raise NameResolutionError(f"no address for {host}: {outcome}") from outcome
-    return [(family, address[0]) for family, _, _, _, address in outcome]
+    begin(host, port, tell)
+    try:
+        found = settled(await future)
+    except (OSError, UnicodeError) as error:
+        raise NameResolutionError(f"no address for {host}: {error}") from error
+    return [(family, address[0]) for family, _, _, _, address in found]
 
 
 class _Ask:
@@ -420,16 +408,10 @@ class _Ask:
             ConfigError: the proxy cannot keep to what the route says besides.
         """
         request, route = self._request, self._request.route
-        proxy = route.proxy
-        if proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+        if is_looked_up(route, request.host):
             self.host = route.address or (await _addresses(request.host, request.port))[0][1]
             if route.public_only:
                 refuse_private(request.host, self.host)
-        elif route.public_only or route.address is not None:
-            setting = "forbid_private" if route.public_only else "resolve"
-            raise ConfigError(
-                f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {request.host}"
-            )
 
 
 async def _before(_: object, ask: _Ask, __: object) -> None:

@@ -5,7 +5,7 @@ rest of an upload, take a TLS connection that was cut for one that has ended, an
 cancelled task stops. Here everything that concerns the bytes is an ordinary method over a non-blocking socket; only
 to wait for that socket is awaited. Hence `close` cannot be interrupted, and TLS goes through TLS.
 
-It knows nothing of HTTP. Names are looked up in threads of our own: those of an event loop are waited for at its end.
+It knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import contextlib
 import os
 import socket
 import ssl
-import threading
 
 import anyio
 from anyio.lowlevel import checkpoint
+
+from .resolution import begin, numeric, settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,32 +42,25 @@ async def look_up(host: str, port: int, limit: Limit) -> list[Any]:
 
     Raises:
         OSError: there is none.
-        TimeoutError: there is none in time. Nothing interrupts getaddrinfo: it is left behind in its thread.
+        TimeoutError: there is none in time.
     """
-    try:
-        # An address needs no resolver, and no thread.
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (socket.gaierror, UnicodeError):
-        outcome: list[Any] = []
+    found = numeric(host, port)
+    if found is not None:
+        return found
+    outcome: list[Any] = []
     # Of all that a thread can tell a task by, this is what every event loop waits for.
     told, tells = socket.socketpair()
 
-    def ask() -> None:
+    def tell(found: Any) -> None:
         with tells:
-            try:
-                outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as error:
-                outcome.append(error)
+            outcome.append(found)
 
     with told:
         told.setblocking(False)
-        threading.Thread(target=ask, name=f"resolving {host}", daemon=True).start()
+        begin(host, port, tell)
         with anyio.fail_after(limit()):
             await anyio.wait_readable(told)
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    found: list[Any] = outcome[0]
-    return found
+    return settled(outcome[0])
 
 
 async def connect(family: int, address: Any, limit: Limit) -> Wire:

@@ -19,7 +19,6 @@ from contextlib import aclosing
 from weakref import WeakSet
 
 from ..errors import (
-    ConfigError,
     ConnectionLost,
     IncompleteBody,
     InvalidBody,
@@ -32,6 +31,7 @@ from ..errors import (
 )
 from .base import Attempt as BaseAttempt
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
+from .socks import converse_awaited, socks5
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -609,71 +609,10 @@ async def ask_tunnel(stream: Stream, host: str, port: int, headers: Pairs) -> No
         raise refusal
 
 
-_NO_LOGIN, _PASSWORD = 0, 2
-_IPV4, _NAME, _IPV6 = 1, 3, 4
-_REPLIES = {  # RFC 1928 §6
-    1: "general failure",
-    2: "not allowed by its rules",
-    3: "network unreachable",
-    4: "host unreachable",
-    5: "connection refused",
-    6: "TTL expired",
-    7: "command not supported",
-    8: "address type not supported",
-}
+async def ask_socks5(stream: Stream, proxy: Any, host: str, port: int) -> None:
+    """Ask a proxy for a connection by SOCKS5; raises as `socks.socks5`."""
 
+    async def say(data: bytes) -> None:
+        stream.transport.write(data)
 
-async def ask_socks5(stream: Stream, host: str, port: int, username: str | None, password: str | None) -> None:
-    """Ask a proxy for a connection by SOCKS5 (RFC 1928), with a login if it wants one (RFC 1929).
-
-    Raises:
-        ConfigError: the login or the name is too long for the protocol.
-        ProxyError: it is refused, or this is no SOCKS5 proxy.
-    """
-
-    async def hear(size: int) -> bytes:
-        heard = b""
-        while len(heard) < size:
-            block = await stream.read(stream.reader.block, size - len(heard))
-            if not block:
-                raise ProxyError("it ended the connection")
-            heard += block
-        return heard
-
-    methods = (_NO_LOGIN,) if username is None else (_NO_LOGIN, _PASSWORD)
-    stream.transport.write(bytes((5, len(methods), *methods)))
-    version, method = await hear(2)
-    if version != 5:
-        raise ProxyError(f"it does not speak SOCKS5: it began with {evidence(bytes((version, method)))}")
-    if method not in methods:
-        raise ProxyError("it accepts " + ("nobody without a login" if username is None else "no login of ours"))
-    if method == _PASSWORD:
-        login = b"\x01" + _counted("user name", username or "") + _counted("password", password or "")
-        stream.transport.write(login)
-        if (await hear(2))[1] != 0:
-            raise ProxyError("it refused the user name and password")
-    stream.transport.write(bytes((5, 1, 0)) + _socks_address(host) + port.to_bytes(2, "big"))
-    version, code, _, kind = await hear(4)
-    if version != 5 or kind not in (_IPV4, _NAME, _IPV6):
-        raise ProxyError("its reply is not of SOCKS5")
-    if code:
-        raise ProxyError(f"it did not connect to {host}:{port}: {_REPLIES.get(code, f'reply {code}')}")
-    # The address that it connects from, which nobody needs; but the connection begins behind it.
-    await hear(((await hear(1))[0] if kind == _NAME else 4 if kind == _IPV4 else 16) + 2)
-
-
-def _socks_address(host: str) -> bytes:
-    from ipaddress import ip_address
-
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return bytes((_NAME,)) + _counted("host", host)
-    return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
-
-
-def _counted(what: str, text: str) -> bytes:
-    data = text.encode()
-    if len(data) > 255:
-        raise ConfigError(f"proxy: SOCKS5 takes a {what} of at most 255 bytes, not {len(data)}")
-    return bytes((len(data),)) + data
+    await converse_awaited(socks5(proxy, host, port), say, lambda size: stream.read(stream.reader.block, size))

@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from time import monotonic
 
-from ..errors import ConnectError, NameResolutionError, TLSError
+from ..errors import ConnectError, NameResolutionError, ProxyError, TLSError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +155,20 @@ class Attempt:
         return left if seconds is None or left < seconds else seconds
 
 
+def time_left(ends: float | None) -> float | None:
+    """The seconds until a connection has to be open, at `ends` by `monotonic()`; None for any number.
+
+    Raises:
+        TimeoutError: there are none.
+    """
+    if ends is None:
+        return None
+    left = ends - monotonic()
+    if left <= 0:
+        raise TimeoutError("the time to connect is over")
+    return left
+
+
 def kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
     """A function that has the kernel time out the reads and writes of this socket, where it can; else None.
 
@@ -195,6 +209,13 @@ def connect_error(error: BaseException, host: str, port: int) -> ConnectError:
         if isinstance(cause, OSError):
             return ConnectError(f"no connection to {host}:{port}: {cause}")
     return ConnectError(f"no connection to {host}:{port}: {error}")
+
+
+def proxy_error(error: BaseException, url: str) -> ProxyError:
+    """What kept a connection through the proxy of this URL from coming about. The request has not left."""
+    failure = ProxyError(f"no connection through {url}: {error}")
+    failure.status = getattr(error, "status", None)
+    return failure
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

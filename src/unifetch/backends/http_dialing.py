@@ -6,15 +6,13 @@ like the answer to a CONNECT, and know no SOCKS. So their connections are opened
 
 A route is taken as the core has decided it, and no other: a proxy that is dead does not mean a direct connection.
 What was checked is what is connected to, for there is one look-up. The addresses of a host are tried one after the
-other, and share what time is left. Left out: Happy Eyeballs, which the socket backend has; SOCKS4, and any way to
-log in but a user name and password.
+other, and share what time is left. Left out: Happy Eyeballs, which the socket backend has.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from time import monotonic
 
 from ..errors import (
@@ -27,8 +25,11 @@ from ..errors import (
     UnifetchError,
     evidence,
 )
-from ..routes import refuse_private
+from ..routes import is_looked_up, refuse_private
+from .base import proxy_error
 from .http_reader import Reader
+from .resolution import look_up, numeric
+from .socks import SCHEMES, converse, socks5
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,35 +96,13 @@ def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
 
 
 def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
-    try:
-        # An address needs no resolver, and no thread.
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (socket.gaierror, UnicodeError):
-        found = _resolved(host, port, _left(ends))
-    return [(family, address) for family, _, _, _, address in found]
-
-
-def _resolved(host: str, port: int, seconds: float | None) -> list[Any]:
-    # Nothing interrupts getaddrinfo. If it takes too long, it is left behind in a thread of its own.
-    outcome: list[Any] = []
-
-    def resolve() -> None:
+    found = numeric(host, port)
+    if found is None:
         try:
-            outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-            outcome.append(error)
-
-    resolver = threading.Thread(target=resolve, name=f"resolving {host}", daemon=True)
-    resolver.start()
-    resolver.join(seconds)
-    if not outcome:
-        raise TimeoutError("timed out")
-    if isinstance(outcome[0], (socket.gaierror, UnicodeError)):
-        raise NameResolutionError(f"no address for {host}: {outcome[0]}") from outcome[0]
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    found: list[Any] = outcome[0]
-    return found
+            found = look_up(host, port, _left(ends))
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(f"no address for {host}: {error}") from error
+    return [(family, address) for family, _, _, _, address in found]
 
 
 # --- The connection -------------------------------------------------------------------------------
@@ -164,8 +143,8 @@ def _through_proxy(request: RawRequest, ends: float | None) -> Stream:
         if proxy.scheme == "https":
             sock = _secure(sock, route.proxy_tls, proxy.host, proxy.port, ends)
         talk = Talk(sock, ends)
-        if proxy.scheme in ("socks5", "socks5h"):
-            talk.ask_socks5(host, request.port, proxy.username, proxy.password)
+        if proxy.scheme in SCHEMES:
+            talk.ask_socks5(proxy, host, request.port)
         elif request.scheme == "https":
             talk.ask_tunnel(host, request.port, route.connect_headers)
         if talk.reader.unread:
@@ -177,38 +156,17 @@ def _through_proxy(request: RawRequest, ends: float | None) -> Stream:
             raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
         if isinstance(error, ConfigError) or not isinstance(error, (OSError, UnifetchError)):
             raise
-        # Whatever it was, there is no connection, and the request has not left.
-        failure = ProxyError(f"no connection through {proxy.url}: {error}")
-        failure.status = getattr(error, "status", None)
-        raise failure from error
+        raise proxy_error(error, proxy.url) from error
     opened: Stream = sock
     return opened
 
 
 def _destination(request: RawRequest, ends: float | None) -> str:
     """What the proxy is asked for: the host, or an address of it if that was looked up here."""
-    route, proxy = request.route, request.route.proxy
-    if proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+    if is_looked_up(request.route, request.host):
         address: str = _chosen(request, ends)[0][1][0]
         return address
-    if route.public_only or route.address is not None:
-        setting = "forbid_private" if route.public_only else "resolve"
-        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {request.host}")
     return request.host
-
-
-_NO_LOGIN, _PASSWORD = 0, 2
-_IPV4, _NAME, _IPV6 = 1, 3, 4
-_REPLIES = {  # RFC 1928 §6
-    1: "general failure",
-    2: "not allowed by its rules",
-    3: "network unreachable",
-    4: "host unreachable",
-    5: "connection refused",
-    6: "TTL expired",
-    7: "command not supported",
-    8: "address type not supported",
-}
 
 
 class Talk:
@@ -243,45 +201,13 @@ class Talk:
             refusal.status = status
             raise refusal
 
-    def ask_socks5(self, host: str, port: int, username: str | None, password: str | None) -> None:
-        """Ask for a connection by SOCKS5 (RFC 1928), with a login if it wants one (RFC 1929).
-
-        Raises:
-            ConfigError: the login or the name is too long for the protocol.
-            ProxyError: it is refused, or this is no SOCKS5 proxy.
-        """
-        methods = (_NO_LOGIN,) if username is None else (_NO_LOGIN, _PASSWORD)
-        self._say(bytes((5, len(methods), *methods)))
-        version, method = self._hear(2)
-        if version != 5:
-            raise ProxyError(f"it does not speak SOCKS5: it began with {evidence(bytes((version, method)))}")
-        if method not in methods:
-            raise ProxyError("it accepts " + ("nobody without a login" if username is None else "no login of ours"))
-        if method == _PASSWORD:
-            self._say(b"\x01" + _counted("user name", username or "") + _counted("password", password or ""))
-            if self._hear(2)[1] != 0:
-                raise ProxyError("it refused the user name and password")
-        self._say(bytes((5, 1, 0)) + _socks_address(host) + port.to_bytes(2, "big"))
-        version, code, _, kind = self._hear(4)
-        if version != 5 or kind not in (_IPV4, _NAME, _IPV6):
-            raise ProxyError("its reply is not of SOCKS5")
-        if code:
-            raise ProxyError(f"it did not connect to {host}:{port}: {_REPLIES.get(code, f'reply {code}')}")
-        # The address that it connects from, which nobody needs; but the connection begins behind it.
-        self._hear((self._hear(1)[0] if kind == _NAME else 4 if kind == _IPV4 else 16) + 2)
+    def ask_socks5(self, proxy: Any, host: str, port: int) -> None:
+        """Ask for a connection by SOCKS5; raises as `socks.socks5`."""
+        converse(socks5(proxy, host, port), self._say, self.reader.block)
 
     def _say(self, data: bytes) -> None:
         self._sock.settimeout(_left(self._ends))
         self._sock.sendall(data)
-
-    def _hear(self, size: int) -> bytes:
-        heard = b""
-        while len(heard) < size:
-            block = self.reader.block(size - len(heard))
-            if not block:
-                raise ProxyError("it ended the connection")
-            heard += block
-        return heard
 
     def receive(self) -> bytes:
         """What arrives next, for the reader."""
@@ -291,23 +217,6 @@ class Talk:
     def failed(self, kind: type[UnifetchError], message: str) -> UnifetchError:
         """What the reader raises."""
         return kind(message)
-
-
-def _socks_address(host: str) -> bytes:
-    from ipaddress import ip_address
-
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return bytes((_NAME,)) + _counted("host", host)
-    return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
-
-
-def _counted(what: str, text: str) -> bytes:
-    data = text.encode()
-    if len(data) > 255:
-        raise ConfigError(f"proxy: SOCKS5 takes a {what} of at most 255 bytes, not {len(data)}")
-    return bytes((len(data),)) + data
 
 
 # --- TLS ------------------------------------------------------------------------------------------

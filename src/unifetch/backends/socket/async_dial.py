@@ -21,7 +21,7 @@ from ...errors import (
     UnifetchError,
     evidence,
 )
-from ...routes import refuse_private
+from ...routes import is_looked_up, refuse_private
 from .async_stream import TLS, Wire
 from .dial import ATTEMPT_DELAY, _end, _left, _reason, _taking_turns
 from .proxies import connect, socks5
@@ -224,15 +224,10 @@ async def _through_proxy(request: RawRequest, ends: float | None, clock: Clock) 
 
 async def _conversation(request: RawRequest, reader: ByteReader, ends: float | None) -> Conversation | tuple[()]:
     route, proxy, host = request.route, request.route.proxy, request.host
-    is_socks = proxy.scheme in ("socks5", "socks5h")
-    if is_socks and (proxy.scheme == "socks5" or route.address is not None):
+    if is_looked_up(route, host):
         host = (await _chosen(request, ends))[0][1][0]
-    elif route.public_only or route.address is not None:
-        setting = "forbid_private" if route.public_only else "resolve"
-        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
-    if is_socks:
-        login = None if proxy.username is None else (proxy.username, proxy.password)
-        return socks5(reader, host, request.port, login)
+    if proxy.scheme in ("socks5", "socks5h"):
+        return socks5(reader, proxy, host, request.port)
     return () if request.tls is None else connect(reader, host, request.port, route.connect_headers)
 
 

@@ -24,7 +24,7 @@ from ...errors import (
     UnifetchError,
     evidence,
 )
-from ...routes import refuse_private
+from ...routes import is_looked_up, refuse_private
 from .proxies import connect, socks5
 from .reader import ByteReader
 
@@ -235,15 +235,10 @@ def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
 
 def _conversation(request: RawRequest, reader: ByteReader, ends: float | None) -> Conversation | tuple[()]:
     route, proxy, host = request.route, request.route.proxy, request.host
-    is_socks = proxy.scheme in ("socks5", "socks5h")
-    if is_socks and (proxy.scheme == "socks5" or route.address is not None):
+    if is_looked_up(route, host):
         host = _chosen(request, ends)[0][1][0]
-    elif route.public_only or route.address is not None:
-        setting = "forbid_private" if route.public_only else "resolve"
-        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
-    if is_socks:
-        login = None if proxy.username is None else (proxy.username, proxy.password)
-        return socks5(reader, host, request.port, login)
+    if proxy.scheme in ("socks5", "socks5h"):
+        return socks5(reader, proxy, host, request.port)
     return () if request.tls is None else connect(reader, host, request.port, route.connect_headers)
 
 
