@@ -172,12 +172,12 @@ def measure(backend: str, case: str, base: str, size: str) -> int:
     """Print by how many bytes the peak of this process rises."""
     from unifetch import Client
 
-    client = Client(backend=backend)
-    perform(client, case, base, SMALL)
-    gc.collect()
-    before = resident()
-    perform(client, case, base, int(size))
-    print(json.dumps({"grown": max(0, peak() - before)}))
+    with Client(backend=backend) as client:
+        perform(client, case, base, SMALL)
+        gc.collect()
+        before = resident()
+        perform(client, case, base, int(size))
+        print(json.dumps({"grown": max(0, peak() - before)}))
     return 0
 
 
