@@ -573,7 +573,7 @@ def test_reads_end(run: Any, secure: bool, script: Script, limit: str) -> None:
             await fetch_warm(backend)
             options: dict[str, Any] = {"timeout": Timeout(20, read=0.1)}
             if limit == "deadline":
-                options = {"deadline": monotonic() + 0.1}
+                options = {"deadline": monotonic() + 0.6}
             with pytest.raises(ReadTimeout):
                 await fetch(backend, ask(origin.url, **options))
             await idle()
