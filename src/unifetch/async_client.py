@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .backends.base import AsyncBackend
     from .config import BackendTypes
     from .downloads import Download
-    from .exchange import Journey, Steps
+    from .exchange import Journey
     from .messages import Response
     from .policies.bodies import Body, Progress
     from .policies.ranges import DigestTypes
@@ -178,7 +178,7 @@ class AsyncClient(BaseClient):
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
-            response = journey.response
+            response: Response[Any] = journey.response
             journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
             return response
         except BaseException:

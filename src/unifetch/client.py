@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .arguments import BodyArguments, CallArguments
     from .backends.base import Backend
     from .downloads import Download
-    from .exchange import Journey, Steps
+    from .exchange import Journey
     from .messages import Response
-    from .policies.bodies import Body, Progress
+    from .policies.bodies import Progress
     from .policies.incoming import Place
     from .policies.ranges import DigestTypes
 

@@ -206,9 +206,7 @@ class Plan:
         "usual",
     )
 
-    def __init__(
-        self, settings: Settings, basis: tuple[Backend, Settings, ProxyRules | None], shared: Limits
-    ) -> None:
+    def __init__(self, settings: Settings, basis: tuple[Backend, Settings, ProxyRules | None], shared: Limits) -> None:
         self.settings = settings
         self.basis = basis
         self.backend = backend = basis[0]

@@ -23,7 +23,7 @@ from .pool import Pool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import Hashable
     from typing import Any, Literal
 
     from ...messages import RawRequest
@@ -68,9 +68,7 @@ class AsyncSocketBackend:
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)
             pieces = Pieces((rest,) if rest else ())
-            return AsyncRawResponse(
-                status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest
-            )
+            return AsyncRawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
         if rest:
             connection.reader.feed(rest)
         trailers: Fields = []
