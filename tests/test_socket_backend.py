@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 import servers
-from unifetch import Client, ConnectError, ConnectionLost, ConnectTimeout, Timeout
+from unifetch import Client, ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody, ReadTimeout, Timeout
 from unifetch.backends import socket as backend_module
-from unifetch.testing import Close, HalfClose, OnHead, Server, refused_port, reply
+from unifetch.messages import RawRequest, RawResponse
+from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, refused_port, reply
 from unifetch.testing.awaited import AwaitedClient
+from unifetch.url import URL
 
 # The package has a function of the module's name.
 dial_module: Any = sys.modules["unifetch.backends.socket.dial"]
@@ -103,6 +105,68 @@ def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.Monke
             client.get("http://slow.test/", timeout=Timeout(20, connect=0.2))
     finally:
         hang.set()
+
+
+TEN_BYTES = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
+
+
+def ask(backend: backend_module.SocketBackend, url: str) -> RawResponse:
+    target, timeout = URL(url), Timeout(connect=5, read=0.2, write=5)
+    return backend.send(RawRequest("GET", target, (("Host", target.authority),), None, 0, timeout))
+
+
+def read_into(raw: RawResponse, room: memoryview) -> int:
+    assert raw.read_into is not None
+    return raw.read_into(room)
+
+
+def test_what_is_there_is_read_into_memory() -> None:
+    """A read gives what has come, and never more than the body has."""
+    more, room, backend = threading.Event(), memoryview(bytearray(100)), backend_module.SocketBackend()
+    with Server((TEN_BYTES, Wait(more), b"world!")) as server:
+        raw = ask(backend, server.url)
+        counts = [read_into(raw, room)]
+        more.set()
+        counts += [read_into(raw, room[5:8]), read_into(raw, room[8:]), read_into(raw, room[10:])]
+        backend.close()
+
+    assert ([5, 3, 2, 0], b"helloworld", bytes(90)) == (counts, room[:10], room[10:])
+
+
+@pytest.mark.parametrize("end", [HalfClose(), Reset(), Stall()])
+def test_a_body_that_cannot_be_read_into_memory(end: Any) -> None:
+    """What cuts it off is the error that it would be otherwise."""
+    room, backend = memoryview(bytearray(100)), backend_module.SocketBackend()
+    kind = ReadTimeout if isinstance(end, Stall) else IncompleteBody
+    with Server((TEN_BYTES, Pause(0.05), end)) as server:
+        raw = ask(backend, server.url)
+        assert 5 == read_into(raw, room)
+        with pytest.raises(kind) as caught:
+            read_into(raw, room[5:])
+        raw.close()
+
+    assert "yes" == caught.value.request_sent
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_large_body_in_memory(tls: bool) -> None:
+    """It is read into its place, several times over the same connection; one that is cut off is an error."""
+    body = bytes(range(256)) * 4096
+    settings: Any = {"tls": {"ca_file": AUTHORITY.ca_file}} if tls else {}
+    with (
+        Server(
+            reply(200, body),
+            reply(200, body),
+            (reply(200, body)[:-1], HalfClose()),
+            tls=AUTHORITY.server_context("127.0.0.1") if tls else None,
+        ) as server,
+        Client("socket", **settings) as client,
+    ):
+        bodies = [client.get(server.url).body for _ in range(2)]
+        with pytest.raises(IncompleteBody):
+            client.get(server.url)
+
+        assert ([body, body], 1) == (bodies, server.connections)
 
 
 def test_the_walk_of_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> None:

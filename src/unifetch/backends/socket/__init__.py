@@ -104,9 +104,11 @@ class SocketBackend:
         if rest:
             connection.reader.feed(rest)
         trailers: Fields = []
-        body = connection.read_body(size, trailers, partial(self._release, key, connection))
+        done = partial(self._release, key, connection)
+        body = connection.read_body(size, trailers, done)
+        read_into = connection.read_into(size, done) if isinstance(size, int) else None
         abandon = partial(connection.abandon, connection.exchanges)
-        return RawResponse(status, reason, version, headers, body, abandon, trailers, interim, True)
+        return RawResponse(status, reason, version, headers, body, abandon, trailers, interim, True, read_into)
 
     def _reusable(self, key: Hashable) -> Connection | None:
         while connection := self._pool.take(key):

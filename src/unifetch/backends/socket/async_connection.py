@@ -88,7 +88,7 @@ class AsyncConnection:
     # --- Sending the request ----------------------------------------------------------------------
 
     async def send(self, request: RawRequest) -> tuple[Head, bytes]:
-        """Write the request and read the head of the final response; and what came behind, if not in the reader.
+        """Write the request, and read the head of the final response: that, and what came behind it past the reader.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
@@ -123,6 +123,7 @@ class AsyncConnection:
         if steps is None:
             whole = whole_head(data)
             if whole is not None:
+                self._sent = "yes"
                 return whole
             steps = read_head(self.reader)
         self._feed(data)

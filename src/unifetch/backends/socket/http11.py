@@ -526,7 +526,8 @@ def persists(status: int, version: str, index: dict[str, str], framing: Framing)
     if status == 204 and (index.get("content-length", "0") != "0" or "transfer-encoding" in index):
         return False
     # A substring is enough: to close is always safe.
-    return "close" not in index.get("connection", "").lower()
+    connection = index.get("connection")
+    return connection is None or "close" not in connection.lower()
 
 
 def _broken(message: str) -> ProtocolError:
