@@ -921,6 +921,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_async_socket as t
 
 async def main(url, kept):
+    asyncio.get_running_loop().slow_callback_duration = 60  # of which debug mode would tell
     backend = t.AsyncSocketBackend()
     await t.fetch(backend, t.ask(kept))
     tasks = [asyncio.create_task(t.fetch(backend, t.ask(url))) for _ in range(8)]
