@@ -9,6 +9,8 @@ all that is needed around it (`client.py`), and it can be a synchronous or an as
     Discard(raw)         be done with this response          -> None
     Close(raw)           give it up, with its connection     -> None
     Sleep(seconds)       wait                                -> None
+
+A body that came with its head, and needs no decoding, is there already: then there is no step to receive it.
 """
 
 from __future__ import annotations
