@@ -13,9 +13,10 @@ from weakref import WeakSet
 
 from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
 from .errors import InvalidSetting
-from .exchange import Journey, Memory, Plan
+from .exchange import Journey, Memory
 from .headers import Headers
 from .messages import USUAL_METHODS, Request, check_method
+from .plan import Plan
 from .policies.bodies import NO_BODY, add_trailers, with_content_type
 from .settings import parse
 from .slots import Slots
