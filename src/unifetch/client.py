@@ -244,10 +244,14 @@ class Client(BaseClient):
     def _receive_into(self, place: Place, step: Receive) -> bytes:
         read_into: Callable[[memoryview], int] = step.raw.read_into
         room = place.room
-        while room and (count := read_into(room)):
-            step.journey.check_deadline()
-            room = place.filled(count)
-        step.incoming.finish()
+        try:
+            while room and (count := read_into(room)):
+                step.journey.check_deadline()
+                room = place.filled(count)
+            step.incoming.finish()
+        except BaseException:
+            place.give_up()
+            raise
         step.raw.close()
         self._slots.give_back(step.journey)
         return place.content()

@@ -473,7 +473,8 @@ class StrictResponse(http.client.HTTPResponse):
         reader = self.fp
         if reader is None or self.chunked or self.length is None:
             return io.BufferedIOBase.readinto1(self, place)
-        count = reader.block_into(memoryview(place)[: self.length])
+        with memoryview(place)[: self.length] as room:  # released even if it fails, and the error keeps what it saw
+            count = reader.block_into(room)
         self._count(reader, count)
         return count
 

@@ -144,6 +144,10 @@ class Place:
             self._whole, self.room = larger, larger.getbuffer()[received:]
         return self.room
 
+    def give_up(self) -> None:
+        """Let go of the memory, for a body that breaks off: a BytesIO that is collected while it is lent complains."""
+        self.room.release()
+
     def content(self) -> bytes:
         """The body. A BytesIO gives its buffer away without a copy, once nobody else can write to it."""
         self.room.release()

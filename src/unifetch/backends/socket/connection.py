@@ -320,17 +320,17 @@ class Connection:
 
         def into(place: memoryview) -> int:
             nonlocal left
-            place = place[: min(left, LARGE)]
-            count = len(piece := self.reader.take(len(place)))
-            if count:
-                place[:count] = piece
-            elif left:
-                try:
-                    count = self._receive(receive_into, place, self._read_timeout)
-                except ConnectionLost as error:
-                    raise _broken_body(error) from error
-                if not count:
-                    raise _short_body(size - left, size)
+            with place[: min(left, LARGE)] as room:  # released also for an error, which keeps what its frames held
+                count = len(piece := self.reader.take(len(room)))
+                if count:
+                    room[:count] = piece
+                elif left:
+                    try:
+                        count = self._receive(receive_into, room, self._read_timeout)
+                    except ConnectionLost as error:
+                        raise _broken_body(error) from error
+                    if not count:
+                        raise _short_body(size - left, size)
             left -= count
             if count and not left:
                 done()
