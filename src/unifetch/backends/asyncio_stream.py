@@ -213,7 +213,9 @@ class Stream(asyncio.Protocol):
             return
         try:
             with self.transport.get_extra_info("socket").dup() as socket:
-                self.data_received(socket.recv(ENOUGH))
+                data = socket.recv(ENOUGH)
+            if data:  # else it was the end, and no answer
+                self.data_received(data)
         except (OSError, AttributeError, TypeError):
             pass
 
