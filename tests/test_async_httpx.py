@@ -367,6 +367,24 @@ def test_the_deadline_ends_a_read(loop: Loop, library: str, script: Script, sent
         assert (ReadTimeout, sent) == (type(error), error.request_sent)
 
 
+def test_closing_after_the_deadline(loop: Loop, library: str) -> None:
+    """A response that is given up once its time is over is closed, and closing raises nothing."""
+
+    async def scenario() -> None:
+        backend = load_async(library)()
+        deadline = monotonic() + 0.5
+        raw = await backend.send(raw_request(server, deadline=deadline))
+        assert b"x" == await anext(raw.body)
+        while monotonic() < deadline:
+            await anyio.sleep(0.02)
+        await raw.close()
+        await anyio.to_thread.run_sync(server.wait_closed, 1)
+        await backend.close()
+
+    with Server(reply(200, b"x" * 9)[:-8]) as server:
+        loop.run(scenario)
+
+
 class Sip(Step):
     """Reads a little now and then."""
 

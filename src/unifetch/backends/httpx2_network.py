@@ -100,7 +100,7 @@ class _AsyncConnection(httpcore2.AsyncConnectionInterface):
         except BaseException:
             self.close()
             raise
-        answer.stream = self._stream.body = PooledBody(self, answer.stream, httpcore2.NetworkError)
+        answer.stream = self._stream.body = PooledBody(self, answer.stream)
         return answer
 
     def release(self) -> None:

@@ -100,7 +100,7 @@ class _AsyncConnection(httpcore.AsyncConnectionInterface):
         except BaseException:
             self.close()
             raise
-        answer.stream = self._stream.body = PooledBody(self, answer.stream, httpcore.NetworkError)
+        answer.stream = self._stream.body = PooledBody(self, answer.stream)
         return answer
 
     def release(self) -> None:

@@ -26,16 +26,14 @@ class PooledBody:
     Args:
         connection: what they come by.
         stream: what gives them.
-        broken: what that raises once the connection is closed.
 
     Attributes:
         interrupted: what ended `aclose`, which never raises: the pool would not finish its own.
     """
 
-    def __init__(self, connection: Connection, stream: Any, broken: type[Exception]) -> None:
+    def __init__(self, connection: Connection, stream: Any) -> None:
         self._connection = connection
         self._stream = stream
-        self._broken = broken
         self._chunks: Any = None
         self._ended = False
         self._closed = False
@@ -73,8 +71,8 @@ class PooledBody:
                 # The next read fails, and so ends each generator inside; closing the outermost leaves the inner ones.
                 async for _ in self._chunks:
                     pass
-        except self._broken:
-            pass
-        except BaseException as error:  # noqa: BLE001  # raised by who has called the pool
+        except Exception:  # noqa: BLE001  # it ends, by the closed connection or by a deadline that has passed
+            self._connection.close()
+        except BaseException as error:  # noqa: BLE001  # a cancellation; raised by who has called the pool
             self._connection.close()
             self.interrupted = error
