@@ -7,15 +7,13 @@ take, or what is left until the deadline, whichever is shorter.
 from __future__ import annotations
 
 import select
-import socket
-import sys
 from functools import partial
 from math import inf
-from struct import pack
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...headers import Headers
+from ..base import kernel_timeouts
 from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
 from .reader import ByteReader
 
@@ -23,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from ...errors import RequestSent
     from ...headers import Pairs
@@ -96,7 +94,7 @@ class Connection:
         self._head: tuple[Pairs | None, tuple[str, str], bytes, bytes] = None, ("", ""), b"", b""
         self._seconds: float | None = -1.0  # none that was ever set
         self._timeout: Timeout | None = None
-        self._set_timeout = _kernel_timeouts(sock) or sock.settimeout
+        self._set_timeout = kernel_timeouts(sock) or sock.settimeout
         self._poll = _poll(sock)  # whether bytes, or an end, have come
 
     @property
@@ -418,26 +416,6 @@ def _blocks(body: bytes | Iterable[bytes] | None) -> Iterable[bytes]:
         return body or ()
     # In pieces, so that a server that refuses is heard before it was sent all of it.
     return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
-
-
-def _kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
-    """A function that has the kernel time out reads and writes of this socket, where it can; else None.
-
-    Python's own timeout asks poll() before each read and each write: two calls, 1.4 µs for each request. The
-    kernel's is not seen by OpenSSL, which reads again, and its struct is Linux's.
-    """
-    if type(sock) is not socket.socket or sys.platform != "linux":
-        return None
-    sock.settimeout(None)
-
-    def set_timeout(seconds: float | None) -> None:
-        # No time at all would mean no limit.
-        microseconds = 0 if seconds is None else max(1, int(seconds * 1_000_000))
-        value = pack("ll", *divmod(microseconds, 1_000_000))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-
-    return set_timeout
 
 
 def _poll(sock: Stream) -> Callable[[], object]:
