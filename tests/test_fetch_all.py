@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -708,6 +709,8 @@ def test_one_origin_for_a_cluster(dask: Any) -> None:
 def test_it_is_loaded_when_it_is_asked_for() -> None:
     """`import unifetch` does not load it, nor threads or pickles with it."""
     code = "import sys, unifetch; print(*sys.modules); unifetch.fetch_all; assert 'unifetch.fetching' in sys.modules"
+    code = f"import sys; sys.path.insert(0, {str(Path(unifetch.__file__).parents[1])!r}); {code}"
+    # -S: packages installed beside ours may load modules of their own as Python starts.
     loaded = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True).stdout
 
     assert set() == {"unifetch.fetching", "unifetch.windows", "concurrent.futures", "pickle"}.intersection(
