@@ -191,10 +191,13 @@ def test_valid(sample: Sample) -> None:
 @steady
 @given(st.data())
 def test_broken(data: st.DataObject) -> None:
-    """A value, a ProtocolError or a ConnectionLost; the same for every split, and once the lines are remembered."""
+    """A value, a ProtocolError or a ConnectionLost; the same for every split, and once the head is remembered."""
     sample = data.draw(broken())
     wire, method = sample.wire, sample.method
-    with mock.patch.object(http11, "_known_field", http11._FieldLines().__getitem__):
+    with (
+        mock.patch.object(http11, "_known_field", http11._FieldLines().__getitem__),
+        mock.patch.object(http11, "_known_head", http11._Heads().__getitem__),
+    ):
         expected = verdict([wire], method)
 
         assert isinstance(expected, Parsed) or issubclass(expected[0], (ProtocolError, ConnectionLost))

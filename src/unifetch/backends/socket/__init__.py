@@ -31,27 +31,25 @@ The smallest walk through an exchange, without this file:
     with socket.create_connection(("127.0.0.1", 8000), timeout=5) as connection:
         connection.sendall(http11.request_head("GET", "/", [("Host", "127.0.0.1:8000")]))
         incoming = reader.ByteReader()
-        steps = http11.read_head(incoming)
+        steps = http11.read_head(incoming, "GET")
         try:
             while True:
                 next(steps)  # None: feed me
                 incoming.feed(connection.recv(65536))
         except StopIteration as done:
-            status, reason, version, fields, index = done.value
-        print(status, reason, http11.framing("GET", status, version, index))
+            head = done.value
+        print(head.status, head.reason, head.framing)
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from ...headers import Headers
 from ...messages import RawResponse
 from ...routes import DIRECT
 from ..base import HTTP_1_CAPABILITIES, Capability
 from .connection import Connection
 from .dial import dial
-from .http11 import framing, persists
 from .pool import Pool
 
 TYPE_CHECKING = False
@@ -88,14 +86,14 @@ class SocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         connection = self._reusable(key) or Connection(dial(request, self._sessions.get(key)))
         try:
-            (status, reason, version, fields, index), rest = connection.send(request)
-            size = framing(request.method, status, version, index)
+            head, rest = connection.send(request)
         except BaseException:
             connection.close()
             raise
-        if not persists(status, version, index, size):
+        if not head.persists:
             connection.keeps = False
-        headers, interim = _headers(fields, index), connection.interim
+        status, reason, version, headers = head.status, head.reason, head.version, head.headers
+        size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)
@@ -133,9 +131,6 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
-
-
-_headers = Headers.trusted
 
 
 def _nothing() -> None:

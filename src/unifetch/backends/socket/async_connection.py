@@ -15,7 +15,6 @@ import asyncio
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from ...headers import Headers
 from .connection import LEAVE, MAX_AGE, MAX_IDLE, RECEIVE, WITH_HEAD, _blocks, _expects
 from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
 from .reader import ByteReader
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable
 
     from ...errors import RequestSent
-    from ...headers import Pairs
+    from ...headers import Headers, Pairs
     from ...messages import RawRequest
     from .async_stream import TLS, Wire
     from .http11 import Fields, Framing, Head
@@ -110,7 +109,7 @@ class AsyncConnection:
             elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
                 await self._write(head + body)
             else:
-                steps = read_head(self.reader)
+                steps = read_head(self.reader, request.method)
                 early = await self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -121,11 +120,11 @@ class AsyncConnection:
                 raise
         data = await self._receive(RECEIVE, read)
         if steps is None:
-            whole = whole_head(data)
+            whole = whole_head(data, request.method)
             if whole is not None:
                 self._sent = "yes"
                 return whole
-            steps = read_head(self.reader)
+            steps = read_head(self.reader, request.method)
         self._feed(data)
         return await self._read_head(steps), b""
 
@@ -167,7 +166,7 @@ class AsyncConnection:
                     self._feed(await self._receive(RECEIVE, LEAVE))
                     continue
                 self._note(interim)
-                if interim[0] == 100:
+                if interim.status == 100:
                     return None
         except ReadTimeout:
             return None
@@ -228,7 +227,7 @@ class AsyncConnection:
             raise
 
     def _note(self, interim: Head) -> None:
-        self.interim.append((interim[0], Headers.trusted(interim[3], interim[4])))
+        self.interim.append((interim.status, interim.headers))
 
     async def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> AsyncIterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.

@@ -10,14 +10,12 @@ from contextlib import suppress
 from functools import partial
 
 from ...errors import ConfigError
-from ...headers import Headers
 from ...messages import AsyncRawResponse
 from ...routes import DIRECT
 from . import ASYNC_CAPABILITIES
 from .async_connection import AsyncConnection, Pieces
 from .async_dial import dial
 from .async_stream import Clock
-from .http11 import framing, persists
 from .pool import Pool
 
 TYPE_CHECKING = False
@@ -56,14 +54,13 @@ class AsyncSocketBackend:
         connection = self._reusable(key) or AsyncConnection(await dial(request, clock, self._sessions.get(key)))
         try:
             head, rest = await connection.send(request)
-            size = framing(request.method, head[0], head[2], head[4])
         except BaseException:
             connection.close()
             raise
-        status, reason, version, fields, index = head
-        if connection.keeps and not persists(status, version, index, size):
+        if not head.persists:
             connection.keeps = False
-        headers, interim = Headers.trusted(fields, index), connection.interim
+        status, reason, version, headers = head.status, head.reason, head.version, head.headers
+        size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)

@@ -12,7 +12,6 @@ from math import inf
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from ...headers import Headers
 from ..base import kernel_timeouts
 from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
 from .reader import ByteReader
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ...errors import RequestSent
-    from ...headers import Pairs
+    from ...headers import Headers, Pairs
     from ...messages import RawRequest
     from ...timeouts import Timeout
     from .dial import Stream
@@ -142,7 +141,7 @@ class Connection:
             elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
                 self._write(head + body)
             else:
-                steps = read_head(self.reader)
+                steps = read_head(self.reader, request.method)
                 early = self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -153,11 +152,11 @@ class Connection:
                 raise
         data = self._receive(self.sock.recv, RECEIVE, self._read_timeout)
         if steps is None:
-            whole = whole_head(data)
+            whole = whole_head(data, request.method)
             if whole is not None:
                 self._sent = "yes"
                 return whole
-            steps = read_head(self.reader)
+            steps = read_head(self.reader, request.method)
         self._feed(data)
         return self._read_head(steps), b""
 
@@ -199,7 +198,7 @@ class Connection:
                     self._feed(self._receive(self.sock.recv, RECEIVE, LEAVE))
                     continue
                 self._note(interim)
-                if interim[0] == 100:
+                if interim.status == 100:
                     return None
         except ReadTimeout:
             return None
@@ -264,7 +263,7 @@ class Connection:
             raise
 
     def _note(self, interim: Head) -> None:
-        self.interim.append((interim[0], Headers.trusted(interim[3], interim[4])))
+        self.interim.append((interim.status, interim.headers))
 
     def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> Iterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.

@@ -5,8 +5,8 @@ not enough, a bare `yield` (of None) means "feed me", and a `yield` of something
 head of an interim response, a piece of the body. The result is what the generator returns.
 
 Every rule stands once, as a pure function of one line: `_status_line`, `_field_line`, `_chunk_line`. They are
-strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, so each line that
-was found valid is remembered, up to a bound, and a line that differs in one byte is a different line.
+strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, and often whole heads, so
+what was found valid is remembered, up to a bound, and what differs in one byte is something else.
 
 What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, at the byte that makes it
 certain, as waiting for more would end in a timeout. What it says MAY be tolerated is tolerated only where
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from .reader import ByteReader, Steps
 
     Fields = list[tuple[str, str]]
-    # status, reason, version, the fields as they came, and the same fields as `Headers` looks them up: by
-    # name in lower case, duplicates joined.
-    Head = tuple[int, str, str, Fields, dict[str, str]]
     Framing = int | Literal["chunked", "close"]
 
 # In bytes or in number; a continuation line counts as a field. The first three are common to all backends.
@@ -107,8 +104,33 @@ def _lines(lines: list[str], name: str) -> bytes:
 # === §2 The status line (RFC 9112 §4) ================================================================
 
 
-def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
-    """Read the head of the final response; the heads of interim (1xx) responses are yielded on the way.
+class Head:
+    """What the head of a response says, and what follows from it.
+
+    Attributes:
+        status: the status code.
+        reason: the reason phrase, possibly empty.
+        version: `"HTTP/1.1"` or `"HTTP/1.0"`.
+        headers: the fields.
+        framing: how long the body is (§4).
+        persists: whether the connection can carry another request after it (§6).
+    """
+
+    __slots__ = ("framing", "headers", "persists", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: str, version: str, headers: Headers, framing: Framing, persists: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.headers = headers
+        self.framing = framing
+        self.persists = persists
+
+
+def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, Head]:
+    """Read the head of the final response to this method; those of interim (1xx) responses are yielded on the way.
 
     Raises:
         ConnectionLost: the connection ended first; `request_sent` is "yes" if a byte had come.
@@ -125,11 +147,10 @@ def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
                 if not interim and not len(reader):
                     raise ConnectionLost("the connection ended before a response", request_sent="maybe") from None
                 raise ConnectionLost("the connection ended in the head of the response", request_sent="yes") from None
-        head = parse_head(block)
-        status = head[0]
-        if status >= 200:
+        head = parse_head(method, block)
+        if head.status >= 200:
             return head
-        if status == 101:
+        if head.status == 101:
             raise _broken("the server switched protocols (101), which was not asked for")
         budget -= len(block)
         if interim < MAX_INTERIM:
@@ -137,7 +158,7 @@ def read_head(reader: ByteReader) -> Generator[Head | None, None, Head]:
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
-def whole_head(data: bytes) -> tuple[Head, bytes] | None:
+def whole_head(data: bytes, method: str) -> tuple[Head, bytes] | None:
     """What `read_head` returns, and what comes behind it, if all of it came in this first piece and nothing before it.
 
     Most heads do: then neither a reader nor a generator is needed, which takes 2 µs more. Otherwise None.
@@ -145,8 +166,27 @@ def whole_head(data: bytes) -> tuple[Head, bytes] | None:
     end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
     if end < 4:
         return None
-    head = parse_head(data[:end])
-    return None if head[0] < 200 else (head, data[end:])
+    head = _known_head((method, data[:end]))
+    return None if head.status < 200 else (head, data[end:])
+
+
+class _Heads(dict[tuple[str, bytes], Head]):
+    """From a method and a head to what it says, as far as it was seen before: 4 µs less, and 11 with 20 fields.
+
+    It pays within a second, as long as `Date` stays the same. Bounded: 64 heads of at most 2 KiB, then it starts
+    again. No credential is kept.
+    """
+
+    def __missing__(self, key: tuple[str, bytes]) -> Head:
+        head = parse_head(*key)
+        if len(key[1]) <= 2048 and CREDENTIALS.isdisjoint(head.headers):
+            if len(self) >= 64:
+                self.clear()
+            self[key] = head
+        return head
+
+
+_known_head = _Heads().__getitem__
 
 
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
@@ -176,14 +216,14 @@ def _refuse_illegal(data: bytes | bytearray, start: int, end: int) -> None:
         raise _broken(f"control character or bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
 
 
-def parse_head(block: bytes | bytearray) -> Head:
+def parse_head(method: str, block: bytes) -> Head:
     """Parse a status line and its fields, given with the blank line that ends them.
 
     Raises:
         ProtocolError: as `read_head`.
     """
     first, *lines, _, _ = block.decode("latin-1").split("\r\n")
-    status, reason, version = _known_status(first)
+    status, reason, version = _status_line(first)
     if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
         _refuse_large(block, lines)
     fields = _fields(lines)
@@ -191,10 +231,14 @@ def parse_head(block: bytes | bytearray) -> Head:
     index = dict(map(_lowered, fields))
     if len(index) != len(fields):
         index = dict(Headers.trusted(fields))
-    return status, reason, version, fields, index
+    headers = Headers.trusted(fields, index)
+    if status < 200:
+        return Head(status, reason, version, headers, 0, persists=False)
+    size = framing(method, status, version, index)
+    return Head(status, reason, version, headers, size, persists(status, version, index, size))
 
 
-def _refuse_large(block: bytes | bytearray, lines: list[str]) -> None:
+def _refuse_large(block: bytes, lines: list[str]) -> None:
     _refuse_illegal(block, 0, len(block))
     if len(lines) > MAX_FIELDS:
         raise TooLarge(f"more than {MAX_FIELDS} header lines", request_sent="yes")
@@ -208,19 +252,7 @@ def _refuse_large(block: bytes | bytearray, lines: list[str]) -> None:
 _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
-class _StatusLines(dict[str, tuple[int, str, str]]):
-    """From a status line to what it says, as far as it was seen before, in 0.1 µs less than an `lru_cache` takes."""
-
-    def __missing__(self, line: str) -> tuple[int, str, str]:
-        if len(self) >= 32:
-            self.clear()
-        status = self[line] = _status_line(line)
-        return status
-
-
-_known_status = _StatusLines().__getitem__
-
-
+@lru_cache(32)
 def _status_line(line: str) -> tuple[int, str, str]:
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
@@ -318,7 +350,7 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
 
     Args:
         method: of the request.
-        status, version, index: of the final response, from its `Head`.
+        status, version, index: of the final response; the index holds its fields by name in lower case.
 
     Raises:
         ProtocolError: the fields contradict each other or cannot be understood.
@@ -326,8 +358,8 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
     # Step 1: no body, whatever the fields say. (1xx never come here.)
     if method == "HEAD" or status in {204, 304}:
         return 0
-    # Step 2: after the head of a successful CONNECT, the tunnel begins.
-    if method == "CONNECT" and status < 300:
+    # Step 2: after the head of a successful CONNECT, the tunnel begins; what refuses one says it in its status.
+    if method == "CONNECT":
         return 0
     coding = index.get("transfer-encoding")
     length = index.get("content-length")

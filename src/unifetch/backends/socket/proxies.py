@@ -45,11 +45,11 @@ def connect(reader: ByteReader, host: str, port: int, headers: Pairs) -> Convers
     """
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     yield request_head("CONNECT", authority, headers)
-    status, reason, _, _, _ = yield from read_head(reader)
+    head = yield from read_head(reader, "CONNECT")
     # After any 2xx the tunnel begins with the next byte: Content-Length and Transfer-Encoding are to be ignored.
-    if status >= 300:
-        error = ProxyError(f"it refused a tunnel to {authority}: {status} {evidence(reason)[1:-1]}".rstrip())
-        error.status = status
+    if head.status >= 300:
+        error = ProxyError(f"it refused a tunnel to {authority}: {head.status} {evidence(head.reason)[1:-1]}".rstrip())
+        error.status = head.status
         raise error
 
 
