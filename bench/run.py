@@ -69,6 +69,7 @@ class Case:
 CASES = {
     "small5": Case("GET, 5 response headers, keep-alive", "get", "/5", 2000),
     "small20": Case("GET, 20 response headers, keep-alive", "get", "/20", 2000),
+    "varied20": Case("GET, 20 response headers, one of them new each time", "get", "/varied", 2000),
     "unique": Case("GET, a new URL each time", "unique", "/5", 2000),
     "post1k": Case("POST of 1 KiB JSON, echoed", "post", "/echo", 2000, size=None),
     "tls": Case("GET over TLS, keep-alive", "get", "/5", 2000, tls=True),
@@ -88,7 +89,7 @@ CASES = {
 }
 GROUPS = {
     "small": ("small5", "small20"),
-    "requests": ("small5", "small20", "unique", "post1k", "tls", "threads8"),
+    "requests": ("small5", "small20", "varied20", "unique", "post1k", "tls", "threads8"),
     "async": ("async1", "async64", "async1000"),
     "chunked": ("chunked256", "chunked4096", "chunked16384"),
     "bulk": ("download", "upload", "body", "chunked256", "chunked4096", "chunked16384", "gzip"),

@@ -7,6 +7,7 @@ is malformed ends in an exception or a closed connection, and nothing here is fi
     python bench/server.py [--tls DIRECTORY]      prints its ports as JSON, and ends when its input ends
 
     /5  /20               13 bytes, with so many response headers
+    /varied               the same as /20, but for a number in one of them that is never the same
     /json                 a small object
     /kib100               100 KiB
     /echo                 the body of the request
@@ -27,7 +28,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from functools import cache
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -186,6 +187,8 @@ def answer(target: str, body: bytes) -> tuple[bytes, ...] | Iterator[bytes | mem
     path, _, query = target.partition("?")
     if path in FIXED:
         return FIXED[path]
+    if path == "/varied":
+        return (VARIED % next(REQUESTS),)
     if path == "/echo":
         return (_reply(body, "Content-Type: application/json"),)
     asked = {name: int(value) for name, value in parse_qsl(query)}
@@ -219,9 +222,9 @@ def _chunks(size: int, total: int) -> Iterator[bytes]:
     many = max(1, MIB // size)
     block = (b"%x\r\n%b\r\n" % (size, bytes(size))) * many
     one = len(block) // many
-    count = total // size
-    yield from repeat(block, count // many)
-    yield block[: one * (count % many)]
+    chunks = total // size
+    yield from repeat(block, chunks // many)
+    yield block[: one * (chunks % many)]
     if rest := total % size:
         yield b"%x\r\n%b\r\n" % (rest, bytes(rest))
     yield b"0\r\n\r\n"
@@ -229,10 +232,10 @@ def _chunks(size: int, total: int) -> Iterator[bytes]:
 
 @cache
 def _gzip(size: int) -> bytes:
-    count = size // 90 + 1  # a row below is 90 bytes, more or less
+    number_of_rows = size // 90 + 1  # a row below is 90 bytes, more or less
     rows = [
-        {"id": at, "name": f"user {at * 7919 % count}", "score": at * 104729 % 99991 / 7, "tags": ["a", "b"]}
-        for at in range(count)
+        {"id": at, "name": f"user {at * 7919 % number_of_rows}", "score": at * 104729 % 99991 / 7, "tags": ["a", "b"]}
+        for at in range(number_of_rows)
     ]
     body = gzip.compress(json.dumps(rows).encode(), 6, mtime=0)
     return _reply(body, "Content-Type: application/json", "Content-Encoding: gzip")
@@ -257,6 +260,8 @@ FIFTEEN = (
     "X-Frame-Options: DENY",
     "X-Request-Id: 7f1c9a0e-3c7b-4a5f-9d5e-2f0b7c1d8e64",
 )
+VARIED = _reply(SMALL, TEXT, *FIFTEEN).replace(b"7f1c9a0e-", b"%08x-")
+REQUESTS = count()
 FIXED = {
     "/5": (_reply(SMALL, TEXT),),
     "/20": (_reply(SMALL, TEXT, *FIFTEEN),),

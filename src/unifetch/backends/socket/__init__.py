@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ...messages import RawRequest
-    from .http11 import Fields
 
 CAPABILITIES = HTTP_1_CAPABILITIES
 ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC}
@@ -101,7 +100,7 @@ class SocketBackend:
             return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
         if rest:
             connection.reader.feed(rest)
-        trailers: Fields = []
+        trailers: list[tuple[str, str]] = []
         done = partial(self._release, key, connection)
         body = connection.read_body(size, trailers, done)
         read_into = connection.read_into(size, done) if isinstance(size, int) else None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...headers import Headers, Pairs
     from ...messages import RawRequest
     from .async_stream import TLS, Wire
-    from .http11 import Fields, Framing, Head
+    from .http11 import Framing, Head
 
     HeadSteps = Generator[Head | None, None, Head]
 
@@ -229,7 +229,9 @@ class AsyncConnection:
     def _note(self, interim: Head) -> None:
         self.interim.append((interim.status, interim.headers))
 
-    async def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> AsyncIterator[bytes]:
+    async def read_body(
+        self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], None]
+    ) -> AsyncIterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ...messages import RawRequest
-    from .http11 import Fields
 
 
 class AsyncSocketBackend:
@@ -68,7 +67,7 @@ class AsyncSocketBackend:
             return AsyncRawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
         if rest:
             connection.reader.feed(rest)
-        trailers: Fields = []
+        trailers: list[tuple[str, str]] = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(_abandon, connection, connection.exchanges, body)
         return AsyncRawResponse(status, reason, version, headers, body, abandon, trailers, interim, True)

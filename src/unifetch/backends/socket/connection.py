@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...messages import RawRequest
     from ...timeouts import Timeout
     from .dial import Stream
-    from .http11 import Fields, Framing, Head
+    from .http11 import Framing, Head
 
     R = TypeVar("R")
     T = TypeVar("T")
@@ -265,7 +265,7 @@ class Connection:
     def _note(self, interim: Head) -> None:
         self.interim.append((interim.status, interim.headers))
 
-    def read_body(self, size: Framing, trailers: Fields, done: Callable[[], None]) -> Iterator[bytes]:
+    def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], None]) -> Iterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:
@@ -280,7 +280,7 @@ class Connection:
             raise _broken_body(error) from error
         done()
 
-    def _fed(self, steps: Generator[bytes | None, None, Fields]) -> Generator[bytes, None, Fields]:
+    def _fed(self, steps: Generator[bytes | None, None, Pairs]) -> Generator[bytes, None, Pairs]:
         try:
             while True:
                 piece = next(steps)
@@ -289,7 +289,7 @@ class Connection:
                 else:
                     yield piece
         except StopIteration as done:
-            trailers: Fields = done.value
+            trailers: Pairs = done.value
             return trailers
 
     def _read_length(self, size: int) -> Iterator[bytes]:
