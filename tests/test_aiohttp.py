@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 import time
 import types
@@ -388,8 +389,8 @@ def test_a_slow_upload_is_no_slow_answer() -> None:
 class Reluctant(asyncio.Transport):
     """A transport that still holds so many bytes, each time that it is asked."""
 
-    def __init__(self, *holds: int) -> None:
-        super().__init__()
+    def __init__(self, sock: socket.socket, *holds: int) -> None:
+        super().__init__({"socket": sock})
         self.holds = list(holds)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -403,13 +404,14 @@ def test_a_server_that_takes_little_by_little() -> None:
     """The write timeout is for no byte at all: whoever takes some has time anew."""
 
     async def main() -> None:
-        transport = Reluctant(900, 800, 700, 700, 600)
-        stream = stream_module.Stream(transport, None)
-        request = raw("http://127.0.0.1:9/", timeout=Timeout(10, write=0.01))
-        stream.serve(stream_module.Attempt(request), reused=False)
-        stream.pause_writing()
-        with pytest.raises(WriteTimeout):
-            await stream.drained()
+        with socket.socket() as sock:
+            transport = Reluctant(sock, 900, 800, 700, 700, 600)
+            stream = stream_module.Stream(transport, None)
+            request = raw("http://127.0.0.1:9/", timeout=Timeout(10, write=0.01))
+            stream.serve(stream_module.Attempt(request), reused=False)
+            stream.pause_writing()
+            with pytest.raises(WriteTimeout):
+                await stream.drained()
 
         assert [600] == transport.holds
 

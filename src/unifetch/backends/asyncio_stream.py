@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import ssl
 from contextlib import aclosing
 from weakref import WeakSet
@@ -30,6 +29,7 @@ from ..errors import (
     evidence,
 )
 from .base import Attempt as BaseAttempt
+from .base import arrivals
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
 from .socks import converse_awaited, socks5
 
@@ -113,7 +113,7 @@ class Stream(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None  # waits for the transport to take more
         self._reading = self._writable = True
-        self._poll: Any = None
+        self._has_come = arrivals(transport.get_extra_info("socket"))
         self._tls: Any = transport.get_extra_info("ssl_object")  # asked for once: a closed transport does not tell
         transport.set_protocol(self)
         _open.add(self)
@@ -128,13 +128,7 @@ class Stream(asyncio.Protocol):
         """Whether an idle connection is open and nothing has arrived: no bytes, and not its end."""
         if self._ended or self._arrived or self.transport.is_closing():
             return False
-        # What has arrived, the loop may not have noticed yet.
-        if not hasattr(select, "poll"):
-            return not select.select([self.transport.get_extra_info("socket")], [], [], 0)[0]
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not self._poll.poll(0)
+        return not self._has_come()  # the loop may not have noticed yet
 
     async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
         """Go on in TLS, inside of whatever this is already.
@@ -148,7 +142,7 @@ class Stream(asyncio.Protocol):
         transport = await self._loop.start_tls(self.transport, self, context, server_hostname=name)
         if transport is None:
             raise ConnectionAbortedError("it closed the connection")
-        self.transport, self._poll = transport, None
+        self.transport = transport
         self._tls = transport.get_extra_info("ssl_object")
         self._former.connection_made(transport)
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import select
 import threading
 from collections import namedtuple
 from time import monotonic
@@ -37,7 +36,7 @@ from ..errors import (
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import causes, kernel_timeouts
+from .base import arrivals, causes, kernel_timeouts
 from .http_dialing import dial
 from .http_reader import Reader, framing
 
@@ -241,10 +240,7 @@ class DeadlineSocket:
         self._early: Reader | None = None  # of what has come before the request was complete
         self._reader: Reader | None = None
         self._closing = False
-        # poll() takes descriptors of any size, which select() does not; on Windows, which has no poll(), it does.
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll is not None:
-            self._poll.register(sock, select.POLLIN)
+        self._has_come = arrivals(sock)
 
     def serve(self, attempt: Attempt) -> None:
         """Belong to this attempt from now on."""
@@ -335,9 +331,7 @@ class DeadlineSocket:
 
     def is_quiet(self) -> bool:
         """Whether the connection is open and nothing has arrived: no bytes, and not its end."""
-        if self._sock.fileno() < 0:
-            return False
-        return not (select.select([self._sock], [], [], 0)[0] if self._poll is None else self._poll.poll(0))
+        return self._sock.fileno() >= 0 and not self._has_come()
 
     # Hook: `makefile` and `close`, as http.client.HTTPResponse uses them. If the server is to close, the connection
     # is closed before the response is read: the socket closes with whichever of the two ends last.

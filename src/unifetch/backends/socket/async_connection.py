@@ -15,14 +15,27 @@ import asyncio
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from .connection import LEAVE, MAX_AGE, MAX_IDLE, RECEIVE, WITH_HEAD, _blocks, _expects
-from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
-from .reader import ByteReader
+from .async_stream import Pieces
+from .http11 import (
+    LEAVE,
+    WITH_HEAD,
+    blocks,
+    chunk,
+    expects,
+    field_block,
+    last_chunk,
+    read_body,
+    read_head,
+    request_line,
+    whole_head,
+)
+from .pool import IDLE_SECONDS, MAX_AGE
+from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from ...errors import RequestSent
     from ...headers import Headers, Pairs
@@ -95,8 +108,7 @@ class AsyncConnection:
         timeout = request.timeout
         self._sent: RequestSent = "no"
         self._deadline = request.deadline
-        self._read_timeout = read = timeout.read
-        self._write_timeout = timeout.write
+        self._read_timeout, self._write_timeout = timeout.read, timeout.write
         self.exchanges += 1
         self._busy = True
         if self.interim:
@@ -106,7 +118,7 @@ class AsyncConnection:
         try:
             if body is None:
                 await self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not expects(head):
                 await self._write(head + body)
             else:
                 steps = read_head(self.reader, request.method)
@@ -118,7 +130,7 @@ class AsyncConnection:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if not self._has_answered():
                 raise
-        data = await self._receive(RECEIVE, read)
+        data = await self._receive(RECEIVE, self._read_timeout)
         if steps is None:
             whole = whole_head(data, request.method)
             if whole is not None:
@@ -138,17 +150,17 @@ class AsyncConnection:
                 self.keeps = False
         elif line == last_line:
             return head
-        head = request_line(*line) + fields
+        head = request_line(request.method, request.target) + fields
         self._head = headers, line, head, fields
         return head
 
     async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks it listens: an early final answer ends the upload.
         await self._write(head)
-        if _expects(head) and (early := await self._wait_for_leave(steps)) is not None:
+        if expects(head) and (early := await self._wait_for_leave(steps)) is not None:
             return early
         body = request.body
-        async for block in Pieces(_blocks(body)) if isinstance(body, bytes) else body:
+        async for block in Pieces(blocks(body)) if isinstance(body, bytes) else body:
             if self.sock.poll() and (early := await self._listen(steps)) is not None:
                 return early
             await self._write(chunk(block) if request.chunked else block)
@@ -300,7 +312,7 @@ class AsyncConnection:
         self._busy = False
         reader = self.reader
         if self.keeps and reader.at == len(reader.data) and not reader.ended:
-            idle_until = monotonic() + MAX_IDLE
+            idle_until = monotonic() + IDLE_SECONDS
             self.useful_until = idle_until if idle_until < self._dies else self._dies
             return True
         self.close()
@@ -314,20 +326,3 @@ class AsyncConnection:
     def close(self) -> None:
         """Close the socket; nothing is waited for."""
         self.sock.close()
-
-
-class Pieces:
-    """What need not be waited for, as an asynchronous iterator."""
-
-    __slots__ = ("_pieces",)
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-
-    def __aiter__(self) -> Pieces:
-        return self
-
-    async def __anext__(self) -> bytes:
-        for piece in self._pieces:
-            return piece
-        raise StopAsyncIteration

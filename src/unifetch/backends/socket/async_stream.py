@@ -19,12 +19,13 @@ import ssl
 from math import inf
 from time import monotonic
 
-from .connection import RECEIVE, _poll
+from ..base import arrivals
+from .reader import RECEIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -113,7 +114,7 @@ class Wire(asyncio.BufferedProtocol):
         self._paused = False
         self._lost = False
         self._waiter: asyncio.Future[bool] | None = None
-        self._kernel_holds = _poll(sock)
+        self._kernel_holds = arrivals(sock)
         self._transport: Any = None
 
     # --- Above: what a connection asks for ---
@@ -366,3 +367,23 @@ class TLS:
     def close(self) -> None:
         """Close what carries it; nothing is waited for."""
         self._outer.close()
+
+
+# --- What need not be awaited ---------------------------------------------------------------------
+
+
+class Pieces:
+    """What need not be waited for, as an asynchronous iterator."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration

@@ -13,9 +13,9 @@ from ...errors import ConfigError
 from ...messages import AsyncRawResponse
 from ...routes import DIRECT
 from . import ASYNC_CAPABILITIES
-from .async_connection import AsyncConnection, Pieces
+from .async_connection import AsyncConnection
 from .async_dial import dial
-from .async_stream import Clock
+from .async_stream import Clock, Pieces
 from .pool import Pool
 
 TYPE_CHECKING = False

@@ -6,20 +6,31 @@ take, or what is left until the deadline, whichever is shorter.
 
 from __future__ import annotations
 
-import select
-from functools import partial
 from math import inf
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from ..base import kernel_timeouts
-from .http11 import chunk, field_block, last_chunk, read_body, read_head, request_line, whole_head
-from .reader import ByteReader
+from ..base import arrivals, kernel_timeouts
+from .http11 import (
+    LEAVE,
+    WITH_HEAD,
+    blocks,
+    chunk,
+    expects,
+    field_block,
+    last_chunk,
+    read_body,
+    read_head,
+    request_line,
+    whole_head,
+)
+from .pool import IDLE_SECONDS, MAX_AGE
+from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import TypeVar
 
     from ...errors import RequestSent
@@ -33,18 +44,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     HeadSteps = Generator[Head | None, None, Head]
 
-# Seconds. Servers close idle connections after 60 (nginx: 75) and more; going first avoids the race.
-MAX_IDLE = 50.0
-# Seconds. A connection that lives for ever never sees a change of address.
-MAX_AGE = 600.0
-# Bytes. glibc maps larger blocks anew for each read, which costs 11 µs; smaller ones cost more calls.
-RECEIVE = 64 * 1024
 # Bytes that are read into memory that is there; OpenSSL counts in C's int.
 LARGE = 16 * 1024**2
-# Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
-WITH_HEAD = 16 * 1024
-# Seconds to wait for 100 (Continue).
-LEAVE = 1.0
 
 
 class Connection:
@@ -94,7 +95,7 @@ class Connection:
         self._seconds: float | None = -1.0  # none that was ever set
         self._timeout: Timeout | None = None
         self._set_timeout = kernel_timeouts(sock) or sock.settimeout
-        self._poll = _poll(sock)  # whether bytes, or an end, have come
+        self._poll = arrivals(sock)  # whether bytes, or an end, have come
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -138,7 +139,7 @@ class Connection:
         try:
             if body is None:
                 self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not _expects(head):
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not expects(head):
                 self._write(head + body)
             else:
                 steps = read_head(self.reader, request.method)
@@ -178,9 +179,9 @@ class Connection:
         # Between two blocks it listens: an early final answer ends the upload.
         self._is_near = True
         self._write(head)
-        if _expects(head) and (early := self._wait_for_leave(steps)) is not None:
+        if expects(head) and (early := self._wait_for_leave(steps)) is not None:
             return early
-        for block in _blocks(request.body):
+        for block in blocks(request.body):
             if self._poll() and (early := self._listen(steps)) is not None:
                 return early
             self._write(chunk(block) if request.chunked else block)
@@ -382,7 +383,7 @@ class Connection:
         self._busy = False
         reader = self.reader
         if self.keeps and reader.at == len(reader.data) and not reader.ended:
-            idle_until = monotonic() + MAX_IDLE
+            idle_until = monotonic() + IDLE_SECONDS
             self.useful_until = idle_until if idle_until < self._dies else self._dies
             return True
         self.close()
@@ -404,27 +405,3 @@ def _broken_body(error: ConnectionLost) -> IncompleteBody:
 
 def _short_body(received: int, size: int) -> IncompleteBody:
     return IncompleteBody(f"the connection ended after {received} of {size} bytes", request_sent="yes")
-
-
-def _expects(head: bytes) -> bool:
-    return b"\r\nexpect: 100-continue\r\n" in head.lower()
-
-
-def _blocks(body: bytes | Iterable[bytes] | None) -> Iterable[bytes]:
-    if not isinstance(body, bytes):
-        return body or ()
-    # In pieces, so that a server that refuses is heard before it was sent all of it.
-    return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
-
-
-def _poll(sock: Stream) -> Callable[[], object]:
-    # A poll object is kept, because making one costs more than asking it. Windows has none.
-    if not hasattr(select, "poll"):
-        ready: Callable[[], object] = lambda: select.select([sock], [], [], 0)[0]  # noqa: E731  # one of two
-    else:
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        ready = partial(poll.poll, 0)
-    pending: Callable[[], int] | None = getattr(sock, "pending", None)
-    # TLS may hold what has left the file descriptor.
-    return ready if pending is None else lambda: ready() or pending()

@@ -24,6 +24,7 @@ from struct import Struct
 
 from ...errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, evidence
 from ...headers import CREDENTIALS, Headers
+from .reader import RECEIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,24 @@ def request_line(method: str, target: str) -> bytes:
 def field_block(headers: Iterable[tuple[str, str]]) -> bytes:
     """The fields of a request, and the blank line."""
     return _lines([*map(": ".join, headers)], "the fields of a request")  # which may be credentials
+
+
+# Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
+WITH_HEAD = 16 * 1024
+# Seconds to wait for 100 (Continue).
+LEAVE = 1.0
+
+
+def expects(head: bytes) -> bool:
+    """Whether this request head waits for 100 (Continue) before its body (RFC 9110 §10.1.1)."""
+    return b"\r\nexpect: 100-continue\r\n" in head.lower()
+
+
+def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    """A body in pieces, so that a server that refuses is heard before it was sent all of it."""
+    if not isinstance(body, bytes):
+        return body
+    return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
 
 
 def chunk(data: bytes) -> bytes:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_IDLE_PER_ORIGIN = 100  # as many as a client uses at once, unless its limits say otherwise
 MAX_IDLE = 128  # to all origins together, or a crawler would keep some of each; some systems allow 256 open files
 
+IDLE_SECONDS = 50.0  # servers close idle connections after 60 (nginx: 75) and more; going first avoids the race
+MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change of address
+
 
 class Pool:
     """Idle connections by where they lead."""
