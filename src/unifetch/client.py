@@ -21,7 +21,7 @@ from .slots import Slots, wait_for_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .exchange import Journey
     from .messages import Response
     from .policies.bodies import Progress
-    from .policies.incoming import Place
     from .policies.ranges import DigestTypes
 
 
@@ -219,9 +218,9 @@ class Client(BaseClient):
     def _receive(self, step: Receive) -> bytes | BodyStream:
         if not step.whole:
             return BodyStream(step, self._slots)
-        if step.raw.read_into is not None and (place := step.incoming.place()) is not None:
-            return self._receive_into(place, step)
         journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
+        if step.raw.read_into is not None and (place := incoming.place()) is not None:
+            chunks = iter([place.fill(step.raw.read_into, journey.check_deadline)])
         body = next(chunks, b"")
         journey.check_deadline()
         if incoming.is_all(body):
@@ -240,21 +239,6 @@ class Client(BaseClient):
         step.raw.close()
         self._slots.give_back(journey)
         return body
-
-    def _receive_into(self, place: Place, step: Receive) -> bytes:
-        read_into: Callable[[memoryview], int] = step.raw.read_into
-        room = place.room
-        try:
-            while room and (count := read_into(room)):
-                step.journey.check_deadline()
-                room = place.filled(count)
-            step.incoming.finish()
-        except BaseException:
-            place.give_up()
-            raise
-        step.raw.close()
-        self._slots.give_back(step.journey)
-        return place.content()
 
     def _discard(self, step: Discard) -> None:
         left = step.most
