@@ -26,7 +26,7 @@ LAYERS = [
     {"exchange"},
     {"backends"},
     {"config"},
-    {"base_client", "client", "async_client", "slots", "arguments", "downloads"},
+    {"base_client", "loop_client", "client", "async_client", "slots", "arguments", "downloads"},
     {"api", "parcels", "windows"},
     {"fetching", "async_fetching", "aio"},
     {"__init__"},

@@ -7,29 +7,27 @@ what waits. A task that is cancelled leaves no connection behind, neither open n
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from io import BytesIO
 
-from .backends import load_async, with_capability, wrap_async
-from .backends.base import Capability
+from .backends import load_async, wrap_async
 from .base_client import BaseClient, absolute
-from .errors import InvalidSetting, StreamError, UnsupportedCapability
+from .errors import StreamError
 from .exchange import Close, Discard, Receive, Sleep
 from .headers import Headers
-from .loops import in_thread, in_trio, is_running, running_loop, sleep
+from .loop_client import LoopClient
+from .loops import sleep
 from .messages import AsyncRawResponse, RawRequest
 from .policies.bodies import NO_BODY, encode_async
 from .slots import AsyncSlots, await_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
     from .arguments import AsyncBodyArguments, CallArguments
     from .backends.base import AsyncBackend
-    from .config import BackendTypes
     from .downloads import Download
     from .exchange import Journey
     from .messages import Response
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from .policies.ranges import DigestTypes
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(LoopClient):
     """Settings and connections that many requests of one event loop share: a `Client` that is awaited.
 
     Args:
@@ -49,12 +47,6 @@ class AsyncClient(BaseClient):
     Raises:
         ConfigError: for an unknown setting or a value that will not do; it names the key.
     """
-
-    _slots: AsyncSlots
-    _slots_type = AsyncSlots
-    _loop: object = None
-    _in_trio = False
-    _end_of_loop: AsyncGenerator[None, None] | None = None
 
     # --- Asking -----------------------------------------------------------------------------------
 
@@ -190,16 +182,6 @@ class AsyncClient(BaseClient):
             slots.give_back(journey)
             raise
 
-    async def _upload(self, step: RawRequest, journey: Journey) -> Any:
-        blocks = journey.body.open_async(in_thread)
-        send: Any = journey.backend.send
-        try:
-            return await send(step.routed(step.route, body=blocks))
-        finally:
-            # An early answer leaves some of it unsent. It is still running if a thread asked for it and is cancelled.
-            with suppress(RuntimeError):
-                await blocks.aclose()
-
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
@@ -238,38 +220,8 @@ class AsyncClient(BaseClient):
     @property
     def backend(self) -> AsyncBackend:
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
-        backend: AsyncBackend = super()._backend(None)
+        backend: AsyncBackend = BaseClient._backend(self, None)  # no event loop needs to run
         return backend
-
-    def _backend(self, named: BackendTypes | None) -> AsyncBackend:
-        loop = running_loop()
-        if loop is not self._loop:
-            self._move_to(loop)
-        backend: AsyncBackend = super()._backend(named)
-        if self._in_trio and Capability.TRIO not in backend.capabilities:
-            for name in [name for name, each in self._backends.items() if each is backend]:
-                del self._backends[name]  # it has opened nothing, and cannot be closed here
-            able = ", ".join(with_capability(Capability.TRIO))
-            raise UnsupportedCapability(
-                f"trio needs TRIO, which this {backend.name!r} backend does not have; {able} have it"
-            )
-        return backend
-
-    def _move_to(self, loop: object) -> None:
-        # Connections belong to the loop that they were opened in, and are closed when it ends.
-        if self._loop is not None:
-            if is_running(self._loop):
-                raise InvalidSetting("this AsyncClient is in use in another event loop; each loop needs one of its own")
-            self._forget()
-        self._loop, self._in_trio = loop, in_trio()
-        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
-        self._end_of_loop = _closing(self._backends)
-        with suppress(StopIteration):
-            self._end_of_loop.__anext__().send(None)
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._loop = self._end_of_loop = None
 
     def _load(self, name: str) -> AsyncBackend:
         return load_async(name)()
@@ -293,14 +245,6 @@ class AsyncClient(BaseClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-async def _closing(backends: dict[str, AsyncBackend]) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        while backends:
-            await backends.popitem()[1].close()
 
 
 class AsyncStream:
