@@ -22,7 +22,7 @@ from .slots import AsyncSlots, await_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .downloads import Download
     from .exchange import Journey
     from .messages import Response
-    from .policies.bodies import Body, Progress
+    from .policies.bodies import Progress
     from .policies.ranges import DigestTypes
 
 
@@ -62,9 +62,32 @@ class AsyncClient(LoopClient):
         progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Response[bytes]:
-        """Send a request and read its response into memory; see `Client.request` for the arguments and errors.
+        """Send a request and read its response into memory.
 
-        As `body` it also takes an asynchronous iterable of bytes. A file, and any other iterable, is read in a thread.
+        Args:
+            method: the method, sent as it is written.
+            url: an absolute http or https URL, or one relative to `base_url`.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            headers: a mapping or pairs; they replace the client's fields of the same name.
+            cookies: a mapping, sent to the origin of the URL and no other.
+            auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
+            body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes, also an
+                asynchronous one. A file, and any other iterable, is read in a thread.
+            json: sent as compact UTF-8.
+            form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
+            files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
+                file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+            trailers: a mapping or pairs, sent after a body that is an iterator.
+            progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
+                body; `total` is None where only the end will tell. What it raises ends the call.
+            timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
+            redirects: the most redirects to follow; 0 returns the redirect itself.
+            retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
+            backend: a name, an `AsyncBackend`, or a native object, for this call.
+
+        Raises:
+            InvalidRequest, ConfigError: before anything is sent.
+            ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return await self._drive(self._journey(method, url, content, call))
@@ -115,7 +138,7 @@ class AsyncClient(LoopClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return AsyncStream(self, method, url, content, call)
+        return AsyncStream(self, lambda: self._journey(method, url, content, call))  # in the loop that awaits it
 
     async def download(
         self,
@@ -127,7 +150,25 @@ class AsyncClient(LoopClient):
         progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Download:
-        """Get a file, which is at `path` once it is whole and verified; see `Client.download`."""
+        """Get a file, which is at `path` once it is whole and verified; until then, what was there stays.
+
+        The other arguments are those of `request`. Without a `timeout` of its own, a download has no total.
+
+        Args:
+            path: where it goes; no server chooses a name.
+            resume: go on where an earlier download of this URL broke off, if the server's file is still the same
+                (a strong validator says so); else begin anew. What can be gone on with is kept in a hidden file
+                beside `path`.
+            digest: what the file has to have: `"sha-256:…"` in hexadecimal, or a mapping of several. A Repr-Digest
+                of the response (RFC 9530) is verified as well.
+            progress: called as `progress(received, total)`, in bytes of the file, when a response begins and at
+                each piece; `total` is None where only the end will tell. What it raises ends the call.
+
+        Raises:
+            StatusError: for any response that brings no file; it has the beginning of its body.
+            ProtocolError: for a digest that differs; what was received is removed.
+            OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
+        """
         from .downloads import async_download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))
@@ -185,13 +226,13 @@ class AsyncClient(LoopClient):
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
-        journey, incoming, chunks = step.journey, step.incoming, step.raw.body
+        journey, incoming, chunks = step.journey, step.incoming, aiter(step.raw.body)
         body = await anext(chunks, b"")
         journey.check_deadline()
         if incoming.is_all(body):
             async for excess in chunks:
                 incoming.feed(excess)
-            incoming.finish()
+                incoming.finish()  # it raises: this is more than was declared
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()
@@ -250,18 +291,17 @@ class AsyncClient(LoopClient):
 class AsyncStream:
     """A response whose body is read as it comes, inside an `async with` block; at its end the response is closed."""
 
-    def __init__(self, client: AsyncClient, method: str, url: str, content: Body, call: CallArguments) -> None:
+    def __init__(self, client: AsyncClient, journey: Callable[[], Journey]) -> None:
         self._client = client
-        self._asked = method, url, content, call
-        self._response: Response[AsyncIterator[bytes]] | None = None
+        self._journey = journey
         self._used = False
+        self._response: Response[AsyncIterator[bytes]] | None = None
 
     async def __aenter__(self) -> Response[AsyncIterator[bytes]]:
         if self._used:
             raise StreamError("this stream was used already; ask for another")
         self._used = True
-        journey = self._client._journey(*self._asked)
-        response: Response[AsyncIterator[bytes]] = await self._client._drive(journey, whole=False)
+        response: Response[AsyncIterator[bytes]] = await self._client._drive(self._journey(), whole=False)
         self._response = response
         return response
 
@@ -299,28 +339,22 @@ class AsyncBodyStream:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `async with` block")
         try:
-            while True:
-                for piece in self._pieces:
-                    return piece
-                if self._ended:
-                    break
-                await self._decode_more()
+            while (piece := next(self._pieces, None)) is None and not self._ended:
+                if (chunk := await anext(self._chunks, None)) is None:
+                    self._ended, self._pieces = True, iter(self._incoming.finish())
+                else:
+                    self._journey.check_deadline()
+                    self._pieces = iter(self._incoming.feed(chunk))
         except BaseException as error:
             self._ended, self._pieces = True, iter(())
             await self._raw.close()
             self._slots.give_back(self._journey)
             self._journey.explain(error)
             raise
-        self._slots.give_back(self._journey)
-        raise StopAsyncIteration
-
-    async def _decode_more(self) -> None:
-        chunk = await anext(self._chunks, None)
-        if chunk is None:
-            self._ended, self._pieces = True, iter(self._incoming.finish())
-        else:
-            self._journey.check_deadline()
-            self._pieces = iter(self._incoming.feed(chunk))
+        if piece is None:
+            self._slots.give_back(self._journey)
+            raise StopAsyncIteration
+        return piece
 
     @property
     def trailers(self) -> Headers:
