@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ LAYERS = [
     {"exchange"},
     {"backends"},
     {"config"},
-    {"base_client", "client", "async_client", "slots", "arguments", "downloads"},
+    {"base_client", "loop_client", "client", "async_client", "slots", "arguments", "downloads"},
     {"api", "parcels", "windows"},
     {"fetching", "async_fetching", "aio"},
     {"__init__"},
@@ -177,6 +178,26 @@ def test_policies_do_no_io(path: str) -> None:
         forbidden.add("ssl")
 
     assert set() == forbidden & {name.split(".")[0] for name in imports(path)}
+
+
+def outline(path: str) -> list[tuple[str, str, list[str]]]:
+    """Each method of a file, by its class, with what it takes, in order: in the words of a file that blocks."""
+    return [
+        (
+            kind.name.removeprefix("Async"),
+            re.sub("^__a(?=iter|next|enter|exit)", "__", method.name),
+            [argument.arg for argument in ast.walk(method.args) if isinstance(argument, ast.arg)],
+        )
+        for kind in ast.parse((PACKAGE / path).read_text()).body
+        if isinstance(kind, ast.ClassDef)
+        for method in kind.body
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+
+
+def test_the_two_clients_are_mirrors() -> None:
+    """Laid side by side, they have the same classes, and the same methods in the same order, which take the same."""
+    assert outline("client.py") == outline("async_client.py")
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.startswith("backends/socket/")])

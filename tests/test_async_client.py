@@ -20,7 +20,7 @@ from unifetch.backends.base import Capability
 from unifetch.errors import ConnectionLost, InvalidBody, InvalidSetting, PoolTimeout, StreamError
 from unifetch.headers import Headers
 from unifetch.messages import AsyncRawResponse, RawRequest
-from unifetch.testing import Pause, Server, Signal, Wait, reply
+from unifetch.testing import Close, Pause, Server, Signal, Wait, reply
 
 
 class Fake:
@@ -165,6 +165,29 @@ def test_a_stream_is_read_in_its_block_and_used_once() -> None:
             assert 1 == fake.closed
 
     asyncio.run(scenario())
+
+
+def test_a_stream_whose_request_failed_is_used_as_well() -> None:
+    """The attempts and the time of its call are spent; as of Client's."""
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend="socket") as client:
+            stream = client.stream("GET", url)
+            with pytest.raises(ConnectionLost):
+                await stream.__aenter__()
+            with pytest.raises(StreamError, match="used already"):
+                await stream.__aenter__()
+
+    with Server([Close()]) as server:
+        asyncio.run(scenario(server.url))
+        with Client(backend="socket") as client:
+            stream = client.stream("GET", server.url)
+            with pytest.raises(ConnectionLost):
+                stream.__enter__()
+            with pytest.raises(StreamError, match="used already"):
+                stream.__enter__()
+
+        assert 2 == len(server.requests)
 
 
 def test_download(tmp_path: Path) -> None:

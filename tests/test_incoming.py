@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from unifetch import DecodingError, Headers, IncompleteBody, InvalidSetting, Limits, ProtocolError, TooLarge
+from unifetch import (
+    DecodingError,
+    Headers,
+    IncompleteBody,
+    InvalidSetting,
+    Limits,
+    ProtocolError,
+    TooLarge,
+    TotalTimeout,
+)
 from unifetch.policies.incoming import GROWTH, IN_PLACE, ON_TRUST, Incoming
 from unifetch.policies.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE, check_head
 
@@ -240,18 +250,20 @@ def incoming_of(length: int, limits: Limits | None = WHOLE, **fields: str) -> In
     return Incoming("GET", 200, Headers({"Content-Length": str(length), **fields}), limits)
 
 
-def filled(incoming: Incoming, data: bytes, piece: int) -> bytes:
+def filled(incoming: Incoming, data: bytes, piece: int, check: Callable[[], object] = lambda: None) -> bytes:
     """The body when these bytes are read into its place, so many at a time."""
-    place = incoming.place()
-    assert place is not None
-    room, at = place.room, 0
-    while room and at < len(data):
+    at = 0
+
+    def read_into(room: memoryview) -> int:
+        nonlocal at
         count = min(piece, len(room), len(data) - at)
         room[:count] = data[at : at + count]
         at += count
-        room = place.filled(count)
-    assert [] == [*incoming.finish()]
-    return place.content()
+        return count
+
+    place = incoming.place()
+    assert place is not None
+    return place.fill(read_into, check)
 
 
 @pytest.mark.parametrize("size", [IN_PLACE, ON_TRUST, ON_TRUST + 1, 2 * ON_TRUST + 12_345])
@@ -279,6 +291,16 @@ def test_a_body_that_ends_before_its_place_is_full() -> None:
     """What is missing is an error, as it is when a body is fed."""
     with pytest.raises(IncompleteBody, match=f"ended after 5 of {IN_PLACE} bytes"):
         filled(incoming_of(IN_PLACE), b"hello", 5)
+
+
+def test_a_deadline_that_passes_while_a_place_is_filled() -> None:
+    """It is asked about when something has come, and what it raises ends the body, and lets go of its memory."""
+
+    def check() -> None:
+        raise TotalTimeout("the deadline passed")
+
+    with pytest.raises(TotalTimeout):
+        filled(incoming_of(IN_PLACE), b"hello", 5, check)
 
 
 def test_a_body_that_has_no_place() -> None:

@@ -7,37 +7,35 @@ what waits. A task that is cancelled leaves no connection behind, neither open n
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from io import BytesIO
 
-from .backends import load_async, with_capability, wrap_async
-from .backends.base import Capability
+from .backends import load_async, wrap_async
 from .base_client import BaseClient, absolute
-from .errors import InvalidSetting, StreamError, UnsupportedCapability
+from .errors import StreamError
 from .exchange import Close, Discard, Receive, Sleep
 from .headers import Headers
-from .loops import in_thread, in_trio, is_running, running_loop, sleep
+from .loop_client import LoopClient
+from .loops import sleep
 from .messages import AsyncRawResponse, RawRequest
 from .policies.bodies import NO_BODY, encode_async
 from .slots import AsyncSlots, await_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
     from .arguments import AsyncBodyArguments, CallArguments
     from .backends.base import AsyncBackend
-    from .config import BackendTypes
     from .downloads import Download
     from .exchange import Journey
     from .messages import Response
-    from .policies.bodies import Body, Progress
+    from .policies.bodies import Progress
     from .policies.ranges import DigestTypes
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(LoopClient):
     """Settings and connections that many requests of one event loop share: a `Client` that is awaited.
 
     Args:
@@ -49,12 +47,6 @@ class AsyncClient(BaseClient):
     Raises:
         ConfigError: for an unknown setting or a value that will not do; it names the key.
     """
-
-    _slots: AsyncSlots
-    _slots_type = AsyncSlots
-    _loop: object = None
-    _in_trio = False
-    _end_of_loop: AsyncGenerator[None, None] | None = None
 
     # --- Asking -----------------------------------------------------------------------------------
 
@@ -70,9 +62,32 @@ class AsyncClient(BaseClient):
         progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Response[bytes]:
-        """Send a request and read its response into memory; see `Client.request` for the arguments and errors.
+        """Send a request and read its response into memory.
 
-        As `body` it also takes an asynchronous iterable of bytes. A file, and any other iterable, is read in a thread.
+        Args:
+            method: the method, sent as it is written.
+            url: an absolute http or https URL, or one relative to `base_url`.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            headers: a mapping or pairs; they replace the client's fields of the same name.
+            cookies: a mapping, sent to the origin of the URL and no other.
+            auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
+            body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes, also an
+                asynchronous one. A file, and any other iterable, is read in a thread.
+            json: sent as compact UTF-8.
+            form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
+            files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
+                file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+            trailers: a mapping or pairs, sent after a body that is an iterator.
+            progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
+                body; `total` is None where only the end will tell. What it raises ends the call.
+            timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
+            redirects: the most redirects to follow; 0 returns the redirect itself.
+            retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
+            backend: a name, an `AsyncBackend`, or a native object, for this call.
+
+        Raises:
+            InvalidRequest, ConfigError: before anything is sent.
+            ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return await self._drive(self._journey(method, url, content, call))
@@ -123,7 +138,7 @@ class AsyncClient(BaseClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return AsyncStream(self, method, url, content, call)
+        return AsyncStream(self, lambda: self._journey(method, url, content, call))  # in the loop that awaits it
 
     async def download(
         self,
@@ -135,7 +150,25 @@ class AsyncClient(BaseClient):
         progress: Progress | None = None,
         **call: Unpack[CallArguments],
     ) -> Download:
-        """Get a file, which is at `path` once it is whole and verified; see `Client.download`."""
+        """Get a file, which is at `path` once it is whole and verified; until then, what was there stays.
+
+        The other arguments are those of `request`. Without a `timeout` of its own, a download has no total.
+
+        Args:
+            path: where it goes; no server chooses a name.
+            resume: go on where an earlier download of this URL broke off, if the server's file is still the same
+                (a strong validator says so); else begin anew. What can be gone on with is kept in a hidden file
+                beside `path`.
+            digest: what the file has to have: `"sha-256:…"` in hexadecimal, or a mapping of several. A Repr-Digest
+                of the response (RFC 9530) is verified as well.
+            progress: called as `progress(received, total)`, in bytes of the file, when a response begins and at
+                each piece; `total` is None where only the end will tell. What it raises ends the call.
+
+        Raises:
+            StatusError: for any response that brings no file; it has the beginning of its body.
+            ProtocolError: for a digest that differs; what was received is removed.
+            OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
+        """
         from .downloads import async_download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))
@@ -190,26 +223,16 @@ class AsyncClient(BaseClient):
             slots.give_back(journey)
             raise
 
-    async def _upload(self, step: RawRequest, journey: Journey) -> Any:
-        blocks = journey.body.open_async(in_thread)
-        send: Any = journey.backend.send
-        try:
-            return await send(step.routed(step.route, body=blocks))
-        finally:
-            # An early answer leaves some of it unsent. It is still running if a thread asked for it and is cancelled.
-            with suppress(RuntimeError):
-                await blocks.aclose()
-
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
-        journey, incoming, chunks = step.journey, step.incoming, step.raw.body
+        journey, incoming, chunks = step.journey, step.incoming, aiter(step.raw.body)
         body = await anext(chunks, b"")
         journey.check_deadline()
         if incoming.is_all(body):
             async for excess in chunks:
                 incoming.feed(excess)
-            incoming.finish()
+                incoming.finish()  # it raises: this is more than was declared
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()
@@ -238,38 +261,8 @@ class AsyncClient(BaseClient):
     @property
     def backend(self) -> AsyncBackend:
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
-        backend: AsyncBackend = super()._backend(None)
+        backend: AsyncBackend = BaseClient._backend(self, None)  # no event loop needs to run
         return backend
-
-    def _backend(self, named: BackendTypes | None) -> AsyncBackend:
-        loop = running_loop()
-        if loop is not self._loop:
-            self._move_to(loop)
-        backend: AsyncBackend = super()._backend(named)
-        if self._in_trio and Capability.TRIO not in backend.capabilities:
-            for name in [name for name, each in self._backends.items() if each is backend]:
-                del self._backends[name]  # it has opened nothing, and cannot be closed here
-            able = ", ".join(with_capability(Capability.TRIO))
-            raise UnsupportedCapability(
-                f"trio needs TRIO, which this {backend.name!r} backend does not have; {able} have it"
-            )
-        return backend
-
-    def _move_to(self, loop: object) -> None:
-        # Connections belong to the loop that they were opened in, and are closed when it ends.
-        if self._loop is not None:
-            if is_running(self._loop):
-                raise InvalidSetting("this AsyncClient is in use in another event loop; each loop needs one of its own")
-            self._forget()
-        self._loop, self._in_trio = loop, in_trio()
-        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
-        self._end_of_loop = _closing(self._backends)
-        with suppress(StopIteration):
-            self._end_of_loop.__anext__().send(None)
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._loop = self._end_of_loop = None
 
     def _load(self, name: str) -> AsyncBackend:
         return load_async(name)()
@@ -295,29 +288,20 @@ class AsyncClient(BaseClient):
         await self.close()
 
 
-async def _closing(backends: dict[str, AsyncBackend]) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        while backends:
-            await backends.popitem()[1].close()
-
-
 class AsyncStream:
     """A response whose body is read as it comes, inside an `async with` block; at its end the response is closed."""
 
-    def __init__(self, client: AsyncClient, method: str, url: str, content: Body, call: CallArguments) -> None:
+    def __init__(self, client: AsyncClient, journey: Callable[[], Journey]) -> None:
         self._client = client
-        self._asked = method, url, content, call
-        self._response: Response[AsyncIterator[bytes]] | None = None
+        self._journey = journey
         self._used = False
+        self._response: Response[AsyncIterator[bytes]] | None = None
 
     async def __aenter__(self) -> Response[AsyncIterator[bytes]]:
         if self._used:
             raise StreamError("this stream was used already; ask for another")
         self._used = True
-        journey = self._client._journey(*self._asked)
-        response: Response[AsyncIterator[bytes]] = await self._client._drive(journey, whole=False)
+        response: Response[AsyncIterator[bytes]] = await self._client._drive(self._journey(), whole=False)
         self._response = response
         return response
 
@@ -355,28 +339,22 @@ class AsyncBodyStream:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `async with` block")
         try:
-            while True:
-                for piece in self._pieces:
-                    return piece
-                if self._ended:
-                    break
-                await self._decode_more()
+            while (piece := next(self._pieces, None)) is None and not self._ended:
+                if (chunk := await anext(self._chunks, None)) is None:
+                    self._ended, self._pieces = True, iter(self._incoming.finish())
+                else:
+                    self._journey.check_deadline()
+                    self._pieces = iter(self._incoming.feed(chunk))
         except BaseException as error:
             self._ended, self._pieces = True, iter(())
             await self._raw.close()
             self._slots.give_back(self._journey)
             self._journey.explain(error)
             raise
-        self._slots.give_back(self._journey)
-        raise StopAsyncIteration
-
-    async def _decode_more(self) -> None:
-        chunk = await anext(self._chunks, None)
-        if chunk is None:
-            self._ended, self._pieces = True, iter(self._incoming.finish())
-        else:
-            self._journey.check_deadline()
-            self._pieces = iter(self._incoming.feed(chunk))
+        if piece is None:
+            self._slots.give_back(self._journey)
+            raise StopAsyncIteration
+        return piece
 
     @property
     def trailers(self) -> Headers:

@@ -37,17 +37,7 @@ if TYPE_CHECKING:
 
 
 class BaseClient:
-    """Settings and connections that many requests share.
-
-    Args:
-        backend: who carries the requests: a name, a `Backend`, or a native object. None leaves it to
-            `use_backend`, `configure`, the environment and the default, each time anew.
-        cookies: a jar to begin with and to fill; True for a new one, False to keep none.
-        **settings: see `Settings`; each accepts plain data. One that is not given is left to `configure`.
-
-    Raises:
-        ConfigError: for an unknown setting or a value that will not do; it names the key.
-    """
+    """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
 

@@ -21,7 +21,7 @@ from .slots import Slots, wait_for_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .exchange import Journey
     from .messages import Response
     from .policies.bodies import Progress
-    from .policies.incoming import Place
     from .policies.ranges import DigestTypes
 
 
@@ -136,8 +135,8 @@ class Client(BaseClient):
         The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
         """
         call["timeout"] = self.unbounded(call)
-        journey = self._journey(method, url, encode(body, json=json, form=form, files=files, progress=progress), call)
-        return Stream(self, journey)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        return Stream(self, self._journey(method, url, content, call))
 
     def download(
         self,
@@ -176,7 +175,8 @@ class Client(BaseClient):
     # --- Driving the exchange ---------------------------------------------------------------------
 
     def _drive(self, journey: Journey, whole: bool = True) -> Response[Any]:
-        steps, send, slots = journey.steps(whole), journey.plan.backend.send, self._slots
+        send: Any = journey.plan.backend.send
+        steps, slots = journey.steps(whole), self._slots
         outcome: Any = None
         try:
             step = next(steps, None)
@@ -219,9 +219,9 @@ class Client(BaseClient):
     def _receive(self, step: Receive) -> bytes | BodyStream:
         if not step.whole:
             return BodyStream(step, self._slots)
-        if step.raw.read_into is not None and (place := step.incoming.place()) is not None:
-            return self._receive_into(place, step)
         journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
+        if step.raw.read_into is not None and (place := incoming.place()) is not None:
+            chunks = iter([place.fill(step.raw.read_into, journey.check_deadline)])
         body = next(chunks, b"")
         journey.check_deadline()
         if incoming.is_all(body):
@@ -241,21 +241,6 @@ class Client(BaseClient):
         self._slots.give_back(journey)
         return body
 
-    def _receive_into(self, place: Place, step: Receive) -> bytes:
-        read_into: Callable[[memoryview], int] = step.raw.read_into
-        room = place.room
-        try:
-            while room and (count := read_into(room)):
-                step.journey.check_deadline()
-                room = place.filled(count)
-            step.incoming.finish()
-        except BaseException:
-            place.give_up()
-            raise
-        step.raw.close()
-        self._slots.give_back(step.journey)
-        return place.content()
-
     def _discard(self, step: Discard) -> None:
         left = step.most
         try:
@@ -265,6 +250,8 @@ class Client(BaseClient):
                     break
         finally:
             step.raw.close()
+
+    # --- Settings and backends --------------------------------------------------------------------
 
     @property
     def backend(self) -> Backend:
@@ -283,9 +270,9 @@ class Client(BaseClient):
     def close(self) -> None:
         """Close idle connections. A native object that was injected stays open. The client is done."""
         self._closed = True
+        self._slots.close_abandoned()
         with self._lock:
             backends, self._backends = self._backends, {}
-        self._slots.close_abandoned()
         for backend in backends.values():
             backend.close()
 
@@ -304,11 +291,13 @@ class Stream:
     def __init__(self, client: Client, journey: Journey) -> None:
         self._client = client
         self._journey = journey
+        self._used = False
         self._response: Response[Iterator[bytes]] | None = None
 
     def __enter__(self) -> Response[Iterator[bytes]]:
-        if self._response is not None:
+        if self._used:
             raise StreamError("this stream was used already; ask for another")
+        self._used = True
         response: Response[Iterator[bytes]] = self._client._drive(self._journey, whole=False)
         self._response = response
         return response
@@ -328,7 +317,7 @@ class BodyStream:
     tells of it.
     """
 
-    _journey: Journey | None = None
+    _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
     def __init__(self, step: Receive, slots: Slots) -> None:
         self._raw: RawResponse = step.raw
@@ -353,7 +342,7 @@ class BodyStream:
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
         self._closed = True
-        self._pieces.close()
+        self._pieces.close()  # which a generator refuses while another thread reads
         self._raw.close()
         self._slots.give_back(self._journey)
 

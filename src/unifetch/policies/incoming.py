@@ -1,7 +1,7 @@
 """The body of a response on its way to the caller: counted against its framing, decoded, bounded.
 
-It does no I/O: a driver hands it what arrives and passes on what it gives back. A body that is shorter
-than declared is an error, never a short success (RFC 9112 §8).
+It does no I/O: a driver hands it what arrives, or what reads it, and passes on what it gives back. A body that is
+shorter than declared is an error, never a short success (RFC 9112 §8).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .decoding import decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..headers import Headers
     from .limits import Limits
@@ -133,6 +133,26 @@ class Place:
         self._whole = BytesIO(bytes(size))
         self.room = self._whole.getbuffer()
 
+    def fill(self, read_into: Callable[[memoryview], int], check: Callable[[], object]) -> bytes:
+        """The body, once all of it has come.
+
+        Args:
+            read_into: reads what is there into memory, and returns the number of its bytes, 0 at the end.
+            check: called when something has come; what it raises ends the body.
+
+        Raises:
+            IncompleteBody: for fewer bytes than were declared.
+        """
+        room = self.room
+        try:
+            while room and (count := read_into(room)):
+                check()
+                room = self.filled(count)
+            self._incoming.finish()
+        finally:
+            self.room.release()  # a BytesIO that is collected while it is lent complains
+        return self._whole.getvalue()  # its buffer, without a copy, once nobody else can write to it
+
     def filled(self, count: int) -> memoryview:
         """Note that so many bytes have come into the room, and return the next one."""
         received = self._incoming.received = self._incoming.received + count
@@ -143,15 +163,6 @@ class Place:
             larger.write(self._whole.getbuffer())
             self._whole, self.room = larger, larger.getbuffer()[received:]
         return self.room
-
-    def give_up(self) -> None:
-        """Let go of the memory, for a body that breaks off: a BytesIO that is collected while it is lent complains."""
-        self.room.release()
-
-    def content(self) -> bytes:
-        """The body. A BytesIO gives its buffer away without a copy, once nobody else can write to it."""
-        self.room.release()
-        return self._whole.getvalue()
 
 
 def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int | None:
