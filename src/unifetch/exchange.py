@@ -34,7 +34,7 @@ from .headers import NO_HEADERS, REDACTED, Headers
 from .messages import RawRequest, RawResponse, Response
 from .plan import AGENT
 from .policies.bodies import NO_BODY
-from .policies.incoming import Incoming, is_plain
+from .policies.incoming import Incoming
 from .policies.limits import check_head
 from .policies.redirects import follow
 from .routes import Route
@@ -253,7 +253,7 @@ class Journey:
                     wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
                         body = raw.content if whole else None
-                        if body is None or not is_plain(body, by_name, plan.limits):
+                        if body is None or "content-encoding" in by_name or len(body) > plan.most:
                             limits = plan.limits if whole else None
                             incoming = Incoming(self.request.method, raw.status, headers, limits)
                             yield Receive(raw, incoming, whole, self)

@@ -380,8 +380,8 @@ class RawResponse:
         is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks: 1 µs less.
         read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
             is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
-        content: optional: what `body` gives, if all of it is there and the connection is free already. Most small
-            bodies come with their head; not to receive them saves 2 µs.
+        content: optional: what `body` gives, if all of it is there, by framing that the backend has held to RFC 9112,
+            and the connection is free already. Most small bodies come with their head; not to receive them saves 4 µs.
     """
 
     __slots__ = (

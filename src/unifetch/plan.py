@@ -7,6 +7,7 @@ a single exchange; that is the journey's (`exchange.py`).
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 
 from .backends.base import Capability
 from .errors import InvalidHeader, InvalidURL
@@ -51,6 +52,7 @@ class Plan:
         "is_direct",
         "limits",
         "listeners",
+        "most",
         "name",
         "settings",
         "shared",
@@ -70,6 +72,7 @@ class Plan:
         self.base_url = settings.base_url
         self.headers = settings.headers
         self.limits = settings.limits
+        self.most = inf if self.limits.body is None else self.limits.body
         self.listeners = settings.listeners
         self.timeout = settings.timeout
         self.total = settings.timeout.total

@@ -100,19 +100,6 @@ class Incoming:
         return () if self._decoder is None else self._decoder.finish()
 
 
-def is_plain(content: bytes, by_name: dict[str, str], limits: Limits) -> bool:
-    """Whether this, all that a backend has received, is the body as it stands: of the length declared, and not coded.
-
-    Most small bodies are, and are told by comparing. Any other is for an `Incoming` to decode, or to refuse.
-    """
-    return (
-        by_name.get("content-length") == str(len(content))
-        and "transfer-encoding" not in by_name
-        and "content-encoding" not in by_name
-        and (limits.body is None or len(content) <= limits.body)
-    )
-
-
 class Place:
     """Memory for a body whose length is declared, to be filled from its start: that saves the copy from pieces.
 
