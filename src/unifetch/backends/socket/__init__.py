@@ -14,7 +14,7 @@ One request and its response, in wire order, and where each step stands:
     │    framing: no body, a length, chunks, or until the end            http11.py §4
     │        │
     │        ▼
-    │    body, piece by piece                                            http11.py §5
+    │    body, piece by piece                                            http11.py §5, or sized_body.py
     │        │
     │        ▼
     └─── keep, for the next request      or close                        http11.py §6, pool.py
@@ -51,6 +51,7 @@ from ..base import HTTP_1_CAPABILITIES, Capability
 from .connection import Connection
 from .dial import dial
 from .pool import Pool
+from .sized_body import SizedBody
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class SocketBackend:
             connection.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
         done = partial(self._release, key, connection)
-        body = connection.read_body(size, trailers, done)
-        read_into = connection.read_into(size, done) if isinstance(size, int) else None
+        body, read_into = connection.read_body(size, trailers, done), None
+        if isinstance(size, int):
+            sized = SizedBody(connection, size, request.timeout.read, done)
+            body, read_into = sized.pieces(), sized.read_into
         abandon = partial(connection.abandon, connection.exchanges)
         return RawResponse(status, reason, version, headers, body, abandon, trailers, interim, True, read_into)
 

@@ -4,7 +4,6 @@ This is `connection.py` once more: the same methods in the same order, with an `
 come in. `diff connection.py async_connection.py` shows what asyncio asks for besides:
 
 - a time is the point at which a wait must end, not its length, as one wait may be several;
-- an asynchronous generator cannot delegate (`yield from`), so that reading the body is one piece;
 - a task can be cancelled at each `await`. Whoever calls these methods closes the connection if one raises, whatever
   it raises; the body, which is read when nobody is above, does it itself.
 """

@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     HeadSteps = Generator[Head | None, None, Head]
 
-# Bytes that are read into memory that is there; OpenSSL counts in C's int.
-LARGE = 16 * 1024**2
-
 
 class Connection:
     """A socket, and what is known of it.
@@ -151,7 +148,7 @@ class Connection:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
             if self.reader.ended or not self._has_answered():
                 raise
-        data = self._receive(self.sock.recv, RECEIVE, self._read_timeout)
+        data = self.receive(self.sock.recv, RECEIVE, self._read_timeout)
         if steps is None:
             whole = whole_head(data, request.method)
             if whole is not None:
@@ -196,7 +193,7 @@ class Connection:
             while True:
                 interim = next(steps)
                 if interim is None:
-                    self._feed(self._receive(self.sock.recv, RECEIVE, LEAVE))
+                    self._feed(self.receive(self.sock.recv, RECEIVE, LEAVE))
                     continue
                 self._note(interim)
                 if interim.status == 100:
@@ -272,16 +269,7 @@ class Connection:
         Raises:
             ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
         """
-        try:
-            if isinstance(size, int):
-                yield from self._read_length(size)
-            else:
-                trailers += yield from self._fed(read_body(self.reader, size))
-        except ConnectionLost as error:
-            raise _broken_body(error) from error
-        done()
-
-    def _fed(self, steps: Generator[bytes | None, None, Pairs]) -> Generator[bytes, None, Pairs]:
+        steps = read_body(self.reader, size)
         try:
             while True:
                 piece = next(steps)
@@ -289,55 +277,14 @@ class Connection:
                     self._fill()
                 else:
                     yield piece
-        except StopIteration as done:
-            trailers: Pairs = done.value
-            return trailers
-
-    def _read_length(self, size: int) -> Iterator[bytes]:
-        # The same as http11._read_length, without the reader in between: that saves a copy of each piece.
-        left = size
-        if piece := self.reader.take(left):
-            left -= len(piece)
-            yield piece
-        while left:
-            piece = self._receive(self.sock.recv, min(left, RECEIVE), self._read_timeout)
-            if not piece:
-                raise _short_body(size - left, size)
-            left -= len(piece)
-            yield piece
-
-    def read_into(self, size: int, done: Callable[[], None]) -> Callable[[memoryview], int] | None:
-        """In place of `read_body`, if a body has a length: a function that reads into memory, as `RawResponse` has it.
-
-        It saves a copy of all that is left to come. None for TLS inside TLS, which has to copy.
-        """
-        receive_into: Callable[[memoryview], int] | None = getattr(self.sock, "recv_into", None)
-        if receive_into is None:
-            return None
-        left = size
-
-        def into(place: memoryview) -> int:
-            nonlocal left
-            with place[: min(left, LARGE)] as room:  # released also for an error, which keeps what its frames held
-                count = len(piece := self.reader.take(len(room)))
-                if count:
-                    room[:count] = piece
-                elif left:
-                    try:
-                        count = self._receive(receive_into, room, self._read_timeout)
-                    except ConnectionLost as error:
-                        raise _broken_body(error) from error
-                    if not count:
-                        raise _short_body(size - left, size)
-            left -= count
-            if count and not left:
-                done()
-            return count
-
-        return into
+        except StopIteration as end:
+            trailers += end.value
+        except ConnectionLost as error:
+            raise IncompleteBody(f"the connection broke inside the body: {error}", request_sent="yes") from error
+        done()
 
     def _fill(self) -> None:
-        self._feed(self._receive(self.sock.recv, RECEIVE, self._read_timeout))
+        self._feed(self.receive(self.sock.recv, RECEIVE, self._read_timeout))
 
     def _feed(self, data: bytes) -> None:
         if data:
@@ -346,7 +293,12 @@ class Connection:
         else:
             self.reader.feed_eof()
 
-    def _receive(self, receive: Callable[[T], R], what: T, seconds: float | None) -> R:
+    def receive(self, receive: Callable[[T], R], what: T, seconds: float | None) -> R:
+        """Receive what is there, as soon as there is something, by a method of the socket.
+
+        Raises:
+            ReadTimeout, ConnectionLost: with `request_sent` as it was.
+        """
         try:
             if self._is_near or seconds != self._seconds:
                 self._arm(seconds)
@@ -397,11 +349,3 @@ class Connection:
     def close(self) -> None:
         """Close the socket; TLS is not waited for."""
         self.sock.close()
-
-
-def _broken_body(error: ConnectionLost) -> IncompleteBody:
-    return IncompleteBody(f"the connection broke inside the body: {error}", request_sent="yes")
-
-
-def _short_body(received: int, size: int) -> IncompleteBody:
-    return IncompleteBody(f"the connection ended after {received} of {size} bytes", request_sent="yes")
