@@ -1,0 +1,95 @@
+"""TLS inside TLS: an https origin behind a proxy that is spoken to over TLS itself.
+
+`SSLContext.wrap_socket` takes over a file descriptor, on which the outer connection is. So here the inner one reads
+from and writes to memory, and its bytes are carried by the outer one.
+"""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class TLSInTLS:
+    """What is needed of a socket. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
+
+    Args:
+        outer: the connection to the proxy.
+        context, host: of the origin.
+        seconds: the timeout; it also holds for the handshake, which is performed at once.
+
+    Raises:
+        OSError: the handshake failed; `ssl.SSLError` and `TimeoutError` are such.
+    """
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
+        self._outer = outer
+        self._seconds = seconds
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._carry(self._inner.do_handshake)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
+        return self._carry(lambda: self._inner.write(data))
+
+    def recv(self, limit: int) -> bytes:
+        """What is there, as soon as there is something; b"" once the peer has said that it is done."""
+        return self._carry(lambda: self._inner.read(limit))
+
+    def recv_into(self, place: memoryview, limit: int = 0) -> int:
+        """As `recv`, into this place: the number of bytes."""
+        # Its result is a number then; typeshed does not know.
+        return self._carry(lambda: self._inner.read(limit or len(place), place))  # type: ignore[return-value]
+
+    def _carry(self, step: Callable[[], T]) -> T:
+        ends = monotonic() + (self._seconds or 0)
+        while True:
+            try:
+                outcome = step()
+            except ssl.SSLWantReadError:
+                self._flush(ends)
+                self._arm(ends)
+                if data := self._outer.recv(64 * 1024):
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()  # the origin has not said that it is done: the next step fails
+            else:
+                self._flush(ends)
+                return outcome
+
+    def _flush(self, ends: float) -> None:
+        if data := self._outgoing.read():
+            self._arm(ends)
+            self._outer.sendall(data)
+
+    def _arm(self, ends: float) -> None:
+        seconds = self._seconds
+        if seconds:  # 0 is not to wait, None to wait for ever
+            seconds = ends - monotonic()
+            if seconds <= 0:
+                raise TimeoutError("timed out")
+        self._outer.settimeout(seconds)
+
+    def pending(self) -> int:
+        """Bytes that have come, and that nobody sees at the file descriptor any more."""
+        return self._inner.pending() + self._incoming.pending + self._outer.pending()
+
+    def fileno(self) -> int:
+        """The file descriptor, to wait for; -1 once it is closed."""
+        return self._outer.fileno()
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set the timeout of each call, in seconds."""
+        self._seconds = seconds
+
+    def close(self) -> None:
+        """Close both connections; neither is waited for."""
+        self._outer.close()
