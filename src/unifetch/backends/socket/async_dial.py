@@ -50,9 +50,9 @@ async def dial(request: RawRequest, clock: Clock, session: ssl.SSLSession | None
         if route.proxy is not None:
             sock = await _through_proxy(request, ends, clock)
         elif route.unix_socket is not None:
-            sock = await _connect([(socket.AF_UNIX, route.unix_socket)], ends, clock)
+            sock = await _wire(await _connect([(socket.AF_UNIX, route.unix_socket)], ends), clock)
         else:
-            sock = await _connect(await _chosen(request, ends), ends, clock)
+            sock = await _wire(await _connect(await _chosen(request, ends), ends), clock)
     except UnifetchError:
         raise
     except (OSError, ValueError) as error:
@@ -73,16 +73,10 @@ async def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
 # --- The connection -------------------------------------------------------------------------------
 
 
-async def _connect(addresses: list[Address], ends: float | None, clock: Clock) -> Wire:
+async def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
     if len(addresses) == 1:
         async with asyncio.timeout(time_left(ends)):
-            sock = await _attempt(*addresses[0])
-    else:
-        sock = await _race(addresses, ends)
-    return await _wire(sock, clock)
-
-
-async def _race(addresses: list[Address], ends: float | None) -> socket.socket:
+            return await _attempt(*addresses[0])
     waiting = list(addresses)
     racing: list[asyncio.Task[socket.socket]] = []
     failure = OSError("no address")
@@ -148,7 +142,7 @@ async def _through_proxy(request: RawRequest, ends: float | None, clock: Clock) 
     sock: Stream | None = None
     try:
         found = await look_up_awaited(proxy.host, proxy.port, time_left(ends))
-        sock = await _connect(taking_turns(found), ends, clock)
+        sock = await _wire(await _connect(taking_turns(found), ends), clock)
         if route.proxy_tls is not None:
             sock = await _secure(sock, route.proxy_tls, proxy, ends)
         await _converse(sock, request, host, ends)

@@ -1,6 +1,6 @@
 """Attempts to connect: which address is next, how soon, and what is raised if all of them came to nothing.
 
-It decides, for `dial.py` and for `async_dial.py`; neither waits nor touches a socket.
+It decides, for `dial.py` and for `async_dial.py`, and touches no socket. Whatever is raised, the request has not left.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 ATTEMPT_DELAY = 0.25
 
 
-# --- Happy Eyeballs -------------------------------------------------------------------------------
-
-
 def taking_turns(addresses: list[Address]) -> list[Address]:
     """RFC 8305 §4: the resolver's order, but the families alternate, beginning with its first choice."""
     first = [each for each in addresses if each[0] == addresses[0][0]]
@@ -46,11 +43,8 @@ def until_next(waiting: list[Address], ends: float | None) -> float | None:
     return left if not waiting else ATTEMPT_DELAY if left is None else min(ATTEMPT_DELAY, left)
 
 
-# --- No connection: nothing of the request has left -----------------------------------------------
-
-
 def no_connection(error: Exception, request: RawRequest) -> UnifetchError:
-    """None to the origin: no address, no answer, or a refusal."""
+    """What is raised if there is no connection to the origin: no address, no answer, or a refusal."""
     path = request.route.unix_socket
     where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
     if isinstance(error, TimeoutError):
@@ -61,7 +55,7 @@ def no_connection(error: Exception, request: RawRequest) -> UnifetchError:
 
 
 def no_way_through(proxy: Any, error: BaseException) -> UnifetchError | None:
-    """None through this proxy, whatever it was that failed; or None, for an error to be raised as it is."""
+    """What is raised if there is none through this proxy; None for an error that is to be raised as it is."""
     if isinstance(error, TimeoutError):
         return ConnectTimeout(f"no connection through {proxy.url} in time")
     if isinstance(error, ConfigError) or not isinstance(error, (OSError, UnicodeError, UnifetchError)):
@@ -72,7 +66,7 @@ def no_way_through(proxy: Any, error: BaseException) -> UnifetchError | None:
 
 
 def no_tls(error: Exception, peer: Any) -> UnifetchError:
-    """None that is secure, with an origin or a proxy."""
+    """What is raised if a handshake with an origin or a proxy has failed."""
     if isinstance(error, TimeoutError):
         return ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time")
     # A certificate is refused for a reason in words; other failures have a code.

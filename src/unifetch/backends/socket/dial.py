@@ -75,10 +75,6 @@ def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
 def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
     if len(addresses) == 1:
         return _attempt(*addresses[0], time_left(ends))
-    return _race(addresses, ends)
-
-
-def _race(addresses: list[Address], ends: float | None) -> socket.socket:
     waiting = list(addresses)
     racing: list[socket.socket] = []
     failure = OSError("no address")

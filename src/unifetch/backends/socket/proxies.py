@@ -47,8 +47,7 @@ def connect(reader: ByteReader, host: str, port: int, headers: Pairs) -> Convers
     """Ask an HTTP proxy for a tunnel; these are all the fields of that request.
 
     Raises:
-        ProxyError: it refused.
-        ConnectionLost, ProtocolError: its answer is none, as for `http11.read_head`.
+        ProxyError, ConnectionLost, ProtocolError: it refused, or its answer is none, as for `http11.read_head`.
     """
     target = tunnel_target(host, port)
     yield request_head("CONNECT", target, headers)
