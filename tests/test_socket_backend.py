@@ -150,14 +150,6 @@ def test_what_cannot_be_connected_to(kind: str, host: str, path: str | None, err
     assert (host if path is None else ascii(path)) in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [Client, AwaitedClient])
-def test_a_name_with_its_last_dot(kind: Any) -> None:
-    """The dot of a complete name is for the resolver; certificates have none."""
-    settings: dict[str, Any] = {"tls": {"ca_file": AUTHORITY.ca_file}, "resolve": {"service.test.": "127.0.0.1"}}
-    with Server(tls=AUTHORITY.server_context("service.test")) as server, kind("socket", **settings) as client:
-        assert 200 == client.get(f"https://service.test.:{server.port}/").status
-
-
 def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that hangs is left behind: its thread goes on, the call does not."""
     hang = threading.Event()

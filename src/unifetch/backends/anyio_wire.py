@@ -134,7 +134,7 @@ class Wire:
             OSError: among which is ssl.SSLError.
         """
         depth = len(self._layers)
-        layer = _Layer(context, host)
+        layer = _Layer(context, host.removesuffix("."))  # no certificate has the dot of a complete name (RFC 6066 §3)
         while True:
             try:
                 layer.tls.do_handshake()

@@ -211,7 +211,7 @@ class _Network(httpcore2.NetworkBackend):
         try:
             stream = self._own.connect_tcp(proxy.host, proxy.port, time_left(ends))
             if route.proxy_tls is not None:
-                stream = stream.start_tls(route.proxy_tls, proxy.host, time_left(ends))
+                stream = stream.start_tls(route.proxy_tls, proxy.host.removesuffix("."), time_left(ends))
             talk = _Talk(stream, ends)
             if proxy.scheme in SCHEMES:
                 converse(socks5(proxy, host, port), talk.write, talk.read)
@@ -366,7 +366,9 @@ class Stream(Exchanges, httpcore2.NetworkStream):
         with _as(httpcore2.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
         context = ssl_context.ours if isinstance(ssl_context, _Untouched) else ssl_context
-        return Stream(self._stream.start_tls(context, server_hostname, seconds), self._layers + 1)
+        # No certificate has the dot of a complete name (RFC 6066 §3).
+        name = None if server_hostname is None else server_hostname.removesuffix(".")
+        return Stream(self._stream.start_tls(context, name, seconds), self._layers + 1)
 
     def close(self) -> None:
         self._stream.close()
