@@ -18,9 +18,8 @@ from ..base import connect_ends, time_left
 from ..resolution import checked, look_up_awaited
 from .async_stream import TLS, Wire
 from .attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
-from .connection import RECEIVE
 from .proxies import agreement
-from .reader import ByteReader
+from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from ..base import connect_ends, time_left
 from ..resolution import checked, look_up
 from .attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
 from .proxies import agreement
-from .reader import ByteReader
+from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _converse(sock: socket.socket, request: RawRequest, host: str, ends: float |
         if isinstance(step, bytes):
             sock.sendall(step)
         elif step is None:
-            if data := sock.recv(4096):
+            if data := sock.recv(RECEIVE):
                 reader.feed(data)
             else:
                 reader.feed_eof()
