@@ -28,9 +28,12 @@ from unifetch.backends import resolution
 from unifetch.backends import socket as backend_module
 from unifetch.backends.socket import attempts
 from unifetch.messages import RawRequest, RawResponse
+from unifetch.policies.proxies import Proxy
+from unifetch.policies.tls import TLS
 from unifetch.routes import Route
 from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, refused_port, reply
 from unifetch.testing.awaited import AwaitedClient
+from unifetch.testing.conformance.routes import Relay
 from unifetch.url import URL
 
 # The package has a function of the module's name.
@@ -192,6 +195,27 @@ def test_what_is_there_is_read_into_memory() -> None:
         backend.close()
 
     assert ([5, 3, 2, 0], b"helloworld", bytes(90)) == (counts, room[:10], room[10:])
+
+
+def test_tls_in_tls_is_read_into_memory() -> None:
+    """It gives what one record has at a time, and the connection is kept afterwards."""
+    body, fields, room = bytes(range(250)) * 400, (("Host", "x"),), bytearray(100_000)
+    backend = backend_module.SocketBackend()
+    tls, trusted = AUTHORITY.server_context("127.0.0.1"), TLS(ca_file=AUTHORITY.ca_file).context()
+    agreed = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    with Server(reply(200, body), tls=tls) as origin, Server([agreed, Relay(origin.port)], tls=tls) as proxy:
+        route = Route(proxy=Proxy("https", "127.0.0.1", proxy.port), proxy_tls=trusted)
+        options: dict[str, Any] = {"tls": trusted, "route": route}
+        request = RawRequest("GET", URL(origin.url), fields, None, None, Timeout(20), **options)
+        for _ in range(2):
+            raw, at = backend.send(request), 0
+            while count := read_into(raw, memoryview(room)[at:]):
+                at += count
+
+            assert (body, len(body)) == (room, at)
+        backend.close()
+
+        assert (1, 2) == (proxy.connections, len(origin.requests))
 
 
 @pytest.mark.parametrize("end", [HalfClose(), Reset(), Stall()])
