@@ -58,10 +58,10 @@ LIBRARIES = {
 }
 
 # What a file of a backend may import of the others, besides `base`. The shared ones know no library that carries
-# requests; what is read as a whole, the socket backend, takes of them only the words of SOCKS5.
+# requests; what is read as a whole, the socket backend, takes of them the look-up, TLS in TLS and the words of SOCKS5.
 SHARED = {
     "http_client": {"http_dialing", "http_reader"},
-    "http_dialing": {"http_reader", "resolution", "socks"},
+    "http_dialing": {"http_reader", "resolution", "socks", "tls_in_tls"},
     "urllib": {"http_client", "http_reader"},
     "urllib3": {"http_client", "http_reader"},
     "requests": {"http_client", "http_reader"},
@@ -73,6 +73,8 @@ SHARED = {
     "httpx2_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
     "asyncio_stream": {"http_reader", "socks"},
     "aiohttp": {"asyncio_stream", "resolution", "socks"},
+    "socket.dial": {"resolution", "tls_in_tls"},
+    "socket.async_dial": {"resolution"},
     "socket.proxies": {"socks"},
 }
 

@@ -536,9 +536,9 @@ def test_no_connection(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with refused_port() as first, refused_port() as second:
             with pytest.raises(ConnectError, match=r"no connection to .*refused"):
                 await backend.send(ask(f"http://127.0.0.1:{first}/"))
-            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (first, second)]
+            found = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(dial_module, "_resolved", lambda *_: blocks_of(found))
+                patch.setattr(dial_module, "look_up_awaited", lambda *_: blocks_of(found))
                 with pytest.raises(ConnectError, match="refused"):
                     await backend.send(ask("http://two-addresses.test/"))
         with pytest.raises(NameResolutionError):
@@ -648,7 +648,7 @@ def test_connecting_ends(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             await idle()
             assert 0 == client_sockets()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(dial_module.socket, "getaddrinfo", getaddrinfo)
+            patch.setattr(socket, "getaddrinfo", getaddrinfo)
             with pytest.raises(ConnectTimeout):
                 await backend.send(ask("http://slow.test/", timeout=short))
 
@@ -706,14 +706,14 @@ def test_families_race(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
                 peer.connect_ex(silent.getsockname())
             port = silent.getsockname()[1]
             found = [
-                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", port)),
-                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", origin.port)),
+                (socket.AF_INET, ("127.0.0.2", port)),
+                (socket.AF_INET, ("127.0.0.1", origin.port)),
             ]
 
             async def resolved(*_: Any) -> Any:
                 return found
 
-            monkeypatch.setattr(dial_module, "_resolved", resolved)
+            monkeypatch.setattr(dial_module, "look_up_awaited", resolved)
             assert b"hello" == await fetch(backend, ask("http://two-addresses.test/", timeout=Timeout(20, connect=8)))
             for peer in filling:
                 peer.close()
@@ -872,9 +872,9 @@ def test_cancelled_at_every_await(
     getaddrinfo = socket.getaddrinfo
     refused = refused_port()
 
-    def found(host: str, port: int, **options: Any) -> Any:
+    def found(host: str, port: int, *rest: Any, **options: Any) -> Any:
         if host != "origin.test":
-            return getaddrinfo(host, port, **options)
+            return getaddrinfo(host, port, *rest, **options)
         if options.get("flags", 0) & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
         kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
@@ -905,7 +905,7 @@ def test_cancelled_at_every_await(
         return number
 
     with refused as closed:
-        monkeypatch.setattr(dial_module.socket, "getaddrinfo", found)
+        monkeypatch.setattr(socket, "getaddrinfo", found)
         assert run(main()) > 1
 
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import re
 import socket
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import servers
-from unifetch import Client, ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody, ReadTimeout, Timeout
+from unifetch import (
+    Client,
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    IncompleteBody,
+    NameResolutionError,
+    ReadTimeout,
+    Timeout,
+)
+from unifetch.backends import resolution
 from unifetch.backends import socket as backend_module
+from unifetch.backends.socket import attempts
 from unifetch.messages import RawRequest, RawResponse
+from unifetch.policies.proxies import Proxy
+from unifetch.policies.tls import TLS
+from unifetch.routes import Route
 from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, refused_port, reply
 from unifetch.testing.awaited import AwaitedClient
+from unifetch.testing.conformance.routes import Relay
 from unifetch.url import URL
 
 # The package has a function of the module's name.
@@ -54,7 +72,7 @@ def test_families_take_turns() -> None:
     six, four = socket.AF_INET6, socket.AF_INET
     addresses = [(six, "a"), (six, "b"), (six, "c"), (four, "x"), (four, "y")]
 
-    assert ["a", "x", "b", "y", "c"] == [address for _, address in dial_module._taking_turns(addresses)]
+    assert ["a", "x", "b", "y", "c"] == [address for _, address in attempts.taking_turns(addresses)]
 
 
 def test_a_dead_address_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,10 +86,10 @@ def test_a_dead_address_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatc
             peer.setblocking(False)
             peer.connect_ex(silent.getsockname())
         found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", silent.getsockname()),
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+            (socket.AF_INET, silent.getsockname()),
+            (socket.AF_INET, ("127.0.0.1", server.port)),
         ]
-        monkeypatch.setattr(dial_module, "_resolved", lambda *_: found)
+        monkeypatch.setattr(dial_module, "look_up", lambda *_: found)
         try:
             with Client("socket") as client:
                 assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
@@ -83,10 +101,56 @@ def test_a_dead_address_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatc
 def test_all_addresses_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is that of an attempt, and comes at once."""
     with refused_port() as first, refused_port() as second:
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (first, second)]
-        monkeypatch.setattr(dial_module, "_resolved", lambda *_: found)
+        found = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
+        monkeypatch.setattr(dial_module, "look_up", lambda *_: found)
         with Client("socket") as client, pytest.raises(ConnectError, match="refused"):
             client.get("http://two-addresses.test/")
+
+
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+@pytest.mark.parametrize("address", [(9999, ("no such family", 0)), (socket.AF_INET, ("127.0.0.9", 80))])
+def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system refuses without trying has not connected, and the next address is not kept waiting."""
+    original = socket.socket.connect
+
+    def connect(sock: socket.socket, to: Any) -> None:
+        if to == ("127.0.0.9", 80):
+            raise OSError(errno.ENETUNREACH, "there is no route")
+        original(sock, to)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
+    with Server() as server:
+        monkeypatch.setattr(resolution, "numeric", lambda *_: [address, (socket.AF_INET, ("127.0.0.1", server.port))])
+        with kind("socket") as client:
+            assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
+
+
+@pytest.mark.parametrize("kind", ["SocketBackend", "AsyncSocketBackend"])
+@pytest.mark.parametrize(
+    ("host", "path", "error"),
+    [
+        ("a" * 64 + ".test", None, NameResolutionError),
+        ("\xdf..test", None, NameResolutionError),
+        ("service.test", "/" * 200, ConnectError),
+        ("service.test", "/with\0nul", ConnectError),
+    ],
+)
+def test_what_cannot_be_connected_to(kind: str, host: str, path: str | None, error: type[ConnectError]) -> None:
+    """A name that no resolver can be asked for, and a path that no socket can have, are errors that show it."""
+    url: Any = SimpleNamespace(scheme="http", host=host, port=80, target="/")
+    request = RawRequest("GET", url, (), None, None, Timeout(5), route=Route(unix_socket=path))
+
+    async def send() -> None:
+        sent = getattr(backend_module, kind)().send(request)
+        if kind == "AsyncSocketBackend":
+            await sent
+
+    with pytest.raises(error) as caught:
+        asyncio.run(send())
+
+    assert (error, "no") == (type(caught.value), caught.value.request_sent)
+    assert (host if path is None else ascii(path)) in str(caught.value)
 
 
 def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +163,7 @@ def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.Monke
         hang.wait(10)
         raise socket.gaierror(socket.EAI_NONAME, "too late")
 
-    monkeypatch.setattr(dial_module.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     try:
         with Client("socket") as client, pytest.raises(ConnectTimeout):
             client.get("http://slow.test/", timeout=Timeout(20, connect=0.2))
@@ -131,6 +195,27 @@ def test_what_is_there_is_read_into_memory() -> None:
         backend.close()
 
     assert ([5, 3, 2, 0], b"helloworld", bytes(90)) == (counts, room[:10], room[10:])
+
+
+def test_tls_in_tls_is_read_into_memory() -> None:
+    """It gives what one record has at a time, and the connection is kept afterwards."""
+    body, fields, room = bytes(range(250)) * 400, (("Host", "x"),), bytearray(100_000)
+    backend = backend_module.SocketBackend()
+    tls, trusted = AUTHORITY.server_context("127.0.0.1"), TLS(ca_file=AUTHORITY.ca_file).context()
+    agreed = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    with Server(reply(200, body), tls=tls) as origin, Server([agreed, Relay(origin.port)], tls=tls) as proxy:
+        route = Route(proxy=Proxy("https", "127.0.0.1", proxy.port), proxy_tls=trusted)
+        options: dict[str, Any] = {"tls": trusted, "route": route}
+        request = RawRequest("GET", URL(origin.url), fields, None, None, Timeout(20), **options)
+        for _ in range(2):
+            raw, at = backend.send(request), 0
+            while count := read_into(raw, memoryview(room)[at:]):
+                at += count
+
+            assert (body, len(body)) == (room, at)
+        backend.close()
+
+        assert (1, 2) == (proxy.connections, len(origin.requests))
 
 
 @pytest.mark.parametrize("end", [HalfClose(), Reset(), Stall()])

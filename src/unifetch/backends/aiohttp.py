@@ -51,7 +51,7 @@ from ..messages import AsyncRawResponse
 from ..routes import is_looked_up, refuse_private
 from .asyncio_stream import Attempt, Body, Stream, ask_socks5, ask_tunnel, exchange
 from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error, proxy_error
-from .resolution import begin, settled
+from .resolution import look_up_awaited
 from .socks import SCHEMES
 
 TYPE_CHECKING = False
@@ -375,23 +375,11 @@ class _Resolver(AbstractResolver):
 
 
 async def _addresses(host: str, port: int) -> list[tuple[int, str]]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def tell(outcome: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    def settle(outcome: Any) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    begin(host, port, tell)
     try:
-        found = settled(await future)
+        found = await look_up_awaited(host, port)
     except (OSError, UnicodeError) as error:
         raise NameResolutionError(f"no address for {host}: {error}") from error
-    return [(family, address[0]) for family, _, _, _, address in found]
+    return [(family, address[0]) for family, address in found]
 
 
 class _Ask:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..routes import Route
     from .anyio_wire import Limit, Wire
-    from .resolution import Found
+    from .resolution import Address
 
     # Asks whoever is at the other end of a wire for a tunnel to this host and port; raises ProxyError.
     AskTunnel: TypeAlias = Callable[[Wire, str, int, Limit], Awaitable[None]]
@@ -70,7 +70,7 @@ async def _to_unix_socket(path: str, limit: Limit) -> Wire:
 async def _through_proxy(route: Route, host: str, port: int, limit: Limit, ask_tunnel: AskTunnel | None) -> Wire:
     proxy = route.proxy
     if is_looked_up(route, host):
-        host = str((await _chosen(route, host, port, limit))[0][4][0])
+        host = str((await _chosen(route, host, port, limit))[0][1][0])
     wire: Wire | None = None
     try:
         wire = await _connected(await look_up(proxy.host, proxy.port, limit), limit)
@@ -92,13 +92,13 @@ async def _through_proxy(route: Route, host: str, port: int, limit: Limit, ask_t
     return wire
 
 
-async def _chosen(route: Route, host: str, port: int, limit: Limit) -> Found:
+async def _chosen(route: Route, host: str, port: int, limit: Limit) -> list[Address]:
     return checked(route, host, await look_up(route.address or host, port, limit))
 
 
-async def _connected(found: Found, limit: Limit) -> Wire:
+async def _connected(addresses: list[Address], limit: Limit) -> Wire:
     failure: OSError | None = None
-    for family, _, _, _, address in found:
+    for family, address in addresses:
         try:
             return await connect(family, address, limit)
         except OSError as error:

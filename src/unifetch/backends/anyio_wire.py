@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any, TypeAlias
 
+    from .resolution import Address
+
     # The seconds that the next wait may take, None for any number; it raises TimeoutError if there are none left.
     Limit: TypeAlias = Callable[[], float | None]
 
@@ -37,8 +39,8 @@ AT_ONCE = 16
 # --- Connecting -----------------------------------------------------------------------------------
 
 
-async def look_up(host: str, port: int, limit: Limit) -> list[Any]:
-    """The addresses of a host, as of `socket.getaddrinfo`.
+async def look_up(host: str, port: int, limit: Limit) -> list[Address]:
+    """The addresses of a host.
 
     Raises:
         OSError: there is none.
@@ -132,7 +134,7 @@ class Wire:
             OSError: among which is ssl.SSLError.
         """
         depth = len(self._layers)
-        layer = _Layer(context, host)
+        layer = _Layer(context, host.removesuffix("."))  # no certificate has the dot of a complete name (RFC 6066 §3)
         while True:
             try:
                 layer.tls.do_handshake()

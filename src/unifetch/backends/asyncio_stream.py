@@ -22,14 +22,13 @@ from ..errors import (
     IncompleteBody,
     InvalidBody,
     ProtocolError,
-    ProxyError,
     ReadTimeout,
     UnifetchError,
     WriteTimeout,
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import arrivals
+from .base import arrivals, check_tunnel, tunnel_target
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
 from .socks import converse_awaited, socks5
 
@@ -592,17 +591,13 @@ async def ask_tunnel(stream: Stream, host: str, port: int, headers: Pairs) -> No
         ProxyError: it is refused; nothing else of the answer counts.
         ConnectionLost, ProtocolError: the answer is none.
     """
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"CONNECT {authority} HTTP/1.1", *map(": ".join, headers), "", ""]
+    target = tunnel_target(host, port)
+    lines = [f"CONNECT {target} HTTP/1.1", *map(": ".join, headers), "", ""]
     stream.transport.write("\r\n".join(lines).encode("latin-1"))
     status = 0
     while status < 200:
         _, status, reason, _ = await stream.read(stream.reader.next_head)
-    # After any 2xx the tunnel begins with the next byte: Content-Length and Transfer-Encoding are to be ignored.
-    if status >= 300:
-        refusal = ProxyError(f"it refused a tunnel to {authority}: {status} {evidence(reason)[1:-1]}".rstrip())
-        refusal.status = status
-        raise refusal
+    check_tunnel(target, status, reason)
 
 
 async def ask_socks5(stream: Stream, proxy: Any, host: str, port: int) -> None:

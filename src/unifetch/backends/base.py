@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from time import monotonic
 
-from ..errors import ConnectError, NameResolutionError, ProxyError, TLSError
+from ..errors import ConnectError, NameResolutionError, ProxyError, TLSError, evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +155,13 @@ class Attempt:
         return left if seconds is None or left < seconds else seconds
 
 
+def connect_ends(what: Attempt | RawRequest) -> float | None:
+    """When connecting has to be over, by `monotonic()`: with its own timeout or with the deadline."""
+    seconds, deadline = what.timeout.connect, what.deadline
+    ends = None if seconds is None else monotonic() + seconds
+    return deadline if ends is None or (deadline is not None and deadline < ends) else ends
+
+
 def time_left(ends: float | None) -> float | None:
     """The seconds until a connection has to be open, at `ends` by `monotonic()`; None for any number.
 
@@ -236,6 +243,25 @@ def proxy_error(error: BaseException, url: str) -> ProxyError:
     failure = ProxyError(f"no connection through {url}: {error}")
     failure.status = getattr(error, "status", None)
     return failure
+
+
+def tunnel_target(host: str, port: int) -> str:
+    """What a CONNECT asks for (RFC 9112 §3.2.3); an IPv6 address is given without its brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_tunnel(target: str, status: int, reason: str) -> None:
+    """What a CONNECT was answered (RFC 9110 §9.3.6). After any 2xx the tunnel begins with the next byte.
+
+    Content-Length and Transfer-Encoding are to be ignored then; and of a refusal nothing else counts.
+
+    Raises:
+        ProxyError: it was refused.
+    """
+    if not 200 <= status < 300:
+        refusal = ProxyError(f"it refused a tunnel to {target}: {status} {evidence(reason)[1:-1]}".rstrip())
+        refusal.status = status
+        raise refusal
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -18,7 +18,6 @@ import http.client
 import io
 import threading
 from collections import namedtuple
-from time import monotonic
 
 from ..errors import (
     ConnectError,
@@ -36,7 +35,7 @@ from ..errors import (
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import arrivals, causes, kernel_timeouts
+from .base import arrivals, causes, connect_ends, kernel_timeouts
 from .http_dialing import dial
 from .http_reader import Reader, framing
 
@@ -198,11 +197,8 @@ class Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect as the route of the request says, within the connect timeout and the deadline."""
         attempt = CURRENT.get()
-        ends = None if attempt.timeout.connect is None else monotonic() + attempt.timeout.connect
-        if attempt.deadline is not None and (ends is None or attempt.deadline < ends):
-            ends = attempt.deadline
         try:
-            self.sock = DeadlineSocket(dial(attempt.request, ends))
+            self.sock = DeadlineSocket(dial(attempt.request, connect_ends(attempt)))
         except UnifetchError as error:
             attempt.failure = error
             raise

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from time import monotonic
 
 from ..errors import (
     ConfigError,
@@ -25,23 +24,22 @@ from ..errors import (
     UnifetchError,
     evidence,
 )
-from ..routes import is_looked_up, refuse_private
-from .base import proxy_error
+from ..routes import is_looked_up
+from .base import check_tunnel, proxy_error, time_left, tunnel_target
 from .http_reader import Reader
-from .resolution import look_up, numeric
+from .resolution import checked, look_up
 from .socks import SCHEMES, converse, socks5
+from .tls_in_tls import TLSInTLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeAlias, TypeVar
+    from typing import Any, TypeAlias
 
     from ..headers import Pairs
     from ..messages import RawRequest
+    from .resolution import Address
 
-    T = TypeVar("T")
-    Address = tuple[int, Any]  # the family, and what socket.connect() takes
-    Stream: TypeAlias = "socket.socket | TLSInTLS"  # what bytes go through
+    Stream: TypeAlias = socket.socket | TLSInTLS  # what bytes go through
 
 
 def dial(request: RawRequest, ends: float | None) -> Stream:
@@ -75,34 +73,19 @@ def dial(request: RawRequest, ends: float | None) -> Stream:
     return sock if request.scheme == "http" else _secure(sock, request.tls, request.host, request.port, ends)
 
 
-def _left(ends: float | None) -> float | None:
-    if ends is None:
-        return None
-    left = ends - monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
-
-
 # --- The address ----------------------------------------------------------------------------------
 
 
 def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
-    addresses = _addresses(request.route.address or request.host, request.port, ends)
-    if request.route.public_only:
-        for _, address in addresses:
-            refuse_private(request.host, address[0])
-    return addresses
+    route = request.route
+    return checked(route, request.host, _found(route.address or request.host, request.port, ends))
 
 
-def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
-    found = numeric(host, port)
-    if found is None:
-        try:
-            found = look_up(host, port, _left(ends))
-        except (socket.gaierror, UnicodeError) as error:
-            raise NameResolutionError(f"no address for {host}: {error}") from error
-    return [(family, address) for family, _, _, _, address in found]
+def _found(host: str, port: int, ends: float | None) -> list[Address]:
+    try:
+        return look_up(host, port, time_left(ends))
+    except (socket.gaierror, UnicodeError) as error:
+        raise NameResolutionError(f"no address for {host}: {error}") from error
 
 
 # --- The connection -------------------------------------------------------------------------------
@@ -110,12 +93,12 @@ def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
 
 def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
     for left in range(len(addresses), 1, -1):
-        seconds = _left(ends)
+        seconds = time_left(ends)
         try:
             return _connect_to(*addresses[-left], None if seconds is None else seconds / left)
         except OSError:
             pass  # the last has the last word
-    return _connect_to(*addresses[-1], _left(ends))
+    return _connect_to(*addresses[-1], time_left(ends))
 
 
 def _connect_to(family: int, address: Any, seconds: float | None) -> socket.socket:
@@ -134,12 +117,12 @@ def _connect_to(family: int, address: Any, seconds: float | None) -> socket.sock
 # --- The proxy ------------------------------------------------------------------------------------
 
 
-def _through_proxy(request: RawRequest, ends: float | None) -> Stream:
+def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
     route, proxy = request.route, request.route.proxy
     host = _destination(request, ends)
     sock: Any = None
     try:
-        sock = _connect(_addresses(proxy.host, proxy.port, ends), ends)
+        sock = _connect(_found(proxy.host, proxy.port, ends), ends)
         if proxy.scheme == "https":
             sock = _secure(sock, route.proxy_tls, proxy.host, proxy.port, ends)
         talk = Talk(sock, ends)
@@ -157,7 +140,7 @@ def _through_proxy(request: RawRequest, ends: float | None) -> Stream:
         if isinstance(error, ConfigError) or not isinstance(error, (OSError, UnifetchError)):
             raise
         raise proxy_error(error, proxy.url) from error
-    opened: Stream = sock
+    opened: socket.socket = sock
     return opened
 
 
@@ -189,29 +172,25 @@ class Talk:
             ProxyError: it is refused; nothing else of the answer counts.
             ConnectionLost, ProtocolError: the answer is none.
         """
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {authority} HTTP/1.1", *map(": ".join, headers), "", ""]
+        target = tunnel_target(host, port)
+        lines = [f"CONNECT {target} HTTP/1.1", *map(": ".join, headers), "", ""]
         self._say("\r\n".join(lines).encode("latin-1"))
         status = 0
         while status < 200:
             _, status, reason, _ = self.reader.next_head()
-        # After any 2xx the tunnel begins with the next byte: Content-Length and Transfer-Encoding are to be ignored.
-        if status >= 300:
-            refusal = ProxyError(f"it refused a tunnel to {authority}: {status} {evidence(reason)[1:-1]}".rstrip())
-            refusal.status = status
-            raise refusal
+        check_tunnel(target, status, reason)
 
     def ask_socks5(self, proxy: Any, host: str, port: int) -> None:
         """Ask for a connection by SOCKS5; raises as `socks.socks5`."""
         converse(socks5(proxy, host, port), self._say, self.reader.block)
 
     def _say(self, data: bytes) -> None:
-        self._sock.settimeout(_left(self._ends))
+        self._sock.settimeout(time_left(self._ends))
         self._sock.sendall(data)
 
     def receive(self) -> bytes:
         """What arrives next, for the reader."""
-        self._sock.settimeout(_left(self._ends))
+        self._sock.settimeout(time_left(self._ends))
         return self._sock.recv(4096)
 
     def failed(self, kind: type[UnifetchError], message: str) -> UnifetchError:
@@ -222,14 +201,14 @@ class Talk:
 # --- TLS ------------------------------------------------------------------------------------------
 
 
-def _secure(sock: Stream, context: ssl.SSLContext | None, host: str, port: int, ends: float | None) -> Stream:
+def _secure(sock: socket.socket, context: ssl.SSLContext | None, host: str, port: int, ends: float | None) -> Stream:
     where = f"{host}:{port}"
     try:
         if context is None:
             raise TLSError(f"no TLS with {where} without a context")
         name = host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
-        seconds = _left(ends)  # for the handshake as a whole
-        if not isinstance(sock, socket.socket) or isinstance(sock, ssl.SSLSocket):
+        seconds = time_left(ends)  # for the handshake as a whole
+        if isinstance(sock, ssl.SSLSocket):
             return TLSInTLS(sock, context, name, seconds)
         sock.settimeout(seconds)
         return context.wrap_socket(sock, server_hostname=name)
@@ -240,79 +219,3 @@ def _secure(sock: Stream, context: ssl.SSLContext | None, host: str, port: int, 
         if isinstance(error, UnifetchError) or not isinstance(error, (OSError, ValueError)):
             raise
         raise TLSError(f"TLS with {where} failed: {error}") from error
-
-
-class TLSInTLS:
-    """A TLS connection inside another: an https origin behind a proxy that is spoken to over TLS itself.
-
-    `wrap_socket` takes over a file descriptor, on which the outer connection is. So the inner one works on memory,
-    and the outer one carries its bytes. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
-
-    Args:
-        outer: the connection to the proxy.
-        context, name: the origin's.
-        seconds: the timeout, also of the handshake, which is performed at once.
-
-    Raises:
-        OSError: the handshake failed; `ssl.SSLError` and `TimeoutError` are such.
-    """
-
-    def __init__(self, outer: Any, context: ssl.SSLContext, name: str, seconds: float | None) -> None:
-        self._outer = outer
-        self._seconds = seconds
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
-        self._carry(self._inner.do_handshake)
-
-    def send(self, data: bytes | memoryview) -> int:
-        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
-        return self._carry(lambda: self._inner.write(data))
-
-    def recv(self, limit: int) -> bytes:
-        """What is there, as soon as there is something; b"" once the peer has said that it is done."""
-        return self._carry(lambda: self._inner.read(limit))
-
-    def recv_into(self, place: memoryview, limit: int) -> int:
-        """As `recv`, into this place: the number of bytes."""
-        # Its result is a number then; typeshed does not know.
-        count: int = self._carry(lambda: self._inner.read(limit, place))  # type: ignore[assignment]
-        return count
-
-    def _carry(self, step: Callable[[], T]) -> T:
-        ends = None if self._seconds is None else monotonic() + self._seconds
-        while True:
-            try:
-                outcome = step()
-            except ssl.SSLWantReadError:
-                self._flush(ends)
-                self._outer.settimeout(_left(ends))
-                if data := self._outer.recv(64 * 1024):
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()  # the origin has not said that it is done: the next step fails
-            else:
-                self._flush(ends)
-                return outcome
-
-    def _flush(self, ends: float | None) -> None:
-        if data := self._outgoing.read():
-            self._outer.settimeout(_left(ends))
-            self._outer.sendall(data)
-
-    def pending(self) -> int:
-        """Bytes that have come, and that nobody sees at the file descriptor any more."""
-        waiting: int = self._inner.pending() + self._incoming.pending + self._outer.pending()
-        return waiting
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Set the timeout of each call, in seconds."""
-        self._seconds = seconds
-
-    def fileno(self) -> int:
-        """The file descriptor, to wait for; -1 once it is closed."""
-        descriptor: int = self._outer.fileno()
-        return descriptor
-
-    def close(self) -> None:
-        """Close both connections."""
-        self._outer.close()

@@ -13,13 +13,13 @@ from time import monotonic
 
 import httpcore
 
-from ..errors import ConnectError, ProxyError, UnifetchError, evidence
+from ..errors import ConnectError, ProxyError, UnifetchError
 from ..routes import is_looked_up
 from .anyio_dialing import dial
-from .base import proxy_error, time_left
+from .base import check_tunnel, proxy_error, time_left, tunnel_target
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
-from .resolution import checked, look_up, numeric
+from .resolution import checked, look_up
 from .socks import SCHEMES, converse, socks5
 
 TYPE_CHECKING = False
@@ -196,12 +196,12 @@ class _Network(httpcore.NetworkBackend):
         route = self._route
         wanted, left = route.address or host, time_left(ends)
         try:
-            found = numeric(wanted, port) or look_up(wanted, port, left)
+            found = look_up(wanted, port, left)
         except TimeoutError:
             raise
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(error) from error
-        return [str(address[0]) for _, _, _, _, address in checked(route, host, found)]
+        return [str(address[0]) for _, address in checked(route, host, found)]
 
     def _through_proxy(self, host: str, port: int, ends: float | None) -> httpcore.NetworkStream:
         route, proxy = self._route, self._route.proxy
@@ -211,7 +211,7 @@ class _Network(httpcore.NetworkBackend):
         try:
             stream = self._own.connect_tcp(proxy.host, proxy.port, time_left(ends))
             if route.proxy_tls is not None:
-                stream = stream.start_tls(route.proxy_tls, proxy.host, time_left(ends))
+                stream = stream.start_tls(route.proxy_tls, proxy.host.removesuffix("."), time_left(ends))
             talk = _Talk(stream, ends)
             if proxy.scheme in SCHEMES:
                 converse(socks5(proxy, host, port), talk.write, talk.read)
@@ -260,23 +260,14 @@ class _AsyncNetwork:
 
 def _tunnel(host: str, port: int, headers: Pairs) -> httpcore.Request:
     # What asks an HTTP proxy for a tunnel (RFC 9110 §9.3.6), in httpcore's own HTTP/1.1.
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    url = httpcore.URL(scheme=b"http", host=b"proxy", port=80, target=authority.encode("ascii"))
+    target = tunnel_target(host, port).encode("ascii")
+    url = httpcore.URL(scheme=b"http", host=b"proxy", port=80, target=target)
     return httpcore.Request(b"CONNECT", url, headers=encoded(headers))
 
 
 def _check(answer: httpcore.Response, asked: httpcore.Request) -> None:
-    """The answer to that.
-
-    Raises:
-        ProxyError: it refused.
-    """
-    if not 200 <= answer.status < 300:
-        reason = answer.extensions["reason_phrase"].decode("latin-1")
-        refused = f"it refused a tunnel to {asked.url.target.decode('ascii')}: {answer.status}"
-        error = ProxyError(f"{refused} {evidence(reason)[1:-1]}".rstrip())
-        error.status = answer.status
-        raise error
+    reason = answer.extensions["reason_phrase"].decode("latin-1")
+    check_tunnel(asked.url.target.decode("ascii"), answer.status, reason)
 
 
 def encoded(headers: Pairs) -> list[tuple[bytes, bytes]]:
@@ -375,7 +366,9 @@ class Stream(Exchanges, httpcore.NetworkStream):
         with _as(httpcore.ConnectTimeout):
             seconds = attempt.within(attempt.timeout.connect)
         context = ssl_context.ours if isinstance(ssl_context, _Untouched) else ssl_context
-        return Stream(self._stream.start_tls(context, server_hostname, seconds), self._layers + 1)
+        # No certificate has the dot of a complete name (RFC 6066 §3).
+        name = None if server_hostname is None else server_hostname.removesuffix(".")
+        return Stream(self._stream.start_tls(context, name, seconds), self._layers + 1)
 
     def close(self) -> None:
         self._stream.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 
 from ..routes import refuse_private
 
@@ -20,38 +21,63 @@ if TYPE_CHECKING:
 
     from ..routes import Route
 
-    Found: TypeAlias = list[Any]  # as of `socket.getaddrinfo`
+    Address: TypeAlias = tuple[int, Any]  # the family, and what `socket.connect` takes
+    Outcome: TypeAlias = list[Address] | Exception
 
 
-def numeric(host: str, port: int) -> Found | None:
+def numeric(host: str, port: int) -> list[Address] | None:
     """What an address stands for, which needs no resolver and no thread; None for a name."""
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return _ask(host, port, socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
         return None
 
 
-def look_up(host: str, port: int, seconds: float | None) -> Found:
-    """The addresses of a name.
+def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
+    """The addresses of a host.
 
     Raises:
         OSError, UnicodeError: there is none.
         TimeoutError: there is none in time.
     """
-    outcome: list[Found | Exception] = []
+    if found := numeric(host, port):
+        return found
+    outcome: list[Outcome] = []
     begin(host, port, outcome.append).join(seconds)
     if not outcome:
         raise TimeoutError(f"no address for {host} in time")
     return settled(outcome[0])
 
 
-def begin(host: str, port: int, tell: Callable[[Found | Exception], object]) -> threading.Thread:
+async def look_up_awaited(host: str, port: int, seconds: float | None = None) -> list[Address]:
+    """The same, awaited on asyncio."""
+    import asyncio  # who awaits has it already
+
+    if found := numeric(host, port):
+        return found
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[Outcome] = loop.create_future()
+
+    def tell(outcome: Outcome) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    def settle(outcome: Outcome) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    begin(host, port, tell)
+    async with asyncio.timeout(seconds):
+        return settled(await told)
+
+
+def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.Thread:
     """Look a name up in a thread, which tells the outcome itself."""
 
     def ask() -> None:
-        outcome: Found | Exception
+        outcome: Outcome
         try:
-            outcome = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            outcome = _ask(host, port)
         except Exception as error:  # noqa: BLE001  # it is raised where the outcome is waited for
             outcome = error
         tell(outcome)
@@ -61,20 +87,25 @@ def begin(host: str, port: int, tell: Callable[[Found | Exception], object]) -> 
     return thread
 
 
-def settled(outcome: Found | Exception) -> Found:
+def _ask(host: str, port: int, flags: int = 0) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def settled(outcome: Outcome) -> list[Address]:
     """What was found, or the error raised."""
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def checked(route: Route, host: str, found: Found) -> Found:
+def checked(route: Route, host: str, found: list[Address]) -> list[Address]:
     """The same addresses, if this route may lead to each of them.
 
     Raises:
         ConnectError: one is not public, and that is asked for.
     """
     if route.public_only:
-        for _, _, _, _, address in found:
+        for _, address in found:
             refuse_private(host, str(address[0]))
     return found

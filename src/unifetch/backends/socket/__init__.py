@@ -2,8 +2,8 @@
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     dial.py, and with a proxy
-             │                                                           in between proxies.py, tls_in_tls.py
+    URL ─► address ─► connect ─► TLS                                     dial.py, attempts.py, and with a proxy
+             │                                                           in between proxies.py
              ▼
     ┌──► request head ─► body                                            http11.py §1
     │        │

@@ -4,45 +4,33 @@ A route is taken as it was decided above, and no other: a proxy that is dead doe
 Addresses are tried by Happy Eyeballs (RFC 8305): the two families take turns, and a quarter of a second
 after one attempt began the next may begin, so that a family that leads nowhere costs no more than that.
 
-Every step ends with the connect timeout or the deadline. Name resolution is the system's `getaddrinfo`, which
-cannot be interrupted: it runs in a thread of its own, which is left behind when time is up.
+Every step ends with the connect timeout or the deadline, and if it fails, what was opened is closed.
 """
 
 from __future__ import annotations
 
+import os
+import selectors
 import socket
-from select import select
-from time import monotonic
 
-from ...errors import (
-    ConfigError,
-    ConnectError,
-    ConnectTimeout,
-    NameResolutionError,
-    ProxyError,
-    TLSError,
-    UnifetchError,
-    evidence,
-)
-from ...routes import is_looked_up, refuse_private
-from .proxies import connect, socks5
-from .reader import ByteReader
+from ...errors import UnifetchError
+from ...routes import is_looked_up
+from ..base import connect_ends, time_left
+from ..resolution import checked, look_up
+from .attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
+from .proxies import agreement
+from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
     from typing import Any
 
     from ...messages import RawRequest
-    from .proxies import Conversation
-    from .tls_in_tls import TLSInTLS
+    from ..resolution import Address
+    from ..tls_in_tls import TLSInTLS
 
-    Address = tuple[int, Any]  # the family, and what socket.connect() takes
     Stream = socket.socket | TLSInTLS  # what bytes go through
-
-# RFC 8305 §5: the Connection Attempt Delay, in seconds.
-ATTEMPT_DELAY = 0.25
 
 
 def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Stream:
@@ -56,42 +44,19 @@ def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Stream:
         NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
         ConfigError: its proxy cannot keep to what the route says besides.
     """
-    route, ends = request.route, _end(request)
-    where = f"{request.host}:{request.port}"
+    route, ends = request.route, connect_ends(request)
     try:
         if route.proxy is not None:
             sock = _through_proxy(request, ends)
         elif route.unix_socket is not None:
-            where = f"unix socket {route.unix_socket!a}"
             sock = _connect([(socket.AF_UNIX, route.unix_socket)], ends)
         else:
             sock = _connect(_chosen(request, ends), ends)
     except UnifetchError:
         raise
-    except TimeoutError as error:
-        raise ConnectTimeout(f"no connection to {where} in time") from error
-    except OSError as error:
-        if isinstance(error, socket.gaierror):
-            raise NameResolutionError(f"no address for {request.host}: {error.strerror}") from error
-        raise ConnectError(f"no connection to {where}: {error.strerror or error}") from error
-    return sock if request.tls is None else _secure(sock, request.tls, request.host, request.port, ends, session)
-
-
-def _end(request: RawRequest) -> float | None:
-    # When connecting has to be over, by monotonic().
-    ends = None if request.timeout.connect is None else monotonic() + request.timeout.connect
-    if request.deadline is None or (ends is not None and ends < request.deadline):
-        return ends
-    return request.deadline
-
-
-def _left(ends: float | None) -> float | None:
-    if ends is None:
-        return None
-    left = ends - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+    except (OSError, ValueError) as error:
+        raise no_connection(error, request) from error
+    return sock if request.tls is None else _secure(sock, request.tls, request, ends, session)
 
 
 # --- The address ----------------------------------------------------------------------------------
@@ -99,50 +64,9 @@ def _left(ends: float | None) -> float | None:
 
 def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
     # What is refused or allowed here is what is connected to: there is no second look-up.
-    addresses = _addresses(request.route.address or request.host, request.port, ends)
-    if request.route.public_only:
-        for _, address in addresses:
-            refuse_private(request.host, address[0])
-    return addresses
-
-
-def _addresses(host: str, port: int, ends: float | None) -> list[Address]:
-    try:
-        # An address needs no resolver, and no thread.
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        found = _resolved(host, port, _left(ends))
-    return _taking_turns([(family, address) for family, _, _, _, address in found])
-
-
-def _resolved(host: str, port: int, seconds: float | None) -> list[Any]:
-    import threading
-
-    outcome: list[Any] = []
-
-    def resolve() -> None:
-        try:
-            outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            outcome.append(error)
-
-    resolver = threading.Thread(target=resolve, name=f"resolving {host}", daemon=True)
-    resolver.start()
-    resolver.join(seconds)
-    if not outcome:
-        raise TimeoutError
-    if isinstance(outcome[0], OSError):
-        raise outcome[0]
-    found: list[Any] = outcome[0]
-    return found
-
-
-def _taking_turns(addresses: list[Address]) -> list[Address]:
-    # RFC 8305 §4: the resolver's order, but the families alternate, beginning with its first choice.
-    first = [each for each in addresses if each[0] == addresses[0][0]]
-    second = [each for each in addresses if each[0] != addresses[0][0]]
-    turns = [each for pair in zip(first, second, strict=False) for each in pair]
-    return turns + first[len(second) :] + second[len(first) :]
+    route = request.route
+    found = look_up(route.address or request.host, request.port, time_left(ends))
+    return taking_turns(checked(route, request.host, found))
 
 
 # --- The connection -------------------------------------------------------------------------------
@@ -150,142 +74,110 @@ def _taking_turns(addresses: list[Address]) -> list[Address]:
 
 def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
     if len(addresses) == 1:
-        family, address = addresses[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(_left(ends))
-            sock.connect(address)
-        except BaseException:
-            sock.close()
-            raise
-    else:
-        sock = _race(addresses, ends)
-    if sock.family != getattr(socket, "AF_UNIX", None):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def _race(addresses: list[Address], ends: float | None) -> socket.socket:
+        return _attempt(*addresses[0], time_left(ends))
     waiting = list(addresses)
     racing: list[socket.socket] = []
-    winner: socket.socket | None = None
-    failure: OSError = OSError("no address")
+    failure = OSError("no address")
     try:
-        while winner is None:
+        while waiting or racing:
             if waiting:
-                family, address = waiting.pop(0)
-                sock = socket.socket(family, socket.SOCK_STREAM)
-                sock.setblocking(False)
-                sock.connect_ex(address)  # its outcome shows when the socket becomes writable
-                racing.append(sock)
-            elif not racing:
-                raise failure
-            left = _left(ends)
-            delay = left if not waiting else ATTEMPT_DELAY if left is None else min(ATTEMPT_DELAY, left)
-            # An attempt that failed is "exceptional" on Windows and writable elsewhere.
-            _, done, failed = select([], racing, racing, delay)
-            for sock in {*done, *failed}:
+                try:
+                    racing.append(_attempt(*waiting.pop(0), 0))
+                except OSError as error:
+                    failure = error
+                    continue
+            for sock in _decided(racing, until_next(waiting, ends)):
+                racing.remove(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not code:
-                    winner = sock
-                    break
-                failure = OSError(code, _reason(code))
-                racing.remove(sock)
+                    return sock
                 sock.close()
-        return winner
+                failure = OSError(code, os.strerror(code))
+        raise failure
     finally:
         for sock in racing:
-            if sock is not winner:
-                sock.close()
+            sock.close()
 
 
-def _reason(code: int) -> str:
-    import os
+def _decided(racing: list[socket.socket], seconds: float | None) -> list[socket.socket]:
+    # An attempt that succeeded is writable, and so is one that failed. select() would not take every descriptor.
+    with selectors.DefaultSelector() as selector:
+        for sock in racing:
+            selector.register(sock, selectors.EVENT_WRITE)
+        decided = {key.fd for key, _ in selector.select(seconds)}
+    return [sock for sock in racing if sock.fileno() in decided]
 
-    return os.strerror(code)
+
+def _attempt(family: int, address: Any, seconds: float | None) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if not isinstance(address, str):  # the path of a unix socket
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(seconds)
+        sock.connect(address)
+    except BaseException as error:
+        if seconds == 0 and isinstance(error, BlockingIOError):
+            return sock  # it is on its way
+        sock.close()
+        raise
+    return sock
 
 
 # --- The proxy ------------------------------------------------------------------------------------
 
 
 def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
-    route, proxy = request.route, request.route.proxy
-    reader = ByteReader()
-    steps = _conversation(request, reader, ends)
-    sock: socket.socket | None = None
-    try:
-        sock = _connect(_addresses(proxy.host, proxy.port, ends), ends)
-        if route.proxy_tls is not None:
-            sock = _secure(sock, route.proxy_tls, proxy.host, proxy.port, ends)  # type: ignore[assignment]  # not nested
-        _converse(sock, steps, reader, ends)
-    except BaseException as error:
-        if sock is not None:
-            sock.close()
-        if isinstance(error, TimeoutError):
-            raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
-        if isinstance(error, ConfigError) or not isinstance(error, (OSError, EOFError, UnifetchError)):
-            raise
-        # Whatever it was, there is no connection, and the request has not left.
-        reason = getattr(error, "strerror", None) or str(error) or "it ended the connection"
-        failure = ProxyError(f"no connection through {proxy.url}: {reason}")
-        failure.status = getattr(error, "status", None)
-        raise failure from error
-    return sock
-
-
-def _conversation(request: RawRequest, reader: ByteReader, ends: float | None) -> Conversation | tuple[()]:
     route, proxy, host = request.route, request.route.proxy, request.host
     if is_looked_up(route, host):
         host = _chosen(request, ends)[0][1][0]
-    if proxy.scheme in ("socks5", "socks5h"):
-        return socks5(reader, proxy, host, request.port)
-    return () if request.tls is None else connect(reader, host, request.port, route.connect_headers)
+    sock: socket.socket | None = None
+    try:
+        found = look_up(proxy.host, proxy.port, time_left(ends))
+        sock = _connect(taking_turns(found), ends)
+        if route.proxy_tls is not None:
+            sock = _secure(sock, route.proxy_tls, proxy, ends)  # type: ignore[assignment]  # not nested
+        _converse(sock, request, host, ends)
+    except BaseException as error:
+        if sock is not None:
+            sock.close()
+        if (failure := no_way_through(proxy, error)) is not None:
+            raise failure from error
+        raise
+    return sock
 
 
-def _converse(sock: socket.socket, steps: Iterable[object], reader: ByteReader, ends: float | None) -> None:
-    for step in steps:
-        sock.settimeout(_left(ends))
+def _converse(sock: socket.socket, request: RawRequest, host: str, ends: float | None) -> None:
+    reader = ByteReader()
+    for step in agreement(reader, request, host):
+        sock.settimeout(time_left(ends))
         if isinstance(step, bytes):
             sock.sendall(step)
         elif step is None:
-            data = sock.recv(4096)
-            if data:
+            if data := sock.recv(RECEIVE):
                 reader.feed(data)
             else:
                 reader.feed_eof()
-    if len(reader):
-        raise ProxyError(f"it sent something before it was asked: {evidence(bytes(reader.data[reader.at :]))}")
 
 
 # --- TLS ------------------------------------------------------------------------------------------
 
 
 def _secure(
-    sock: socket.socket,
-    context: ssl.SSLContext,
-    host: str,
-    port: int,
-    ends: float | None,
-    session: ssl.SSLSession | None = None,
+    sock: socket.socket, tls: ssl.SSLContext, peer: Any, ends: float | None, session: ssl.SSLSession | None = None
 ) -> Stream:
     import ssl
 
-    from .tls_in_tls import TLSInTLS
+    from ..tls_in_tls import TLSInTLS
 
     try:
-        seconds = _left(ends)  # for the handshake as a whole
+        host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
+        seconds = time_left(ends)  # for the handshake as a whole
         if isinstance(sock, ssl.SSLSocket):
-            return TLSInTLS(sock, context, host, seconds)
+            return TLSInTLS(sock, tls, host, seconds)
         sock.settimeout(seconds)
-        return context.wrap_socket(sock, server_hostname=host, session=session)
-    except TimeoutError as error:
+        return tls.wrap_socket(sock, server_hostname=host, session=session)
+    except BaseException as error:
         sock.close()
-        raise ConnectTimeout(f"no TLS with {host}:{port} in time") from error
-    except ssl.SSLError as error:
-        sock.close()
-        # A certificate is refused for a reason in words; other failures have a code.
-        reason = getattr(error, "verify_message", "") or error.reason or error
-        raise TLSError(f"TLS with {host}:{port} failed: {reason}") from error
-    except OSError as error:
-        sock.close()
-        raise TLSError(f"TLS with {host}:{port} failed: {error.strerror or error}") from error
+        if isinstance(error, (OSError, ValueError)):
+            raise no_tls(error, peer) from error
+        raise

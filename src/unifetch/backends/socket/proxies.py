@@ -3,17 +3,14 @@
 Generators as in `http11.py`, but here both sides speak: bytes that are yielded are to be sent, and a bare
 `yield` means "feed me". When one returns, the connection belongs to the origin.
 
-To an http origin, an HTTP proxy is told nothing beforehand: the request's target names the origin.
-
 The words of SOCKS5 are those of every backend that goes through such a proxy: they stand in `../socks.py`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ...errors import ProxyError, evidence
 from .. import socks
+from ..base import check_tunnel, tunnel_target
 from .http11 import read_head, request_head
 
 TYPE_CHECKING = False
@@ -22,54 +19,50 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...headers import Pairs
+    from ...messages import RawRequest
     from .http11 import Head
     from .reader import ByteReader
 
     Conversation = Generator[bytes | Head | None, None, None]  # the heads are interim responses, to be ignored
 
 
-# --- CONNECT --------------------------------------------------------------------------------------
+def agreement(reader: ByteReader, request: RawRequest, host: str) -> Conversation:
+    """Have the proxy of a request connect us to this host, which is the request's or an address of it.
+
+    To an http origin, an HTTP proxy is told nothing beforehand: the request's target names the origin.
+
+    Raises:
+        ConfigError, ProxyError, ConnectionLost, ProtocolError: as `connect` and `socks5`; or it spoke unasked.
+    """
+    route = request.route
+    if route.proxy.scheme in socks.SCHEMES:
+        yield from socks5(reader, route.proxy, host, request.port)
+    elif request.tls is not None:
+        yield from connect(reader, host, request.port, route.connect_headers)
+    if len(reader):
+        raise ProxyError(f"it sent something before it was asked: {evidence(reader.take(len(reader)))}")
 
 
 def connect(reader: ByteReader, host: str, port: int, headers: Pairs) -> Conversation:
-    """Ask an HTTP proxy for a tunnel.
-
-    Args:
-        reader: what the proxy says.
-        host, port: where the tunnel is to end; an IPv6 address without its brackets.
-        headers: every field of the request.
+    """Ask an HTTP proxy for a tunnel; these are all the fields of that request.
 
     Raises:
-        ProxyError: it refused; nothing else of its response counts (RFC 9110 §9.3.6).
-        ConnectionLost, ProtocolError: its answer is none, as for `http11.read_head`.
+        ProxyError, ConnectionLost, ProtocolError: it refused, or its answer is none, as for `http11.read_head`.
     """
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    yield request_head("CONNECT", authority, headers)
+    target = tunnel_target(host, port)
+    yield request_head("CONNECT", target, headers)
     head = yield from read_head(reader, "CONNECT")
-    # After any 2xx the tunnel begins with the next byte: Content-Length and Transfer-Encoding are to be ignored.
-    if head.status >= 300:
-        error = ProxyError(f"it refused a tunnel to {authority}: {head.status} {evidence(head.reason)[1:-1]}".rstrip())
-        error.status = head.status
-        raise error
-
-
-# --- SOCKS5 ---------------------------------------------------------------------------------------
+    check_tunnel(target, head.status, head.reason)
 
 
 def socks5(reader: ByteReader, proxy: Any, host: str, port: int) -> Conversation:
-    """Ask a SOCKS5 proxy for a connection, in the words of `socks.py`, which says what they mean.
-
-    Args:
-        reader: what the proxy says.
-        proxy: its `username` and `password`.
-        host, port: where to; a name is left for the proxy to resolve.
+    """Ask a SOCKS5 proxy for a connection, in the words of `../socks.py`, which says what they mean.
 
     Raises:
-        ConfigError, ProxyError: as there.
-        EOFError: it ended the connection.
+        ConfigError, ProxyError: as there; or it ended the connection.
     """
     steps = socks.socks5(proxy, host, port)
-    with suppress(StopIteration):
+    try:
         step = next(steps)
         while True:
             if isinstance(step, bytes):
@@ -77,3 +70,7 @@ def socks5(reader: ByteReader, proxy: Any, host: str, port: int) -> Conversation
                 step = next(steps)
             else:
                 step = steps.send((yield from reader.read_exact(step)))
+    except StopIteration:
+        return
+    except EOFError:
+        raise ProxyError("it ended the connection") from None

@@ -863,8 +863,9 @@ class TestAddresses(Routes):
             assert (b"body", f"service.test:{server.port}") == (response.body, server.requests[0].header("host"))
 
     @requires(Capability.RESOLVE, Capability.TLS_CONTEXT)
-    def test_resolve_with_tls(self, client: Client) -> None:
-        """TLS asks for, and is verified for, the name."""
+    @pytest.mark.parametrize("host", ["service.test", "service.test."])
+    def test_resolve_with_tls(self, client: Client, host: str) -> None:
+        """TLS asks for, and is verified for, the name, without the dot of a complete one (RFC 6066 §3)."""
         names: list[str | None] = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sni_callback = lambda _, name, default: names.append(name)
@@ -872,7 +873,7 @@ class TestAddresses(Routes):
         authority()._authority.issue_cert("service.test").configure_cert(context)
         with Server(reply(200, b"secret"), tls=context) as server:
             response = client.get(
-                f"https://service.test:{server.port}/", resolve={"service.test": "127.0.0.1"}, tls=authority().trusted
+                f"https://{host}:{server.port}/", resolve={host: "127.0.0.1"}, tls=authority().trusted
             )
 
             assert (b"secret", ["service.test"]) == (response.body, names)

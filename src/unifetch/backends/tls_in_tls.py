@@ -1,7 +1,7 @@
 """TLS inside TLS: an https origin behind a proxy that is spoken to over TLS itself.
 
-`SSLContext.wrap_socket` works on a file descriptor, below whatever TLS is there already. So here the inner
-connection reads from and writes to memory, and its bytes are carried by the outer one.
+`SSLContext.wrap_socket` takes over a file descriptor, on which the outer connection is. So here the inner one reads
+from and writes to memory, and its bytes are carried by the outer one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TLSInTLS:
-    """What a `Connection` needs of a socket. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
+    """What is needed of a socket. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
 
     Args:
         outer: the connection to the proxy.
@@ -32,18 +32,22 @@ class TLSInTLS:
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
         self._outer = outer
         self._seconds = seconds
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._carry(self._tls.do_handshake)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._carry(self._inner.do_handshake)
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of the data, and say how much."""
-        return self._carry(lambda: self._tls.write(data))
+        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
+        return self._carry(lambda: self._inner.write(data))
 
     def recv(self, limit: int) -> bytes:
-        """What is there, as soon as there is something; b"" after the peer has said that it is done."""
-        return self._carry(lambda: self._tls.read(limit))
+        """What is there, as soon as there is something; b"" once the peer has said that it is done."""
+        return self._carry(lambda: self._inner.read(limit))
+
+    def recv_into(self, place: memoryview, limit: int = 0) -> int:
+        """As `recv`, into this place: the number of bytes."""
+        # Its result is a number then; typeshed does not know.
+        return self._carry(lambda: self._inner.read(limit or len(place), place))  # type: ignore[return-value]
 
     def _carry(self, step: Callable[[], T]) -> T:
         ends = monotonic() + (self._seconds or 0)
@@ -53,10 +57,10 @@ class TLSInTLS:
             except ssl.SSLWantReadError:
                 self._flush(ends)
                 self._arm(ends)
-                if data := self._outer.recv(16 * 1024):  # the largest record
+                if data := self._outer.recv(64 * 1024):
                     self._incoming.write(data)
                 else:
-                    self._incoming.write_eof()
+                    self._incoming.write_eof()  # the origin has not said that it is done: the next step fails
             else:
                 self._flush(ends)
                 return outcome
@@ -75,20 +79,16 @@ class TLSInTLS:
         self._outer.settimeout(seconds)
 
     def pending(self) -> int:
-        """Bytes that have come, and are not to be seen at the file descriptor any more."""
-        return self._tls.pending() + self._incoming.pending + self._outer.pending()
+        """Bytes that have come, and that nobody sees at the file descriptor any more."""
+        return self._inner.pending() + self._incoming.pending + self._outer.pending()
 
     def fileno(self) -> int:
-        """The file descriptor, to wait for."""
+        """The file descriptor, to wait for; -1 once it is closed."""
         return self._outer.fileno()
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the timeout."""
+        """Set the timeout of each call, in seconds."""
         self._seconds = seconds
-
-    def gettimeout(self) -> float | None:
-        """The timeout."""
-        return self._seconds
 
     def close(self) -> None:
         """Close both connections; neither is waited for."""
