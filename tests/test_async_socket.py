@@ -193,6 +193,20 @@ def test_contract() -> None:
     assert HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC} == backend.capabilities
 
 
+def test_https_without_a_context() -> None:
+    """A request for https never goes out in the clear, whoever forgot the context."""
+
+    async def main() -> None:
+        with server(reply()) as plain:
+            url = plain.url.replace("http:", "https:")
+            with pytest.raises(TLSError, match="no context"):
+                await AsyncSocketBackend().send(ask(url, tls=None))
+
+        assert not plain.requests
+
+    asyncio.run(main())
+
+
 def test_the_other_one_does_without_asyncio() -> None:
     """Who wants no event loop imports none."""
     code = "import sys; from unifetch.backends import load; load('socket'); print('asyncio' in sys.modules)"

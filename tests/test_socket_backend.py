@@ -23,6 +23,7 @@ from unifetch import (
     NameResolutionError,
     ReadTimeout,
     Timeout,
+    TLSError,
 )
 from unifetch.backends import resolution
 from unifetch.backends import socket as backend_module
@@ -177,6 +178,14 @@ TEN_BYTES = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
 def ask(backend: backend_module.SocketBackend, url: str) -> RawResponse:
     target, timeout = URL(url), Timeout(connect=5, read=0.2, write=5)
     return backend.send(RawRequest("GET", target, (("Host", target.authority),), None, 0, timeout))
+
+
+def test_https_without_a_context() -> None:
+    """A request for https never goes out in the clear, whoever forgot the context."""
+    with Server(reply()) as server, pytest.raises(TLSError, match="no context"):
+        ask(backend_module.SocketBackend(), server.url.replace("http:", "https:"))
+
+    assert not server.requests
 
 
 def read_into(raw: RawResponse, room: memoryview) -> int:

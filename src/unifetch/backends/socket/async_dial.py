@@ -56,7 +56,7 @@ async def dial(request: RawRequest, clock: Clock, session: ssl.SSLSession | None
         raise
     except (OSError, ValueError) as error:
         raise no_connection(error, request) from error
-    return sock if request.tls is None else await _secure(sock, request.tls, request, ends, session)
+    return sock if request.scheme == "http" else await _secure(sock, request.tls, request, ends, session)
 
 
 # --- The address ----------------------------------------------------------------------------------
@@ -173,9 +173,11 @@ async def _converse(sock: Stream, request: RawRequest, host: str, ends: float | 
 
 
 async def _secure(
-    sock: Stream, tls: ssl.SSLContext, peer: Any, ends: float | None, session: ssl.SSLSession | None = None
+    sock: Stream, tls: ssl.SSLContext | None, peer: Any, ends: float | None, session: ssl.SSLSession | None = None
 ) -> Stream:
     try:
+        if tls is None:
+            raise ValueError("there is no context for it")
         host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
         time_left(ends)
         secured = TLS(sock, tls, host, session)

@@ -56,7 +56,7 @@ def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Stream:
         raise
     except (OSError, ValueError) as error:
         raise no_connection(error, request) from error
-    return sock if request.tls is None else _secure(sock, request.tls, request, ends, session)
+    return sock if request.scheme == "http" else _secure(sock, request.tls, request, ends, session)
 
 
 # --- The address ----------------------------------------------------------------------------------
@@ -163,13 +163,19 @@ def _converse(sock: socket.socket, request: RawRequest, host: str, ends: float |
 
 
 def _secure(
-    sock: socket.socket, tls: ssl.SSLContext, peer: Any, ends: float | None, session: ssl.SSLSession | None = None
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    peer: Any,
+    ends: float | None,
+    session: ssl.SSLSession | None = None,
 ) -> Stream:
     import ssl
 
     from ..tls_in_tls import TLSInTLS
 
     try:
+        if tls is None:
+            raise ValueError("there is no context for it")
         host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
         seconds = time_left(ends)  # for the handshake as a whole
         if isinstance(sock, ssl.SSLSocket):
