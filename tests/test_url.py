@@ -754,9 +754,14 @@ def test_urllib3_and_requests_change_nothing(text: str) -> None:
 
 
 def test_memo() -> None:
-    """The same text gives the same object, unless it has credentials, which are not kept."""
-    assert URL("http://memo.example/a") is URL("http://memo.example/a")
-    URL("http://joe:s3cret@memo.example/a")
+    """The same text gives the same object, once it came twice, unless it has credentials, which are not kept."""
+    first, second, third = (URL("http://memo.example/a") for _ in range(3))
+
+    assert third is second
+    assert third == first
+
+    for _ in range(3):
+        URL("http://joe:s3cret@memo.example/a")
 
     assert not any("s3cret" in text for text in url_module._urls)
     assert not any("s3cret" in text for text in url_module._sites)
@@ -765,10 +770,12 @@ def test_memo() -> None:
 def test_memo_is_bounded() -> None:
     """Many URLs on many hosts take a bounded amount of memory, and each is still right."""
     for number in range(3_000):
-        assert URL(f"http://h{number}.example/{number}").target == f"/{number}"
-        URL(f"http://h/{'a' * 5_000}{number}")
+        for _ in range(2):
+            assert URL(f"http://h{number}.example/{number}").target == f"/{number}"
+            URL(f"http://h/{'a' * 5_000}{number}")
 
     assert len(url_module._urls) <= 512
+    assert len(url_module._once) <= 512
     assert len(url_module._sites) <= 512
     assert max(map(len, url_module._urls)) < 2_048
 

@@ -38,9 +38,10 @@ _FORBIDDEN = re.compile("[\0-\x20\x7f\\\\\ud800-\udfff]").search
 _NOT_IN_PATH = re.compile(f"(?:(?!{_ESCAPE})[^{_PATH}])+")
 _NOT_IN_QUERY = re.compile(f"(?:(?!{_ESCAPE})[^{_QUERY}])+")
 
-# Both are emptied when full: nothing is faster than a plain dict, and each of its steps is atomic.
+# All are emptied when full: nothing is faster than a plain dict, and each of its steps is atomic.
 _MEMO_SIZE = 512
-_urls: dict[str, URL] = {}
+_urls: dict[str, URL] = {}  # those that came twice
+_once: set[int] = set()  # the hashes of those that came once: most of these never come again
 _sites: dict[str, Site] = {}
 
 
@@ -102,7 +103,11 @@ class URL(_Fields):
             url = _parse(text)
         except _Refused as reason:
             raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
-        if url.username is None and len(text) < 2048:
+        if hash(text) not in _once:
+            if len(_once) >= _MEMO_SIZE:
+                _once.clear()
+            _once.add(hash(text))
+        elif url.username is None and len(text) < 2048:
             if len(_urls) >= _MEMO_SIZE:
                 _urls.clear()
             _urls[text] = url
@@ -126,7 +131,7 @@ class URL(_Fields):
         directory = path[: path.rindex("/") + 1]
         start = {"/": "", "?": path, "#": self.target, "": self.target}.get(reference[:1], directory)
         url = URL(self.origin + start + reference)
-        return _build(_site_of(url), url.target, self.username, self.password, url.fragment)
+        return _joined(_site_of(url), url.target, self.username, self.password, url.fragment)
 
     def with_params(self, params: ParamTypes) -> URL:
         """This URL, its query followed by these parameters, as `form_urlencode` writes them.
@@ -139,7 +144,7 @@ class URL(_Fields):
         if not query:
             return self
         glue = "?" if "?" not in self.target else "" if self.target[-1] in "?&" else "&"
-        return _build(_site_of(self), self.target + glue + query, self.username, self.password, self.fragment)
+        return _joined(_site_of(self), self.target + glue + query, self.username, self.password, self.fragment)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("URL is frozen")
@@ -177,7 +182,7 @@ def location_url(base: URL, location: str) -> URL:
     if any(character > "\xff" for character in location):
         raise InvalidURL("a Location must be text in which one character is one byte")
     url = base.join(re.sub("[ \x80-\xff]", lambda found: f"%{ord(found[0]):02X}", location))
-    return _build(_site_of(url), url.target, fragment=base.fragment if url.fragment is None else url.fragment)
+    return _joined(_site_of(url), url.target, fragment=base.fragment if url.fragment is None else url.fragment)
 
 
 # --- The parts ------------------------------------------------------------------------------------
@@ -202,7 +207,7 @@ def _parse(text: str) -> URL:
         raise _Refused(f"a URL must not be longer than {MAX_LENGTH} characters")
     # Most URLs are in normal form already, and on an origin that was seen before.
     if (normal := _NORMAL(text)) and "/." not in text and (site := _sites.get(normal[1])):
-        return _build(site, normal[2])
+        return _build(text, site, normal[2])
     if forbidden := _FORBIDDEN(text):
         raise _Refused(f"a URL must not contain {forbidden[0]!a}, as at index {forbidden.start()}")
     parts = _PARTS(text)
@@ -220,15 +225,27 @@ def _parse(text: str) -> URL:
         target += _NOT_IN_QUERY.sub(_percent_encoded, query)
     if fragment is not None:
         fragment = _NOT_IN_QUERY.sub(_percent_encoded, fragment)
-    return _build(site, target, username, password, fragment)
+    return _joined(site, target, username, password, fragment)
+
+
+def _joined(
+    site: Site, target: str, username: str | None = None, password: str | None = None, fragment: str | None = None
+) -> URL:
+    text = site[4] + target
+    if len(text) > MAX_LENGTH:
+        raise InvalidURL(f"a URL must not be longer than {MAX_LENGTH} characters, encoded: {evidence(text)}")
+    return _build(text, site, target, username, password, fragment)
 
 
 def _build(
-    site: Site, target: str, username: str | None = None, password: str | None = None, fragment: str | None = None
+    text: str,
+    site: Site,
+    target: str,
+    username: str | None = None,
+    password: str | None = None,
+    fragment: str | None = None,
 ) -> URL:
-    url = str.__new__(_Fields, site[4] + target)
-    if len(url) > MAX_LENGTH:
-        raise InvalidURL(f"a URL must not be longer than {MAX_LENGTH} characters, encoded: {evidence(str(url))}")
+    url = str.__new__(_Fields, text)
     url.scheme, url.host, url.port, url.authority, url.origin = site
     url.target = target
     url.username = username

@@ -56,18 +56,22 @@ class Connection:
     """
 
     __slots__ = (
+        "_block",
         "_busy",
         "_checked",
         "_deadline",
         "_dies",
+        "_fields",
         "_head",
         "_is_near",
         "_margin",
+        "_method",
         "_poll",
         "_read_timeout",
         "_seconds",
         "_sent",
         "_set_timeout",
+        "_target",
         "_timeout",
         "_write_timeout",
         "exchanges",
@@ -88,7 +92,9 @@ class Connection:
         self.interim: list[tuple[int, Headers]] = []
         self.keeps = True
         self._busy = False
-        self._head: tuple[Pairs | None, tuple[str, str], bytes, bytes] = None, ("", ""), b"", b""
+        self._fields: Pairs | None = None  # of the last request, as the three below
+        self._method = self._target = ""
+        self._block = self._head = b""
         self._seconds: float | None = -1.0  # none that was ever set
         self._timeout: Timeout | None = None
         self._set_timeout = kernel_timeouts(sock) or sock.settimeout
@@ -159,17 +165,17 @@ class Connection:
         return self._read_head(steps), b""
 
     def _request_head(self, request: RawRequest) -> bytes:
-        # Requests that say nothing of their own share one tuple of fields. The last bytes are kept, for 2.5 µs less if
-        # the request is the same, and 2 if only its target is another.
-        headers, line, (last, last_line, head, fields) = request.headers, (request.method, request.target), self._head
-        if last is not headers:
-            fields = field_block(headers)
-            if b"\r\nconnection: close\r\n" in b"\r\n" + fields.lower():
+        # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less, and all
+        # of the head, for 1 more if the target is the same as well.
+        method, target = request.method, request.target
+        if self._fields is not request.headers:
+            self._fields, self._block = request.headers, field_block(request.headers)
+            if b"\r\nconnection: close\r\n" in b"\r\n" + self._block.lower():
                 self.keeps = False
-        elif line == last_line:
-            return head
-        head = request_line(request.method, request.target) + fields
-        self._head = headers, line, head, fields
+        elif self._target is target and self._method == method:
+            return self._head
+        self._method, self._target = method, target
+        self._head = head = request_line(method, target) + self._block
         return head
 
     def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:

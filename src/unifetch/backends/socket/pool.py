@@ -42,14 +42,13 @@ class Pool:
     def put(self, key: Hashable, connection: Connection) -> list[Connection]:
         """Keep a connection, and give back those to close because there are too many."""
         idle = self._idle.get(key)
-        is_more = bool(idle) or idle is None  # than there was at some time before, for this origin
         if idle is None:
             idle = self._idle.setdefault(key, [])
         idle.append(connection)
-        surplus = []
+        surplus: list[Connection] = []
         if len(idle) > MAX_IDLE_PER_ORIGIN:
             surplus.append(idle.pop(0))
-        elif is_more and len(self._idle) > 1:
+        elif len(self._idle) > 1:
             surplus = self._forget_others(key)
         if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
             surplus += _drained(idle)
