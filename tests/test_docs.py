@@ -134,8 +134,8 @@ def test_the_matrix_holds_for_both_clients(backend: str) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undoes what an example sets for the whole process."""
-    monkeypatch.setattr(config._Process, "backend", config._Process.backend)
-    monkeypatch.setattr(config._Process, "settings", config._Process.settings)
+    monkeypatch.setattr(config.Process, "backend", config.Process.backend)
+    monkeypatch.setattr(config.Process, "settings", config.Process.settings)
     monkeypatch.setattr(logging.root, "handlers", logging.root.handlers[:])
     monkeypatch.setattr(logging.root, "level", logging.root.level)
 

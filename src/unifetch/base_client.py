@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from time import monotonic, time
 from weakref import WeakSet
 
-from .config import check_request, check_settings, chosen_backend, environment_rules, process_settings
+from .config import Process, check_request, check_settings, chosen_backend, environment_rules
 from .errors import InvalidSetting
 from .exchange import Journey, Memory
 from .headers import Headers
@@ -40,6 +40,7 @@ class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
+    _bound: Any = None  # the backend that the client names, once it is open: not to look for it saves 1 µs
 
     def __init__(
         self,
@@ -90,7 +91,8 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        plan, basis = self._plan, (self._backend(named), process_settings(), environment_rules())
+        backend = (named is None and self._bound) or self._backend(named)
+        plan, basis = self._plan, (backend, Process.settings, environment_rules())
         if call:
             plan = self._planned(self.settings.replace(**call), basis)
         elif plan is None or plan.basis != basis:
@@ -128,7 +130,7 @@ class BaseClient:
     @property
     def settings(self) -> Settings:
         """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
-        process = process_settings()
+        process = Process.settings
         merged = self._merged
         if merged is None or merged[0] is not process:
             merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
@@ -186,7 +188,7 @@ class BaseClient:
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
         self._slots.reset()
-        self._backends = {}
+        self._bound, self._backends = None, {}
 
 
 def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:

@@ -260,7 +260,10 @@ class Client(BaseClient):
         return backend
 
     def _load(self, name: str) -> Backend:
-        return load(name)()
+        backend = load(name)()
+        if name == self._named:
+            self._bound = backend
+        return backend
 
     def _wrap(self, native: object) -> Backend:
         return wrap(native)
@@ -272,7 +275,7 @@ class Client(BaseClient):
         self._closed = True
         self._slots.close_abandoned()
         with self._lock:
-            backends, self._backends = self._backends, {}
+            self._bound, backends, self._backends = None, self._backends, {}
         for backend in backends.values():
             backend.close()
 

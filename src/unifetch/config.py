@@ -32,8 +32,8 @@ ENVIRONMENT_VARIABLE = "UNIFETCH_BACKEND"
 _in_context: ContextVar[BackendTypes | None] = ContextVar("unifetch_backend", default=None)
 
 
-class _Process:
-    """What `configure` has set for this process."""
+class Process:
+    """What `configure` has left for this process."""
 
     backend: BackendTypes | None = None
     settings: Settings = Settings()
@@ -52,10 +52,10 @@ def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
         InvalidSetting: for an unknown name or a value that will not do; it names the key.
         ConfigConflict: for a native object with settings that would be lost.
     """
-    changed = _Process.settings.replace(**settings)
+    changed = Process.settings.replace(**settings)
     if backend is not None:
-        _Process.backend = _checked(backend)
-    _Process.settings = changed
+        Process.backend = _checked(backend)
+    Process.settings = changed
 
 
 @contextmanager
@@ -81,17 +81,12 @@ def chosen_backend() -> tuple[BackendTypes, str]:
     backend = _in_context.get()
     if backend is not None:
         return backend, "use_backend"
-    if _Process.backend is not None:
-        return _Process.backend, "configure"
+    if Process.backend is not None:
+        return Process.backend, "configure"
     name = os.environ.get(ENVIRONMENT_VARIABLE)
     if name:
         return name, ENVIRONMENT_VARIABLE
     return DEFAULT, "the default"
-
-
-def process_settings() -> Settings:
-    """The settings that `configure` has left."""
-    return _Process.settings
 
 
 @cache

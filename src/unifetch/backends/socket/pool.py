@@ -15,7 +15,7 @@ from math import inf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from .connection import Connection
 
@@ -39,19 +39,19 @@ class Pool:
         except LookupError:  # there is none, or another thread was quicker
             return None
 
-    def put(self, key: Hashable, connection: Connection) -> list[Connection]:
+    def put(self, key: Hashable, connection: Connection) -> Sequence[Connection]:
         """Keep a connection, and give back those to close because there are too many."""
         idle = self._idle.get(key)
         if idle is None:
             idle = self._idle.setdefault(key, [])
         idle.append(connection)
-        surplus: list[Connection] = []
+        surplus: Sequence[Connection] = ()
         if len(idle) > MAX_IDLE_PER_ORIGIN:
-            surplus.append(idle.pop(0))
+            surplus = (idle.pop(0),)
         elif len(self._idle) > 1:
             surplus = self._forget_others(key)
         if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
-            surplus += _drained(idle)
+            surplus = (*surplus, *_drained(idle))
         return surplus
 
     def _forget_others(self, key: Hashable) -> list[Connection]:
