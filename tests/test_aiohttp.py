@@ -17,6 +17,7 @@ import servers
 from unifetch import AsyncClient, Client, ConfigConflict, InvalidSetting, Timeout
 from unifetch.backends import asyncio_stream as stream_module
 from unifetch.backends.base import Capability
+from unifetch.backends.clock import Clock
 from unifetch.errors import (
     ConnectError,
     ConnectionLost,
@@ -406,7 +407,7 @@ def test_a_server_that_takes_little_by_little() -> None:
     async def main() -> None:
         with socket.socket() as sock:
             transport = Reluctant(sock, 900, 800, 700, 700, 600)
-            stream = stream_module.Stream(transport, None)
+            stream = stream_module.Stream(transport, None, Clock(asyncio.get_running_loop()))
             request = raw("http://127.0.0.1:9/", timeout=Timeout(10, write=0.01))
             stream.serve(stream_module.Attempt(request), reused=False)
             stream.pause_writing()
@@ -720,7 +721,8 @@ def test_a_connection_of_aiohttp_is_what_we_take_it_for() -> None:
     async def main() -> None:
         with Server() as server:
             connector = aiohttp.TCPConnector(limit=0)
-            destination = backend_module._Way(DIRECT)._destination(raw(server.url))
+            clock = Clock(asyncio.get_running_loop())
+            destination = backend_module._Way(DIRECT, clock)._destination(raw(server.url))
             connection = await connector.connect(destination, [], aiohttp.ClientTimeout())
             protocol = connection.transport.get_protocol()
 

@@ -58,7 +58,8 @@ LIBRARIES = {
 }
 
 # What a file of a backend may import of the others, besides `base`. The shared ones know no library that carries
-# requests; what is read as a whole, the socket backend, takes of them the look-up, TLS in TLS and the words of SOCKS5.
+# requests; what is read as a whole, the socket backend, takes of them the look-up, the
+# clock, TLS in TLS and the words of SOCKS5.
 SHARED = {
     "http_client": {"http_dialing", "http_reader"},
     "http_dialing": {"http_reader", "resolution", "socks", "tls_in_tls"},
@@ -71,10 +72,12 @@ SHARED = {
     "httpx_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
     "httpx2": {"httpx2_network", "poisoning"},
     "httpx2_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
-    "asyncio_stream": {"http_reader", "socks"},
-    "aiohttp": {"asyncio_stream", "resolution", "socks"},
+    "asyncio_stream": {"clock", "http_reader", "socks"},
+    "aiohttp": {"asyncio_stream", "clock", "resolution", "socks"},
     "socket.dial": {"resolution", "tls_in_tls"},
-    "socket.async_dial": {"resolution"},
+    "socket.async_dial": {"clock", "resolution"},
+    "socket.async_stream": {"clock"},
+    "socket.asynchronous": {"clock"},
     "socket.proxies": {"socks"},
 }
 

@@ -36,7 +36,8 @@ from unifetch import (
 )
 from unifetch.backends import BACKENDS, adapter
 from unifetch.backends.base import HTTP_1_CAPABILITIES, Capability
-from unifetch.backends.socket.async_stream import Clock, Wire
+from unifetch.backends.clock import Clock
+from unifetch.backends.socket.async_stream import Wire
 from unifetch.messages import AsyncRawResponse, RawRequest
 from unifetch.policies.proxies import Proxy
 from unifetch.routes import Route

@@ -15,6 +15,8 @@ import asyncio
 import os
 import ssl
 from contextlib import aclosing
+from math import inf
+from time import monotonic
 from weakref import WeakSet
 
 from ..errors import (
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..headers import Headers, Pairs
     from ..messages import RawRequest
+    from .clock import Clock
     from .http_reader import Head
 
     T = TypeVar("T")
@@ -88,6 +91,7 @@ class Stream(asyncio.Protocol):
     Args:
         transport: the connection.
         former: the protocol that was on it; it is still told of the end.
+        clock: what ends the waits.
 
     Attributes:
         attempt: what it serves; None while it is idle.
@@ -99,8 +103,9 @@ class Stream(asyncio.Protocol):
     reader: Reader
     uploading = False
 
-    def __init__(self, transport: Any, former: Any) -> None:
+    def __init__(self, transport: Any, former: Any, clock: Clock) -> None:
         self.transport = transport
+        self._clock = clock
         self.attempt = None
         self._former = former
         self._loop = asyncio.get_running_loop()
@@ -109,8 +114,8 @@ class Stream(asyncio.Protocol):
         self._truncated = False
         self._broken: Exception | None = None
         self._interrupted: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None  # waits for the transport to take more
+        self._waiter: asyncio.Future[bool] | None = None
+        self._writer: asyncio.Future[bool] | None = None  # waits for the transport to take more
         self._reading = self._writable = True
         self._has_come = arrivals(transport.get_extra_info("socket"))
         self._tls: Any = transport.get_extra_info("ssl_object")  # asked for once: a closed transport does not tell
@@ -220,11 +225,11 @@ class Stream(asyncio.Protocol):
         """It takes more, or none any more."""
         self._writable = True
         if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+            self._writer.set_result(False)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(False)
 
     # --- Reading ---
 
@@ -276,18 +281,20 @@ class Stream(asyncio.Protocol):
             raise self._interrupted
         phase = None if self.uploading and not attempt.has_head else attempt.timeout.read
         waiter = self._waiter = self._loop.create_future()
-        timer = None
         try:
-            seconds = attempt.within(phase)
-            if seconds is not None:
-                timer = self._loop.call_later(seconds, _expire, waiter)
-            await waiter
+            await self._happens(waiter, attempt.within(phase))
         except TimeoutError as error:
             raise attempt.failed(ReadTimeout, "the server sends no more of the response") from error
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    async def _happens(self, waiter: asyncio.Future[bool], seconds: float | None) -> None:
+        self._clock.watch(waiter, inf if seconds is None else monotonic() + seconds)
+        try:
+            if await waiter:
+                raise TimeoutError
+        finally:
+            del self._clock.ends[waiter]
 
     def uploaded(self, error: BaseException | None) -> None:
         """The request is on its way no longer. Who reads has the error that came of writing, or waits anew."""
@@ -313,31 +320,20 @@ class Stream(asyncio.Protocol):
         left = self.transport.get_write_buffer_size()
         while not self._writable and not self._ended:
             writer = self._writer = self._loop.create_future()
-            timer = None
             try:
-                seconds = attempt.within(attempt.timeout.write)
-                if seconds is not None:
-                    timer = self._loop.call_later(seconds, _expire, writer)
-                await writer
+                await self._happens(writer, attempt.within(attempt.timeout.write))
             except TimeoutError as error:
                 before, left = left, self.transport.get_write_buffer_size()
                 if left >= before:
                     raise attempt.failed(WriteTimeout, "the server takes no more of the request") from error
             finally:
                 self._writer = None
-                if timer is not None:
-                    timer.cancel()
 
 
 _open: WeakSet[Stream] = WeakSet()
 _inherited: list[object] = []  # what must not even be collected
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: list(map(Stream.inherit, list(_open))))
-
-
-def _expire(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError("timed out"))
 
 
 # --- The request --------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...messages import RawRequest
+    from ..clock import Clock
     from ..resolution import Address
-    from .async_stream import Clock
 
     Stream = Wire | TLS  # what bytes go through
 

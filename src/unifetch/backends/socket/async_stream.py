@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import ssl
 from math import inf
-from time import monotonic
 
 from ..base import arrivals
 from .reader import RECEIVE
@@ -28,62 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
+    from ..clock import Clock
+
     T = TypeVar("T")
     Stream = "Wire | TLS"  # what bytes go through
-
-# Seconds until the clock looks again, though nothing may end so soon.
-_LOOK = 1.0
-
-
-# --- Time -----------------------------------------------------------------------------------------
-
-
-class Clock:
-    """Ends the waits of all connections of a backend, with one timer: 0.3 µs for each wait, where a timer costs 2.6.
-
-    The timer is set for the wait that ends first, and left alone when that is over: the next one ends later, as a
-    rule. There is none while nobody waits, but for the second that it may take to find that out.
-
-    Attributes:
-        ends: when each wait has to be over. Whoever waits no longer takes his own away.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.ends: dict[asyncio.Future[bool], float] = {}
-        self._rings = inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def watch(self, waiter: asyncio.Future[bool], ends: float) -> None:
-        """Give the waiter the result True at `ends`, by `monotonic()`, if it has none."""
-        self.ends[waiter] = ends
-        if ends < self._rings:
-            self._set(ends)
-
-    def _set(self, ends: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        now = monotonic()
-        self._rings = min(ends, now + _LOOK)
-        # No less than loops can tell apart, so that none of them comes too early again and again.
-        self._timer = self.loop.call_later(max(0.001, self._rings - now), self._look)
-
-    def _look(self) -> None:
-        now = monotonic()
-        for waiter, ends in self.ends.items():
-            if ends <= now and not waiter.done():
-                waiter.set_result(True)
-        self._rings, self._timer = inf, None
-        first = min((ends for ends in self.ends.values() if ends > now), default=inf)
-        if first < inf:
-            self._set(first)
-
-    def stop(self) -> None:
-        """Have no timer, if nobody waits."""
-        if self._timer is not None and not self.ends:
-            self._timer.cancel()
-            self._rings, self._timer = inf, None
-
 
 # --- TCP ------------------------------------------------------------------------------------------
 

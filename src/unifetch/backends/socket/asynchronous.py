@@ -12,10 +12,11 @@ from functools import partial
 from ...errors import ConfigError
 from ...messages import AsyncRawResponse
 from ...routes import DIRECT
+from ..clock import Clock
 from . import ASYNC_CAPABILITIES
 from .async_connection import AsyncConnection
 from .async_dial import dial
-from .async_stream import Clock, Pieces
+from .async_stream import Pieces
 from .pool import Pool
 
 TYPE_CHECKING = False
