@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unifetch.backends.socket.pool import MAX_IDLE, MAX_IDLE_PER_ORIGIN, Pool
+from unifetch.backends.socket.pool import IDLE_SECONDS, MAX_IDLE, Pool
 
 
 class Idle:
@@ -27,9 +27,35 @@ def put(pool: Any, key: int, at: float) -> list[float]:
 def test_an_origin_keeps_its_newest_connections() -> None:
     """Beyond the bound the oldest connection to an origin is closed."""
     pool = Pool()
-    closed = [put(pool, 1, at) for at in range(MAX_IDLE_PER_ORIGIN + 2)]
+    closed = [put(pool, 1, at / 10) for at in range(MAX_IDLE + 2)]
 
-    assert [[]] * MAX_IDLE_PER_ORIGIN + [[0], [1]] == closed
+    assert [[]] * MAX_IDLE + [[0], [0.1]] == closed
+
+
+def test_an_old_connection_goes_when_a_newer_one_comes() -> None:
+    """Whatever is past its use is closed, one at a time, by those that come to the same origin."""
+    pool = Pool()
+    closed = [put(pool, 1, at) for at in (0, 1, 2, IDLE_SECONDS + 1.5, IDLE_SECONDS + 1.6, IDLE_SECONDS + 1.7)]
+
+    assert [[], [], [], [0], [1], []] == closed
+
+
+def test_as_many_are_kept_as_were_in_use_at_once() -> None:
+    """A client that uses many connections does not dial most of them again; one that visits many origins is no such."""
+    pool: Any = Pool()
+    many = [Idle(at / 1000) for at in range(MAX_IDLE * 2)]
+    for connection in many:
+        pool.opened(connection)
+
+    assert not [each for connection in many for each in pool.put(1, connection)]
+
+    crawler: Any = Pool()
+    for at in range(1000):
+        connection = Idle(at)
+        crawler.opened(connection)
+        crawler.put(at, connection)
+
+    assert MAX_IDLE == sum(kept(crawler, list(range(1000))))
 
 
 def test_a_crawler_keeps_a_bounded_number_of_connections() -> None:
@@ -59,7 +85,7 @@ def test_origins_without_connections_are_forgotten() -> None:
         put(pool, at, at)
         pool.take(at)
 
-    assert len(pool._idle) <= MAX_IDLE // MAX_IDLE_PER_ORIGIN + 1
+    assert len(pool._idle) <= 2
 
 
 def test_a_connection_that_comes_back_to_a_forgotten_origin_is_closed() -> None:

@@ -84,7 +84,10 @@ class SocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._reusable(key) or Connection(dial(request, self._sessions.get(key)))
+        connection = self._reusable(key)
+        if connection is None:
+            connection = Connection(dial(request, self._sessions.get(key)))
+            self._pool.opened(connection)
         try:
             head, rest = connection.send(request)
         except BaseException:

@@ -56,6 +56,7 @@ class AsyncConnection:
     """
 
     __slots__ = (
+        "__weakref__",
         "_block",
         "_busy",
         "_deadline",

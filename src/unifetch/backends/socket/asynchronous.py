@@ -51,7 +51,10 @@ class AsyncSocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._reusable(key) or AsyncConnection(await dial(request, clock, self._sessions.get(key)))
+        connection = self._reusable(key)
+        if connection is None:
+            connection = AsyncConnection(await dial(request, clock, self._sessions.get(key)))
+            self._pool.opened(connection)  # type: ignore[arg-type]  # as below
         try:
             head, rest = await connection.send(request)
         except BaseException:

@@ -56,6 +56,7 @@ class Connection:
     """
 
     __slots__ = (
+        "__weakref__",
         "_block",
         "_busy",
         "_checked",

@@ -3,15 +3,17 @@
 How many connections may be open, and who waits for one, is decided above every backend, in the client.
 Only connections that are fit for another request come here, and each is checked again when it leaves.
 
-The newest is taken first, so that the others can grow old and go. To an origin that is not asked again nobody comes
-to look, so it goes as a whole once there are too many. No lock is needed: a list's `append` and `pop` are atomic,
-and a connection that was popped belongs to one thread.
+The newest is taken first, so that the others can grow old; then they go, one whenever a newer one comes. To an origin
+that is not asked again nobody comes to look, so it goes as a whole once there are too many.
+
+No lock is needed: a list's `append` and `pop` are atomic, and a connection that was popped belongs to one thread.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
+from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-MAX_IDLE_PER_ORIGIN = 100  # as many as a client uses at once, unless its limits say otherwise
-MAX_IDLE = 128  # to all origins together, or a crawler would keep some of each; some systems allow 256 open files
-
+MAX_IDLE = 128  # or as many as were in use at once; a crawler would keep some to each origin, and some systems
+# allow 256 open files
 IDLE_SECONDS = 50.0  # servers close idle connections after 60 (nginx: 75) and more; going first avoids the race
 MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change of address
 
@@ -31,6 +32,13 @@ class Pool:
 
     def __init__(self) -> None:
         self._idle: dict[Hashable, list[Connection]] = {}
+        self._open: WeakSet[Connection] = WeakSet()
+        self._most = MAX_IDLE
+
+    def opened(self, connection: Connection) -> None:
+        """Note a new connection: no fewer are kept than were in use at once, so as not to dial them again."""
+        self._open.add(connection)
+        self._most = max(self._most, len(self._open) - sum(map(len, list(self._idle.values()))))
 
     def take(self, key: Hashable) -> Connection | None:
         """The newest connection that leads there; whether it is still fit, its taker finds out."""
@@ -42,17 +50,20 @@ class Pool:
     def put(self, key: Hashable, connection: Connection) -> Sequence[Connection]:
         """Keep a connection, and give back those to close because there are too many."""
         idle = self._idle.get(key)
+        grows = idle != []  # beyond what there was at some time before, for this origin
         if idle is None:
             idle = self._idle.setdefault(key, [])
         idle.append(connection)
-        surplus: Sequence[Connection] = ()
-        if len(idle) > MAX_IDLE_PER_ORIGIN:
-            surplus = (idle.pop(0),)
-        elif len(self._idle) > 1:
-            surplus = self._forget_others(key)
+        surplus = self._surplus(key, idle, connection.useful_until - IDLE_SECONDS) if grows else ()
         if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
             surplus = (*surplus, *_drained(idle))
         return surplus
+
+    def _surplus(self, key: Hashable, idle: list[Connection], now: float) -> Sequence[Connection]:
+        with suppress(IndexError):  # another thread may take them meanwhile
+            if len(idle) > self._most or idle[0].useful_until < now:
+                return (idle.pop(0),)
+        return self._forget_others(key) if len(self._idle) > 1 else ()
 
     def _forget_others(self, key: Hashable) -> list[Connection]:
         # Origins without any connection; and if there are too many in all, the origin that was used longest ago.
@@ -64,7 +75,7 @@ class Pool:
                 forgotten.append(other)
             elif newest[0].useful_until < longest and other != key:
                 oldest, longest = other, newest[0].useful_until
-        if count > MAX_IDLE:
+        if count > self._most:
             forgotten.append(oldest)
         return [connection for other in forgotten for connection in _drained(self._idle.pop(other, []))]
 
