@@ -21,7 +21,7 @@ from .policies.bodies import NO_BODY, add_trailers, with_content_type
 from .settings import parse
 from .slots import Slots
 from .timeouts import Timeout
-from .url import URL
+from .url import parsed
 from .values import trusted
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .policies.cookies import CookieJar
     from .policies.proxies import ProxyRules
     from .settings import Settings
+    from .url import URL
 
 
 class BaseClient:
@@ -98,7 +99,7 @@ class BaseClient:
         elif plan is None or plan.basis != basis:
             plan = self._plan = self._planned(self.settings, basis)
         base = plan.base_url
-        target = URL(url) if base is None and params is None else absolute(url, base, params)
+        target = parsed(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
         body = None
         if content is not NO_BODY:
@@ -209,7 +210,7 @@ def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
     Raises:
         InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
     """
-    found: URL = URL(url) if base is None else base.join(url)
+    found: URL = parsed(url) if base is None else base.join(url)
     return found if params is None else found.with_params(params)
 
 

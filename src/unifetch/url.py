@@ -89,29 +89,7 @@ class URL(_Fields):
         Raises:
             InvalidURL: it names the reason and shows the text without userinfo.
         """
-        if type(text) is str:
-            known = _urls.get(text)
-            if known is not None:
-                return known
-        elif isinstance(text, URL):
-            return text
-        elif isinstance(text, str):
-            text = str.__str__(text)  # a subclass may compare and hash as it likes, but not in the memo
-        else:
-            raise InvalidURL(f"a URL must be str, not {type(text).__name__}")
-        try:
-            url = _parse(text)
-        except _Refused as reason:
-            raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
-        if hash(text) not in _once:
-            if len(_once) >= _MEMO_SIZE:
-                _once.clear()
-            _once.add(hash(text))
-        elif url.username is None and len(text) < 2048:
-            if len(_urls) >= _MEMO_SIZE:
-                _urls.clear()
-            _urls[text] = url
-        return url
+        return parsed(text)
 
     def join(self, reference: str) -> URL:  # type: ignore[override]  # nobody puts a URL between strings
         """Resolve a reference against this URL (RFC 3986 §5.2.2).
@@ -165,6 +143,37 @@ class URL(_Fields):
         return self
 
 
+def parsed(text: str) -> URL:
+    """The same as `URL(text)`, by a call that takes 0.3 µs less."""
+    if type(text) is not str:
+        if isinstance(text, URL):
+            return text
+        if not isinstance(text, str):
+            raise InvalidURL(f"a URL must be str, not {type(text).__name__}")
+        text = str.__str__(text)  # a subclass may compare and hash as it likes, but not in the memo
+    known = _urls.get(text)
+    if known is not None:
+        return known
+    # Most URLs are in normal form already, and on an origin that was seen before.
+    if (normal := _NORMAL(text)) and "/." not in text and (site := _sites.get(normal[1])) and len(text) <= MAX_LENGTH:
+        url = _build(text, site, normal[2])
+    else:
+        try:
+            url = _parse(text)
+        except _Refused as reason:
+            raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
+    digest = hash(text)
+    if digest not in _once:
+        if len(_once) >= _MEMO_SIZE:
+            _once.clear()
+        _once.add(digest)
+    elif url.username is None and len(text) < 2048:
+        if len(_urls) >= _MEMO_SIZE:
+            _urls.clear()
+        _urls[text] = url
+    return url
+
+
 def location_url(base: URL, location: str) -> URL:
     """The URL that a Location field names (RFC 9110 §10.2.2), without credentials.
 
@@ -205,9 +214,6 @@ def check_authority(text: str) -> None:
 def _parse(text: str) -> URL:
     if len(text) > MAX_LENGTH:
         raise _Refused(f"a URL must not be longer than {MAX_LENGTH} characters")
-    # Most URLs are in normal form already, and on an origin that was seen before.
-    if (normal := _NORMAL(text)) and "/." not in text and (site := _sites.get(normal[1])):
-        return _build(text, site, normal[2])
     if forbidden := _FORBIDDEN(text):
         raise _Refused(f"a URL must not contain {forbidden[0]!a}, as at index {forbidden.start()}")
     parts = _PARTS(text)

@@ -95,13 +95,14 @@ class SocketBackend:
             raise
         if not head.persists:
             connection.keeps = False
-        status, reason, version, headers = head.status, head.reason, head.version, head.headers
         size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)
             pieces = (rest,) if rest else ()
-            return RawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
+            return RawResponse(
+                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
+            )
         if rest:
             connection.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
@@ -111,7 +112,9 @@ class SocketBackend:
             sized = SizedBody(connection, size, request.timeout.read, done)
             body, read_into = sized.pieces(), sized.read_into
         abandon = partial(connection.abandon, connection.exchanges)
-        return RawResponse(status, reason, version, headers, body, abandon, trailers, interim, True, read_into)
+        return RawResponse(
+            head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
+        )
 
     def _reusable(self, key: Hashable) -> Connection | None:
         while connection := self._pool.take(key):

@@ -62,19 +62,22 @@ class AsyncSocketBackend:
             raise
         if not head.persists:
             connection.keeps = False
-        status, reason, version, headers = head.status, head.reason, head.version, head.headers
         size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
             self._release(key, connection)
             pieces = Pieces((rest,) if rest else ())
-            return AsyncRawResponse(status, reason, version, headers, pieces, _nothing, (), interim, True, None, rest)
+            return AsyncRawResponse(
+                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
+            )
         if rest:
             connection.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
         body = connection.read_body(size, trailers, partial(self._release, key, connection))
         abandon = partial(_abandon, connection, connection.exchanges, body)
-        return AsyncRawResponse(status, reason, version, headers, body, abandon, trailers, interim, True)
+        return AsyncRawResponse(
+            head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True
+        )
 
     def _start(self) -> Clock:
         if self._clock is not None and not self._clock.loop.is_closed():
