@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .config import BackendTypes
     from .policies.bodies import Body
     from .policies.cookies import CookieJar
-    from .policies.proxies import ProxyRules
     from .settings import Settings
     from .url import URL
 
@@ -92,12 +91,11 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        backend = (named is None and self._bound) or self._backend(named)
-        plan, basis = self._plan, (backend, Process.settings, environment_rules())
+        plan, backend = self._plan, (named is None and self._bound) or self._backend(named)
         if call:
-            plan = self._planned(self.settings.replace(**call), basis)
-        elif plan is None or plan.basis != basis:
-            plan = self._plan = self._planned(self.settings, basis)
+            plan = self._planned(self.settings.replace(**call), backend)
+        elif plan is None or plan.backend is not backend or plan.process is not Process.settings:
+            plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
         target = parsed(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
@@ -111,12 +109,11 @@ class BaseClient:
             check_request(plan.backend, fields, content)
         return Journey(plan, request, content, self._memory, cookies)
 
-    def _planned(self, settings: Settings, basis: tuple[Any, Settings, ProxyRules | None]) -> Plan:
-        backend, _, rules = basis
+    def _planned(self, settings: Settings, backend: Any) -> Plan:
         check_settings(backend, settings)
-        if rules is not None and "proxy" not in vars(settings):
+        if "proxy" not in vars(settings) and (rules := environment_rules()) is not None:
             settings = settings.replace(proxy=rules)
-        return Plan(settings, basis, self.settings.limits)
+        return Plan(settings, backend, Process.settings, self.settings.limits)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .messages import Request
     from .policies.bodies import Body
     from .policies.limits import Limits
-    from .policies.proxies import ProxyRules
     from .settings import Settings
 
 
@@ -37,8 +36,8 @@ class Plan:
 
     Args:
         settings: what is asked for, all of which the backend can do.
-        basis: the backend, the settings of the process and the proxies of its environment: while these are the same,
-            the plan holds.
+        backend: who carries the requests.
+        process: the settings of the process: while these and the backend are the same, the plan holds.
         shared: the client's own limits, which its connections are counted by.
     """
 
@@ -47,13 +46,13 @@ class Plan:
         "auth",
         "backend",
         "base_url",
-        "basis",
         "headers",
         "is_direct",
         "limits",
         "listeners",
         "most",
         "name",
+        "process",
         "settings",
         "shared",
         "takes_context",
@@ -62,10 +61,10 @@ class Plan:
         "usual",
     )
 
-    def __init__(self, settings: Settings, basis: tuple[Backend, Settings, ProxyRules | None], shared: Limits) -> None:
+    def __init__(self, settings: Settings, backend: Backend, process: Settings, shared: Limits) -> None:
         self.settings = settings
-        self.basis = basis
-        self.backend = backend = basis[0]
+        self.backend = backend
+        self.process = process
         self.shared = shared
         self.usual: dict[tuple[str, str], dict[str, Any]] = {}  # of `usual_fields`, by origin and method
         self.auth = settings.auth
