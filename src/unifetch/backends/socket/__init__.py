@@ -28,8 +28,9 @@ The smallest walk through an exchange, without this file:
     from unifetch.backends.socket import http11, reader
     import socket
 
-    with socket.create_connection(("127.0.0.1", 8000), timeout=5) as connection:
-        connection.sendall(http11.request_head("GET", "/", [("Host", "127.0.0.1:8000")]))
+    host, port = "127.0.0.1", 8000
+    with socket.create_connection((host, port), timeout=5) as connection:
+        connection.sendall(http11.request_head("GET", "/", [("Host", f"{host}:{port}")]))
         incoming = reader.ByteReader()
         steps = http11.read_head(incoming, "GET")
         try:

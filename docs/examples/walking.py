@@ -1,0 +1,27 @@
+"""One request and its response, on nothing but a socket and the parser of the socket backend."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+from unifetch.backends.socket import http11, reader
+
+
+def main(url: str) -> None:
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port
+    # [walk]
+    with socket.create_connection((host, port), timeout=5) as connection:
+        connection.sendall(http11.request_head("GET", "/", [("Host", f"{host}:{port}")]))
+        incoming = reader.ByteReader()
+        steps = http11.read_head(incoming, "GET")
+        try:
+            while True:
+                next(steps)  # None: feed me
+                incoming.feed(connection.recv(65536))
+        except StopIteration as done:
+            head = done.value
+        print(head.status, head.reason, head.framing)
+    # [end]
+    assert 200 == head.status
