@@ -414,7 +414,10 @@ class Upload:
             if self._left is not None:
                 self._left -= len(block)
                 self.complete = self._left == 0
-            await asyncio.sleep(0)  # so that the loop sees whether there is an answer
+            if (
+                not self.complete
+            ):  # else the answer would be there before who counts the blocks has been told of the last
+                await asyncio.sleep(0)  # so that the loop sees whether there is one already
         if request.chunked:
             lines = ["0", *map(": ".join, request.trailers), "", ""]
             stream.write("\r\n".join(lines).encode("latin-1"))
