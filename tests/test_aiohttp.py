@@ -65,7 +65,7 @@ def raw(url: str, method: str = "GET", body: Any = None, timeout: Timeout | None
     """A request as the core hands it to a backend: framed, and with a deadline in ten seconds."""
     parsed = URL(url)
     headers = [("Host", parsed.authority)]
-    length = len(body) if isinstance(body, bytes) else None
+    length = options.pop("length", len(body) if isinstance(body, bytes) else None)
     if body is not None:
         headers.append(("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length)))
     timeout = timeout or Timeout(10)
@@ -415,6 +415,30 @@ def test_a_server_that_takes_little_by_little() -> None:
                 await stream.drained()
 
         assert [600] == transport.holds
+
+    run(main())
+
+
+def test_a_body_that_has_left_is_read_to_its_end() -> None:
+    """Whoever counts the blocks of a body is told of the last one before the answer is handed over."""
+
+    async def main() -> None:
+        backend = AiohttpBackend()
+        answered, told = asyncio.Event(), []
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"all of it"
+            await answered.wait()
+            told.append("the last one was taken")
+
+        with Server() as server:
+            request = raw(server.url, "POST", body(), length=9)
+            asyncio.get_running_loop().call_later(0.05, answered.set)  # the answer is there long before
+            response = await backend.send(request)
+
+            assert ["the last one was taken"] == told
+            assert [] == [piece async for piece in response.body]
+        await backend.close()
 
     run(main())
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from math import inf
 from time import monotonic
 from weakref import WeakSet
@@ -361,7 +361,7 @@ async def exchange(stream: Stream) -> tuple[Head, Upload | None]:
             if upload is not None:
                 upload.may_go_on()
         if upload is not None:
-            upload.is_answered()
+            await upload.is_answered()
     except BaseException:
         if upload is not None:
             upload.cancel()
@@ -414,10 +414,7 @@ class Upload:
             if self._left is not None:
                 self._left -= len(block)
                 self.complete = self._left == 0
-            if (
-                not self.complete
-            ):  # else the answer would be there before who counts the blocks has been told of the last
-                await asyncio.sleep(0)  # so that the loop sees whether there is one already
+            await asyncio.sleep(0)  # so that the loop sees whether there is an answer
         if request.chunked:
             lines = ["0", *map(": ".join, request.trailers), "", ""]
             stream.write("\r\n".join(lines).encode("latin-1"))
@@ -438,10 +435,16 @@ class Upload:
         if self._leave is not None and not self._leave.done():
             self._leave.set_result(None)
 
-    def is_answered(self) -> None:
-        """The final response has come. A body that still waits for leave stays here."""
+    async def is_answered(self) -> None:
+        """The final response has come. A body that still waits for leave stays here.
+
+        One that has left is asked for its end, and so told that its last block was taken, before the answer goes on.
+        """
         if self._leave is not None and not self._leave.done():
             self.cancel()
+        elif self.complete:
+            with suppress(TimeoutError):  # the deadline has passed, which is for those to say who read the body
+                await asyncio.wait([self._task], timeout=self._stream._attempt.within(None))
 
     def cancel(self) -> None:
         """Send no more of it."""
