@@ -346,6 +346,25 @@ def test_early_response(run: Any, secure: bool, block: int) -> None:
     run(main())
 
 
+def test_an_answer_outlives_its_connection() -> None:
+    """What came before the connection broke is there, though the loop had no time to read it."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            wire = Wire(ours, Clock(asyncio.get_running_loop()))
+            theirs.sendall(b"refused")
+            wire.connection_lost(ConnectionResetError())
+
+            assert wire.holds_data()
+            assert b"refused" == await wire.recv(100, None)
+            with pytest.raises(ConnectionResetError):
+                await wire.recv(100, None)
+
+    asyncio.run(main())
+
+
 def test_a_half_close_ends_an_upload(run: Any) -> None:
     """A server that ends its side without an answer has broken the connection."""
 

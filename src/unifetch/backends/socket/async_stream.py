@@ -201,6 +201,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is being closed, by us or because of this error."""
+        if exc is not None:
+            self._save_answer()
         self._lost = True
         if not self._ended:
             self._ended, self._broken = True, exc or ConnectionAbortedError("it was closed")
