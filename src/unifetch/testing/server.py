@@ -96,7 +96,7 @@ class Server:
                 # Accepted sockets inherit it; set on them, it would come after the window was announced.
                 self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
             self._listener.bind((self._host, 0) if self._unix_socket is None else os.fspath(self._unix_socket))
-            self._listener.listen(128)
+            self._listener.listen(1024)  # as hundreds of tasks connect at once, and a full queue resets them
         except BaseException:
             self._listener.close()
             raise
