@@ -186,7 +186,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The server has ended its side; ours stays open, for what is still to be written."""
-        self._ended = True
+        self._end()
         self._wake()
         return True
 
@@ -205,8 +205,14 @@ class Wire(asyncio.BufferedProtocol):
             self._save_answer()
         self._lost = True
         if not self._ended:
-            self._ended, self._broken = True, exc or ConnectionAbortedError("it was closed")
+            self._broken = exc or ConnectionAbortedError("it was closed")
+            self._end()
         self._wake()
+
+    def _end(self) -> None:
+        # Nothing more is read: an idle connection may stay around for a while, and the buffer need not.
+        self._ended = True
+        self._buffer = memoryview(bytearray(1))
 
 
 # --- TLS ------------------------------------------------------------------------------------------
