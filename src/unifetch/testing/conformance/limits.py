@@ -159,7 +159,8 @@ class TestConnectionLimits(Conformance):
                 fetch(single, server.url, whole=whole, redirects=3, limits=limits)
 
             assert {} == single._slots.held
-            assert b"next" == single.get(f"{server.url}/next").body
+            # With a time of its own: a client may be made for failing soon.
+            assert b"next" == single.get(f"{server.url}/next", timeout=20).body
 
     def test_calls_that_never_get_far_give_their_slots_back(self, single: Client) -> None:
         """A port that refuses, a header that is refused, a body that raises, and an early answer, each twice."""
