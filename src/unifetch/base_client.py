@@ -40,7 +40,7 @@ class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
-    _bound: Any = None  # the backend that the client names, once it is open: not to look for it saves 1 µs
+    _bound: Any = None  # the backend that the client names, once it is open: not to look for it saves 2 % of a call
 
     def __init__(
         self,

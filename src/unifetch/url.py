@@ -144,7 +144,7 @@ class URL(_Fields):
 
 
 def parsed(text: str) -> URL:
-    """The same as `URL(text)`, by a call that takes 0.3 µs less."""
+    """The same as `URL(text)`, by a call that takes 0.1 µs less."""
     if type(text) is not str:
         if isinstance(text, URL):
             return text

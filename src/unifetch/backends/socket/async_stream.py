@@ -86,8 +86,7 @@ class Wire(asyncio.BufferedProtocol):
         return len(piece)
 
     def _save_answer(self) -> None:
-        # The write failed, and the transport will never read again; but a server that refuses an upload may have
-        # answered before it closed.
+        # The transport will never read again; but a server that refuses an upload may have answered before it closed.
         with contextlib.suppress(OSError):
             self._data += self._sock.recv(RECEIVE)
 

@@ -190,7 +190,7 @@ def whole_head(data: bytes, method: str) -> tuple[Head, bytes] | None:
 
 
 class _Heads(dict[tuple[str, bytes], Head]):
-    """From a method and a head to what it says, if it was seen twice before: 5 µs less, and 15 with 20 fields.
+    """From a method and a head to what it says, if it was seen twice before: 2.5 µs less, and 4.5 with 20 fields.
 
     Many heads stay the same within a second, until `Date` changes; those that never come again are not worth their
     memory. Bounded: 64 heads of at most 2 KiB, then it starts again. No credential is kept.
@@ -294,7 +294,7 @@ def _status_line(line: str) -> tuple[int, str, str]:
 class _FieldLines(dict[str, tuple[tuple[str, str], tuple[str, str]]]):
     """From a field line to its field, and to the same with its name in lower case: a look-up for those that were seen.
 
-    Twenty lines that are known cost 1.5 µs instead of 20, as `map` asks a dict without a step in Python.
+    Twenty lines that are known cost 2.7 µs instead of 19, as `map` asks a dict without a step in Python.
     Bounded: 1,024 lines of at most 256 characters, then it starts again. No credential is kept.
     """
 

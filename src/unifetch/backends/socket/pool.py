@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-MAX_IDLE = 128  # or as many as were in use at once; a crawler would keep some to each origin, and some systems
-# allow 256 open files
+# In all, or as many as were in use at once: a crawler would keep some to each origin, and some systems allow 256 files.
+MAX_IDLE = 128
 IDLE_SECONDS = 50.0  # servers close idle connections after 60 (nginx: 75) and more; going first avoids the race
 MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change of address
 
