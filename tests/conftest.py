@@ -90,9 +90,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def process() -> Iterator[None]:
     """Undoes what a test does with `configure`."""
-    config.Process.backend, config.Process.settings = None, Settings()
+    config.PROCESS.backend, config.PROCESS.settings = None, Settings()
     yield
-    config.Process.backend, config.Process.settings = None, Settings()
+    config.PROCESS.backend, config.PROCESS.settings = None, Settings()
 
 
 @pytest.fixture(scope="session")

@@ -141,8 +141,8 @@ def test_the_matrix_holds_for_both_clients(backend: str) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undoes what an example sets for the whole process."""
-    monkeypatch.setattr(config.Process, "backend", config.Process.backend)
-    monkeypatch.setattr(config.Process, "settings", config.Process.settings)
+    monkeypatch.setattr(config.PROCESS, "backend", config.PROCESS.backend)
+    monkeypatch.setattr(config.PROCESS, "settings", config.PROCESS.settings)
     monkeypatch.setattr(logging.root, "handlers", logging.root.handlers[:])
     monkeypatch.setattr(logging.root, "level", logging.root.level)
 

@@ -517,7 +517,7 @@ def test_settings_go_to_a_worker(server: Server) -> None:
     unifetch.configure(listeners=lambda event: told.append(event))  # which could not be sent
     with use_backend("socket"):
         results = fetch_all(["/a", "/b"], executor=ByPost(), headers={"X-Two": "b"}, timeout={"read": 5})
-    unifetch.config.Process.settings = unifetch.settings.Settings()
+    unifetch.config.PROCESS.settings = unifetch.settings.Settings()
     (first, second) = results
 
     assert ("socket", f"{server.url}/a") == (first.unwrap().backend, str(first.unwrap().url))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from time import monotonic, time
 from weakref import WeakSet
 
-from .config import Process, check_request, check_settings, chosen_backend, environment_rules
+from .config import PROCESS, check_request, check_settings, chosen_backend, environment_rules
 from .errors import InvalidSetting
 from .exchange import Journey, Memory
 from .headers import Headers
@@ -94,7 +94,7 @@ class BaseClient:
         plan, backend = self._plan, (named is None and self._bound) or self._backend(named)
         if call:
             plan = self._planned(self.settings.replace(**call), backend)
-        elif plan is None or plan.backend is not backend or plan.process is not Process.settings:
+        elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
         target = parsed(url) if base is None and params is None else absolute(url, base, params)
@@ -113,7 +113,7 @@ class BaseClient:
         check_settings(backend, settings)
         if "proxy" not in vars(settings) and (rules := environment_rules()) is not None:
             settings = settings.replace(proxy=rules)
-        return Plan(settings, backend, Process.settings, self.settings.limits)
+        return Plan(settings, backend, PROCESS.settings, self.settings.limits)
 
     def unbounded(self, call: CallArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""
@@ -128,7 +128,7 @@ class BaseClient:
     @property
     def settings(self) -> Settings:
         """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
-        process = Process.settings
+        process = PROCESS.settings
         merged = self._merged
         if merged is None or merged[0] is not process:
             merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))

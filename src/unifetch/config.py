@@ -35,8 +35,12 @@ _in_context: ContextVar[BackendTypes | None] = ContextVar("unifetch_backend", de
 class Process:
     """What `configure` has left for this process."""
 
-    backend: BackendTypes | None = None
-    settings: Settings = Settings()
+    def __init__(self) -> None:
+        self.backend: BackendTypes | None = None
+        self.settings = Settings()
+
+
+PROCESS = Process()
 
 
 def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
@@ -52,10 +56,10 @@ def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
         InvalidSetting: for an unknown name or a value that will not do; it names the key.
         ConfigConflict: for a native object with settings that would be lost.
     """
-    changed = Process.settings.replace(**settings)
+    changed = PROCESS.settings.replace(**settings)
     if backend is not None:
-        Process.backend = _checked(backend)
-    Process.settings = changed
+        PROCESS.backend = _checked(backend)
+    PROCESS.settings = changed
 
 
 @contextmanager
@@ -81,8 +85,8 @@ def chosen_backend() -> tuple[BackendTypes, str]:
     backend = _in_context.get()
     if backend is not None:
         return backend, "use_backend"
-    if Process.backend is not None:
-        return Process.backend, "configure"
+    if PROCESS.backend is not None:
+        return PROCESS.backend, "configure"
     name = os.environ.get(ENVIRONMENT_VARIABLE)
     if name:
         return name, ENVIRONMENT_VARIABLE

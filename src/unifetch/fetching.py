@@ -18,7 +18,7 @@ from pickle import dumps
 from typing import Any, Generic, TypeVar, overload
 
 from .base_client import absolute
-from .config import Process, chosen_backend
+from .config import PROCESS, chosen_backend
 from .errors import ConfigError, InvalidBody, InvalidRequest, InvalidSetting, InvalidURL, UnifetchError, evidence
 from .headers import NO_HEADERS, REDACTED, Headers
 from .messages import Request, Response
@@ -461,7 +461,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _for_workers(call: Mapping[str, Any]) -> Call:
-    settings = Process.settings
+    settings = PROCESS.settings
     ready = prepared(settings, call)
     backend = ready.get("backend") or chosen_backend()[0]
     if not isinstance(backend, str):

@@ -66,7 +66,7 @@ class Plan:
         self.backend = backend
         self.process = process
         self.shared = shared
-        self.usual: dict[tuple[str, str], dict[str, Any]] = {}  # of `usual_fields`, by origin and method
+        self.usual: dict[str, dict[str, Any]] = {}  # of `usual_fields`, by origin
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
@@ -107,12 +107,11 @@ class Plan:
         are one and the same tuple each time tells a backend that it has written them before.
         """
         url = request.url
-        key = url.origin, request.method
-        usual = self.usual.get(key)
-        if usual is None:
+        usual = self.usual.get(url.origin)
+        if usual is None or usual["method"] != request.method:
             if len(self.usual) >= 256:
                 self.usual.clear()
-            usual = self.usual[key] = self.raw_fields(request, NO_BODY)
+            usual = self.usual[url.origin] = self.raw_fields(request, NO_BODY)
         fields = usual.copy()
         fields["target"] = url.target
         return fields
