@@ -194,14 +194,12 @@ def test_broken(data: st.DataObject) -> None:
     """A value, a ProtocolError or a ConnectionLost; the same for every split, and once the head is remembered."""
     sample = data.draw(broken())
     wire, method = sample.wire, sample.method
-    with (
-        mock.patch.object(http11, "_known_field", http11._FieldLines().__getitem__),
-        mock.patch.object(http11, "_known_head", http11._Heads().__getitem__),
-    ):
-        expected = verdict([wire], method)
+    last = http11.LastHead()
+    with mock.patch.object(http11, "_known_field", http11._FieldLines().__getitem__):
+        expected = verdict([wire], method, last)
 
         assert isinstance(expected, Parsed) or issubclass(expected[0], (ProtocolError, ConnectionLost))
-        assert verdict([wire], method) == expected
+        assert verdict([wire], method, last) == expected
         assert verdict(data.draw(pieces(wire)), method) == expected
         assert verdict([wire[at : at + 1] for at in range(len(wire))], method) == expected
     with mock.patch.object(http11, "_whole_chunks", return_value=b""):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from unifetch.backends.socket.pool import IDLE_SECONDS, MAX_IDLE, Pool
 
@@ -10,8 +10,22 @@ from unifetch.backends.socket.pool import IDLE_SECONDS, MAX_IDLE, Pool
 class Idle:
     """A connection, as far as a pool looks into it."""
 
-    def __init__(self, useful_until: float) -> None:
+    closed: ClassVar[list[float]] = []  # until when those were useful that were closed
+    exchanges = 2
+
+    def __init__(self, useful_until: float, *, fit: bool = True) -> None:
         self.useful_until = useful_until
+        self.fit = fit
+
+    def release(self) -> bool:
+        """Whether it can carry another request."""
+        return self.fit
+
+    is_fit = release
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed.append(self.useful_until)
 
 
 def kept(pool: Any, keys: list[int]) -> list[int]:
@@ -20,8 +34,10 @@ def kept(pool: Any, keys: list[int]) -> list[int]:
 
 
 def put(pool: Any, key: int, at: float) -> list[float]:
-    """Put a connection into it at this time, and give back which it wants closed."""
-    return [connection.useful_until for connection in pool.put(key, Idle(at))]
+    """Put a connection into it at this time; which ones it closes."""
+    before = len(Idle.closed)
+    pool.put(key, Idle(at))
+    return Idle.closed[before:]
 
 
 def test_an_origin_keeps_its_newest_connections() -> None:
@@ -30,6 +46,19 @@ def test_an_origin_keeps_its_newest_connections() -> None:
     closed = [put(pool, 1, at / 10) for at in range(MAX_IDLE + 2)]
 
     assert [[]] * MAX_IDLE + [[0], [0.1]] == closed
+
+
+def test_a_connection_that_is_not_fit_is_not_kept() -> None:
+    """Neither when it comes nor when it would leave: then the one before it is taken."""
+    pool: Any = Pool()
+    good, bad = Idle(1), Idle(2)
+    for each in (good, bad, Idle(3, fit=False)):
+        pool.put(1, each)
+    bad.fit = False
+
+    assert pool.take(1) is good
+    assert 2 == Idle.closed[-1]
+    assert pool.take(1) is None
 
 
 def test_an_old_connection_goes_when_a_newer_one_comes() -> None:
@@ -46,8 +75,10 @@ def test_as_many_are_kept_as_were_in_use_at_once() -> None:
     many = [Idle(at / 1000) for at in range(MAX_IDLE * 2)]
     for connection in many:
         pool.opened(connection)
+    for connection in many:
+        pool.put(1, connection)
 
-    assert not [each for connection in many for each in pool.put(1, connection)]
+    assert [len(many)] == kept(pool, [1])
 
     crawler: Any = Pool()
     for at in range(1000):
@@ -89,7 +120,7 @@ def test_origins_without_connections_are_forgotten() -> None:
 
 
 def test_a_connection_that_comes_back_to_a_forgotten_origin_is_closed() -> None:
-    """Where another thread forgets an origin just now, its connection is given back to be closed, and not lost."""
+    """Where another thread forgets an origin just now, its connection is closed, and not lost."""
     pool: Any = Pool()
 
     class Forgetful(list[Any]):

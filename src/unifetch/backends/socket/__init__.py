@@ -56,7 +56,6 @@ from .sized_body import SizedBody
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Hashable
     from typing import Literal
 
@@ -76,7 +75,6 @@ class SocketBackend:
 
     def __init__(self, native: None = None) -> None:
         self._pool = Pool()
-        self._sessions: dict[Hashable, ssl.SSLSession] = {}
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -85,9 +83,9 @@ class SocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._reusable(key)
+        connection = self._pool.take(key)
         if connection is None:
-            connection = Connection(dial(request, self._sessions.get(key)))
+            connection = Connection(dial(request, self._pool.sessions.get(key)))
             self._pool.opened(connection)
         try:
             head, rest = connection.send(request)
@@ -99,7 +97,7 @@ class SocketBackend:
         size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            self._release(key, connection)
+            self._pool.put(key, connection)
             pieces = (rest,) if rest else ()
             return RawResponse(
                 head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
@@ -107,7 +105,7 @@ class SocketBackend:
         if rest:
             connection.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
-        done = partial(self._release, key, connection)
+        done = partial(self._pool.put, key, connection)
         body, read_into = connection.read_body(size, trailers, done), None
         if isinstance(size, int):
             sized = SizedBody(connection, size, request.timeout.read, done)
@@ -116,23 +114,6 @@ class SocketBackend:
         return RawResponse(
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
         )
-
-    def _reusable(self, key: Hashable) -> Connection | None:
-        while connection := self._pool.take(key):
-            if connection.is_fit():
-                return connection
-            connection.close()
-        return None
-
-    def _release(self, key: Hashable, connection: Connection) -> None:
-        if connection.exchanges == 1 and (session := connection.session) is not None:
-            # The next handshake with this server can be a short one: a quarter less work with TLS 1.3.
-            if len(self._sessions) >= 256:
-                self._sessions.clear()
-            self._sessions[key] = session
-        if connection.release():
-            for each in self._pool.put(key, connection):
-                each.close()
 
     # --- The end ----------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from .pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Hashable
     from typing import Any, Literal
 
@@ -37,8 +36,7 @@ class AsyncSocketBackend:
     native: object = None
 
     def __init__(self, native: None = None) -> None:
-        self._pool = Pool()
-        self._sessions: dict[Hashable, ssl.SSLSession] = {}
+        self._pool: Any = Pool()  # of connections that are asked the same as the blocking ones
         self._clock: Clock | None = None
 
     # --- The request ------------------------------------------------------------------------------
@@ -51,10 +49,10 @@ class AsyncSocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._reusable(key)
+        connection = self._pool.take(key)
         if connection is None:
-            connection = AsyncConnection(await dial(request, clock, self._sessions.get(key)))
-            self._pool.opened(connection)  # type: ignore[arg-type]  # as below
+            connection = AsyncConnection(await dial(request, clock, self._pool.sessions.get(key)))
+            self._pool.opened(connection)
         try:
             head, rest = await connection.send(request)
         except BaseException:
@@ -65,7 +63,7 @@ class AsyncSocketBackend:
         size, interim = head.framing, connection.interim
         if size == len(rest):
             # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            self._release(key, connection)
+            self._pool.put(key, connection)
             pieces = Pieces((rest,) if rest else ())
             return AsyncRawResponse(
                 head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
@@ -73,7 +71,7 @@ class AsyncSocketBackend:
         if rest:
             connection.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
-        body = connection.read_body(size, trailers, partial(self._release, key, connection))
+        body = connection.read_body(size, trailers, partial(self._pool.put, key, connection))
         abandon = partial(_abandon, connection, connection.exchanges, body)
         return AsyncRawResponse(
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True
@@ -85,23 +83,6 @@ class AsyncSocketBackend:
         self._pool.empty()  # what a closed loop leaves behind cannot even be closed
         self._clock = Clock(get_running_loop())
         return self._clock
-
-    def _reusable(self, key: Hashable) -> AsyncConnection | None:
-        while connection := self._pool.take(key):
-            if connection.is_fit():
-                return connection  # type: ignore[return-value]  # a pool looks into no connection, of either kind
-            connection.close()
-        return None
-
-    def _release(self, key: Hashable, connection: AsyncConnection) -> None:
-        if connection.exchanges == 1 and (session := connection.session) is not None:
-            # The next handshake with this server can be a short one: a quarter less work with TLS 1.3.
-            if len(self._sessions) >= 256:
-                self._sessions.clear()
-            self._sessions[key] = session
-        if connection.release():
-            for each in self._pool.put(key, connection):  # type: ignore[arg-type]  # as above
-                each.close()
 
     # --- The end ----------------------------------------------------------------------------------
 

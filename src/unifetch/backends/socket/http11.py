@@ -5,7 +5,7 @@ not enough, a bare `yield` (of None) means "feed me", and a `yield` of something
 head of an interim response, a piece of the body. The result is what the generator returns.
 
 Every rule stands once, as a pure function of one line: `_status_line`, `_field_line`, `_chunk_line`. They are
-strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, and often whole heads, so
+strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, and often its whole head, so
 what was found valid is remembered, up to a bound, and what differs in one byte is something else.
 
 What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, at the byte that makes it
@@ -57,22 +57,24 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -
     Raises:
         InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
     """
-    return request_line(method, target) + field_block(headers)
+    before, after = around_target(method, headers)
+    return before + target_bytes(target) + after
 
 
-def request_line(method: str, target: str) -> bytes:
-    """The first line of a request; `request_head` in two halves, as the other is the same for many requests."""
-    line = f"{method} {target} HTTP/1.1"
-    if line.count(" ") != 2:
-        raise InvalidRequest(f"a space in the method or target of a request: {evidence(line)}")
-    if line.isascii() and line.isprintable():  # then there is no line ending to look for: 1 µs less
-        return f"{line}\r\n".encode()
-    return _lines([line], evidence(line))[:-2]
+def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[bytes, bytes]:
+    """What comes before and after the target: it is the same for many requests."""
+    if " " in method:
+        raise InvalidRequest(f"a space in the method of a request: {evidence(method)}")
+    head = _lines([f"{method}  HTTP/1.1", *map(": ".join, headers)], "the method or the fields of a request")
+    at = len(method) + 1
+    return head[:at], head[at:]
 
 
-def field_block(headers: Iterable[tuple[str, str]]) -> bytes:
-    """The fields of a request, and the blank line."""
-    return _lines([*map(": ".join, headers)], "the fields of a request")  # which may be credentials
+def target_bytes(target: str) -> bytes:
+    """The target, of which the request line and the head begin and end elsewhere: a check for each, 0.1 µs in all."""
+    if " " in target or "\n" in target or "\r" in target or "\0" in target or not target.isascii():
+        raise InvalidRequest(f"no request target: {evidence(target)}")
+    return target.encode()
 
 
 # Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
@@ -177,42 +179,30 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
-def whole_head(data: bytes, method: str) -> tuple[Head, bytes] | None:
-    """What `read_head` returns, and what comes behind it, if all of it came in this first piece and nothing before it.
+class LastHead:
+    """Reads a head that came whole, in the first piece after the request, as most do; one for each connection.
 
-    Most heads do: then neither a reader nor a generator is needed, which takes 2 µs more. Otherwise None.
+    Then neither a reader nor a generator is needed, which takes 2 µs more. And most heads are, byte for byte, the one
+    before, until `Date` changes: to see that takes 2.5 µs less than to parse it, 4.5 with 20 fields.
     """
-    end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
-    if end < 4:
-        return None
-    head = _known_head((method, data[:end]))
-    return None if head.status < 200 else (head, data[end:])
 
+    __slots__ = ("_block", "_head", "_method")
 
-class _Heads(dict[tuple[str, bytes], Head]):
-    """From a method and a head to what it says, if it was seen twice before: 2.5 µs less, and 4.5 with 20 fields.
-
-    Many heads stay the same within a second, until `Date` changes; those that never come again are not worth their
-    memory. Bounded: 64 heads of at most 2 KiB, then it starts again. No credential is kept.
-    """
+    _head: Head
 
     def __init__(self) -> None:
-        self._once: set[int] = set()
+        self._method, self._block = "", b""
 
-    def __missing__(self, key: tuple[str, bytes]) -> Head:
-        head = parse_head(*key)
-        if hash(key) not in self._once:
-            if len(self._once) >= 64:
-                self._once.clear()
-            self._once.add(hash(key))
-        elif len(key[1]) <= 2048 and CREDENTIALS.isdisjoint(head.headers.by_name()):
-            if len(self) >= 64:
-                self.clear()
-            self[key] = head
-        return head
-
-
-_known_head = _Heads().__getitem__
+    def read(self, data: bytes, method: str) -> tuple[Head, bytes] | None:
+        """What `read_head` would return, and what comes behind it; None if it has to be asked."""
+        block = self._block
+        if method == self._method and data.startswith(block):
+            return self._head, data[len(block) :]
+        end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
+        if end < 4 or (head := parse_head(method, block := data[:end])).status < 200:
+            return None
+        self._method, self._block, self._head = method, block, head
+        return head, data[end:]
 
 
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:

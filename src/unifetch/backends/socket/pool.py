@@ -1,7 +1,7 @@
-"""Idle connections: which one to use next, and which to close. Pure bookkeeping; it never touches a socket.
+"""Idle connections: which one to use next, and which to close.
 
 How many connections may be open, and who waits for one, is decided above every backend, in the client.
-Only connections that are fit for another request come here, and each is checked again when it leaves.
+Only connections that are fit for another request are kept, and each is checked again when it leaves.
 
 The newest is taken first, so that the others can grow old; then they go, one whenever a newer one comes. To an origin
 that is not asked again nobody comes to look, so it goes as a whole once there are too many.
@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Hashable, Sequence
 
     from .connection import Connection
@@ -28,12 +29,17 @@ MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change
 
 
 class Pool:
-    """Idle connections by where they lead."""
+    """Idle connections by where they lead.
+
+    Attributes:
+        sessions: TLS sessions to resume, by the same.
+    """
 
     def __init__(self) -> None:
         self._idle: dict[Hashable, list[Connection]] = {}
         self._open: WeakSet[Connection] = WeakSet()
         self._most = MAX_IDLE
+        self.sessions: dict[Hashable, ssl.SSLSession] = {}
 
     def opened(self, connection: Connection) -> None:
         """Note a new connection: no fewer are kept than were in use at once, so as not to dial them again."""
@@ -41,14 +47,27 @@ class Pool:
         self._most = max(self._most, len(self._open) - sum(map(len, list(self._idle.values()))))
 
     def take(self, key: Hashable) -> Connection | None:
-        """The newest connection that leads there; whether it is still fit, its taker finds out."""
-        try:
-            return self._idle[key].pop()
-        except LookupError:  # there is none, or another thread was quicker
-            return None
+        """The newest connection that leads there and is fit for a request."""
+        idle = self._idle.get(key)
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if connection.is_fit():
+                return connection
+            connection.close()
+        return None
 
-    def put(self, key: Hashable, connection: Connection) -> Sequence[Connection]:
-        """Keep a connection, and give back those to close because there are too many."""
+    def put(self, key: Hashable, connection: Connection) -> None:
+        """Keep a connection whose exchange is over, if it is fit for another, and close those that are too many."""
+        if connection.exchanges == 1 and (session := connection.session) is not None:
+            # The next handshake with this server can be a short one: a quarter less work with TLS 1.3.
+            if len(self.sessions) >= 256:
+                self.sessions.clear()
+            self.sessions[key] = session
+        if not connection.release():
+            return
         idle = self._idle.get(key)
         grows = idle != []  # beyond what there was at some time before, for this origin
         if idle is None:
@@ -57,7 +76,8 @@ class Pool:
         surplus = self._surplus(key, idle, connection.useful_until - IDLE_SECONDS) if grows else ()
         if self._idle.get(key) is not idle:  # another thread has just forgotten this origin
             surplus = (*surplus, *_drained(idle))
-        return surplus
+        for each in surplus:
+            each.close()
 
     def _surplus(self, key: Hashable, idle: list[Connection], now: float) -> Sequence[Connection]:
         with suppress(IndexError):  # another thread may take them meanwhile
