@@ -11,6 +11,7 @@ come in. `diff connection.py async_connection.py` shows what asyncio asks for be
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
@@ -120,7 +121,9 @@ class AsyncConnection:
         self._busy = True
         if self.interim:
             self.interim = []
-        head, body = self._request_head(request), request.body
+        if self._fields is not request.headers or self._method != request.method:
+            self._prepare(request)
+        head, body = self._before + target_bytes(request.target) + self._after, request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
@@ -147,14 +150,12 @@ class AsyncConnection:
         self._feed(data)
         return await self._read_head(steps), b""
 
-    def _request_head(self, request: RawRequest) -> bytes:
+    def _prepare(self, request: RawRequest) -> None:
         # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
-        if self._fields is not request.headers or self._method != request.method:
-            self._fields, self._method = request.headers, request.method
-            self._before, self._after = around_target(request.method, request.headers)
-            if b"\r\nconnection: close\r\n" in self._after.lower():
-                self.keeps = False
-        return self._before + target_bytes(request.target) + self._after
+        self._fields, self._method = request.headers, request.method
+        self._before, self._after = around_target(request.method, request.headers)
+        if b"\r\nconnection: close\r\n" in self._after.lower():
+            self.keeps = False
 
     async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks it listens: an early final answer ends the upload.
@@ -173,20 +174,11 @@ class AsyncConnection:
     async def _wait_for_leave(self, steps: HeadSteps) -> Head | None:
         # RFC 9110 §10.1.1: 100 gives leave to send the body, a final answer refuses it. A server that knows neither
         # says nothing, so the wait is short.
-        try:
-            while True:
-                interim = next(steps)
-                if interim is None:
-                    self._feed(await self._receive(RECEIVE, LEAVE))
-                    continue
-                self._note(interim)
-                if interim.status == 100:
-                    return None
-        except ReadTimeout:
-            return None
-        except StopIteration as done:
-            early: Head = done.value
+        with suppress(ReadTimeout):
+            while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
+                self._feed(await self._receive(RECEIVE, LEAVE))
             return early
+        return None
 
     async def _listen(self, steps: HeadSteps) -> Head | None:
         # TLS may have got a message of its own, which is no part of a response: so this must not wait. The loop
@@ -197,13 +189,7 @@ class AsyncConnection:
         if data is None:
             return None
         self._feed(data)
-        try:
-            while (interim := next(steps)) is not None:
-                self._note(interim)
-        except StopIteration as done:
-            early: Head = done.value
-            return early
-        return None
+        return self._advance(steps)
 
     def _has_answered(self) -> bool:
         return self._sent == "maybe" and self.sock.holds_data()
@@ -227,21 +213,22 @@ class AsyncConnection:
 
     async def _read_head(self, steps: HeadSteps) -> Head:
         try:
-            while True:
-                interim = next(steps)
-                if interim is None:
-                    await self._fill()
-                else:
-                    self._note(interim)
-        except StopIteration as done:
-            head: Head = done.value
+            while (head := self._advance(steps)) is None:
+                await self._fill()
             return head
         except ConnectionLost as error:
             error.reused = self.exchanges > 1 and error.request_sent != "yes"
             raise
 
-    def _note(self, interim: Head) -> None:
-        self.interim.append((interim.status, interim.headers))
+    def _advance(self, steps: HeadSteps) -> Head | None:
+        # Parse what is there: the final head, once it is complete. Interim ones are noted on the way.
+        try:
+            while (interim := next(steps)) is not None:
+                self.interim.append((interim.status, interim.headers))
+        except StopIteration as done:
+            head: Head = done.value
+            return head
+        return None
 
     async def read_body(
         self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], None]
