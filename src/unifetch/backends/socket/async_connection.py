@@ -23,7 +23,6 @@ from .http11 import (
     around_target,
     blocks,
     chunk,
-    expects,
     last_chunk,
     read_body,
     read_head,
@@ -63,6 +62,7 @@ class AsyncConnection:
         "_busy",
         "_deadline",
         "_dies",
+        "_expects",
         "_fields",
         "_last_head",
         "_method",
@@ -128,7 +128,7 @@ class AsyncConnection:
         try:
             if body is None:
                 await self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not expects(head):
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not self._expects:
                 await self._write(head + body)
             else:
                 steps = read_head(self.reader, request.method)
@@ -154,13 +154,15 @@ class AsyncConnection:
         # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
         self._fields, self._method = request.headers, request.method
         self._before, self._after = around_target(request.method, request.headers)
-        if b"\r\nconnection: close\r\n" in self._after.lower():
+        fields = self._after.lower()
+        self._expects = b"\r\nexpect: 100-continue\r\n" in fields  # RFC 9110 §10.1.1: leave, before the body
+        if b"\r\nconnection: close\r\n" in fields:
             self.keeps = False
 
     async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks it listens: an early final answer ends the upload.
         await self._write(head)
-        if expects(head) and (early := await self._wait_for_leave(steps)) is not None:
+        if self._expects and (early := await self._wait_for_leave(steps)) is not None:
             return early
         body = request.body
         async for block in Pieces(blocks(body)) if isinstance(body, bytes) else body:

@@ -19,7 +19,6 @@ from .http11 import (
     around_target,
     blocks,
     chunk,
-    expects,
     last_chunk,
     read_body,
     read_head,
@@ -64,6 +63,7 @@ class Connection:
         "_checked",
         "_deadline",
         "_dies",
+        "_expects",
         "_fields",
         "_is_near",
         "_last_head",
@@ -147,7 +147,7 @@ class Connection:
         try:
             if body is None:
                 self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not expects(head):
+            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not self._expects:
                 self._write(head + body)
             else:
                 steps = read_head(self.reader, request.method)
@@ -173,14 +173,16 @@ class Connection:
         # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
         self._fields, self._method = request.headers, request.method
         self._before, self._after = around_target(request.method, request.headers)
-        if b"\r\nconnection: close\r\n" in self._after.lower():
+        fields = self._after.lower()
+        self._expects = b"\r\nexpect: 100-continue\r\n" in fields  # RFC 9110 §10.1.1: leave, before the body
+        if b"\r\nconnection: close\r\n" in fields:
             self.keeps = False
 
     def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks it listens: an early final answer ends the upload.
         self._is_near = True
         self._write(head)
-        if expects(head) and (early := self._wait_for_leave(steps)) is not None:
+        if self._expects and (early := self._wait_for_leave(steps)) is not None:
             return early
         for block in blocks(request.body):
             if self._poll() and (early := self._listen(steps)) is not None:

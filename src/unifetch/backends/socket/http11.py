@@ -62,7 +62,7 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -
 
 
 def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[bytes, bytes]:
-    """What comes before and after the target: it is the same for many requests."""
+    """What is written before and after the target, as it is the same for many requests; raises as `request_head`."""
     if " " in method:
         raise InvalidRequest(f"a space in the method of a request: {evidence(method)}")
     head = _lines([f"{method}  HTTP/1.1", *map(": ".join, headers)], "the method or the fields of a request")
@@ -71,9 +71,13 @@ def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[byte
 
 
 def target_bytes(target: str) -> bytes:
-    """The target, of which the request line and the head begin and end elsewhere: a check for each, 0.1 µs in all."""
+    """The target as it is written between the two.
+
+    Raises:
+        InvalidRequest: as `request_head`; it was percent-encoded above, so that is all that is left to ask.
+    """
     if " " in target or "\n" in target or "\r" in target or "\0" in target or not target.isascii():
-        raise InvalidRequest(f"no request target: {evidence(target)}")
+        raise InvalidRequest(f"a character that a request target cannot hold: {evidence(target)}")
     return target.encode()
 
 
@@ -81,11 +85,6 @@ def target_bytes(target: str) -> bytes:
 WITH_HEAD = 16 * 1024
 # Seconds to wait for 100 (Continue).
 LEAVE = 1.0
-
-
-def expects(head: bytes) -> bool:
-    """Whether this request head waits for 100 (Continue) before its body (RFC 9110 §10.1.1)."""
-    return b"\r\nexpect: 100-continue\r\n" in head.lower()
 
 
 def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
