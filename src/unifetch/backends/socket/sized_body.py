@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 LARGE = 16 * 1024**2  # bytes that are read into memory at once; OpenSSL counts in C's int
-PIECE = (
-    127 * 1024
-)  # bytes that are received at once: half the calls, and still less than what glibc maps anew each time
-
-# It also gives memory back to the system, and takes it again, each time that such a piece goes; unless it has seen a
-# larger one go. Here one goes: that halves the cost of a download, where it would happen.
+# Bytes that are received at once: half the calls, and still less than what glibc maps anew each time. It also gives
+# memory back to the system, and takes it again, each time that such a piece goes; unless it has seen a larger one go.
+# Here one goes: that halves the cost of a download, where it would happen.
+PIECE = 127 * 1024
 bytes(4 * PIECE)
 
 
