@@ -6,8 +6,9 @@ hold none: how many of those to keep is the backend's affair.
     take ─► send ─► … ─► body at its end, or closed ─► give back ─► the first in the queue that fits
       └──► no room: the queue, in the order in which calls came
 
-Taking goes under a lock. Giving back is one `dict.pop`, so that an interrupt (Ctrl-C) comes before or
-after it, never in the middle, and giving back twice does no harm.
+A call puts itself among those who hold a slot, looks whether that is too many, and only then has it: so it needs no
+lock, which only the queue has. Giving back is one `dict.pop`, so that an interrupt (Ctrl-C) comes before or after it,
+never in the middle, and giving back twice does no harm.
 """
 
 from __future__ import annotations
@@ -51,18 +52,21 @@ class Slots:
         """Take a slot for a call that holds none, unless there is no room, or somebody else waits."""
         if self._abandoned:
             self.close_abandoned()
-        with self._lock:
-            if self.queue or (self.held and not self._has_room(origin, limits)):
-                return False
-            self.held[call] = origin
+        self.held[call] = origin
+        if self._fits(origin, limits) and not self.queue:
             return True
+        self.held.pop(call, None)
+        return False
 
-    def _has_room(self, origin: str, limits: Limits) -> bool:
+    def _fits(self, origin: str, limits: Limits) -> bool:
+        # Asked for one that was just taken. Of all those who are told yes, the last to come has seen the others.
         held, total, each = len(self.held), limits.connections, limits.connections_per_origin
-        if total is not None and held >= total:
+        if held == 1:
+            return True
+        if total is not None and held > total:
             return False
         # No origin has more than all together, so that they are rarely counted.
-        return each is None or held < each or list(self.held.values()).count(origin) < each
+        return each is None or held <= each or list(self.held.values()).count(origin) <= each
 
     def join(self, place: Place) -> None:
         """Stand at the end of the queue."""
@@ -81,10 +85,11 @@ class Slots:
             for at, place in enumerate(self.queue):
                 if place.left or place.origin in full:
                     continue
-                if not self._has_room(place.origin, place.limits):
+                self.held[place.call] = place.origin
+                if not self._fits(place.origin, place.limits):
+                    self.held.pop(place.call, None)
                     full.add(place.origin)
                     continue
-                self.held[place.call] = place.origin
                 del self.queue[at]
                 if place.left:  # just now, in another thread; that is asked last, so that one of us notices
                     self.held.pop(place.call, None)
