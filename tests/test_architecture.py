@@ -58,11 +58,11 @@ LIBRARIES = {
 }
 
 # What a file of a backend may import of the others, besides `base`. The shared ones know no library that carries
-# requests; what is read as a whole, the socket backend, takes of them the look-up, the
-# clock, TLS in TLS and the words of SOCKS5.
+# requests; what is read as a whole, the socket backend, takes of them all that connects, and the clock.
 SHARED = {
-    "http_client": {"http_dialing", "http_reader"},
-    "http_dialing": {"http_reader", "resolution", "socks", "tls_in_tls"},
+    "dialing": {"attempts", "resolution", "socket.reader", "tls_in_tls", "tunnels"},
+    "tunnels": {"socket.http11", "socks"},
+    "http_client": {"dialing", "http_reader"},
     "urllib": {"http_client", "http_reader"},
     "urllib3": {"http_client", "http_reader"},
     "requests": {"http_client", "http_reader"},
@@ -74,14 +74,15 @@ SHARED = {
     "httpx2_network": {"anyio_dialing", "anyio_wire", "poisoning", "pooled_body", "resolution", "socks"},
     "asyncio_stream": {"clock", "http_reader", "socks"},
     "aiohttp": {"asyncio_stream", "clock", "resolution", "socks"},
-    "socket.dial": {"resolution", "tls_in_tls"},
-    "socket.async_dial": {"clock", "resolution"},
+    "socket": {"dialing"},
+    "socket.async_dial": {"attempts", "clock", "resolution", "tunnels"},
     "socket.async_stream": {"clock"},
     "socket.asynchronous": {"clock"},
-    "socket.proxies": {"socks"},
 }
 
-PROTOCOL = {f"backends/{name}.py" for name in ("socks", "poisoning", "socket/http11", "socket/reader", "socket/pool")}
+PROTOCOL = {
+    f"backends/{name}.py" for name in ("socks", "tunnels", "poisoning", "socket/http11", "socket/reader", "socket/pool")
+}
 PURE = [path for path in FILES if path == "exchange.py" or path.startswith("policies/") or path in PROTOCOL]
 
 
@@ -205,7 +206,13 @@ def test_the_two_clients_are_mirrors() -> None:
     assert outline("client.py") == outline("async_client.py")
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("backends/socket/")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(path for path in FILES if path.startswith("backends/socket/")),
+        *(f"backends/{name}.py" for name in ("dialing", "attempts", "tunnels")),
+    ],
+)
 def test_the_socket_backend_stands_on_its_own(path: str) -> None:
     """It is what http.client does underneath, so it does not import it."""
     assert not [name for name in imports(path) if name.startswith(("http", "urllib", "h11"))]

@@ -1,6 +1,6 @@
 """What the awaited side of httpx and httpx2 does that its own clients do not, on every event loop.
 
-What every backend promises is in the conformance classes; like tests/test_http_dialing.py this goes around the core.
+What every backend promises is in the conformance classes; like tests/test_dialing.py this goes around the core.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from unifetch import (
     IncompleteBody,
     NameResolutionError,
     ProtocolError,
+    ProxyError,
     ReadTimeout,
     Timeout,
     TLSError,
@@ -195,13 +196,16 @@ def test_contract() -> None:
 
 
 def test_https_without_a_context() -> None:
-    """A request for https never goes out in the clear, whoever forgot the context."""
+    """A request for https never goes out in the clear, nor one for an https proxy, whoever forgot the context."""
 
     async def main() -> None:
         with server(reply()) as plain:
             url = plain.url.replace("http:", "https:")
             with pytest.raises(TLSError, match="no context"):
                 await AsyncSocketBackend().send(ask(url, tls=None))
+            route = Route(proxy=Proxy("https", "127.0.0.1", plain.port))
+            with pytest.raises(ProxyError, match="no context"):
+                await AsyncSocketBackend().send(ask("http://origin.test/", route=route))
 
         assert not plain.requests
 
@@ -589,6 +593,26 @@ def test_no_connection(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "error"),
+    [
+        ("a" * 64 + ".test", None, NameResolutionError),
+        ("\xdf..test", None, NameResolutionError),
+        ("service.test", "/" * 200, ConnectError),
+        ("service.test", "/with\0nul", ConnectError),
+    ],
+)
+def test_what_cannot_be_connected_to(host: str, path: str | None, error: type[ConnectError]) -> None:
+    """A name that no resolver can be asked for, and a path that no socket can have, are errors that show it."""
+    url: Any = types.SimpleNamespace(scheme="http", host=host, port=80, target="/")
+    request = RawRequest("GET", url, (), None, None, Timeout(5), route=Route(unix_socket=path))
+    with pytest.raises(error) as caught:
+        asyncio.run(AsyncSocketBackend().send(request))
+
+    assert (error, "no") == (type(caught.value), caught.value.request_sent)
+    assert (host if path is None else ascii(path)) in str(caught.value)
 
 
 # --- Time -----------------------------------------------------------------------------------------

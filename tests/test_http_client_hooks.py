@@ -20,8 +20,8 @@ import pytest
 from unifetch import Client
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
+from unifetch.backends.dialing import dial
 from unifetch.backends.http_client import CURRENT, Attempt, DeadlineSocket, StrictResponse
-from unifetch.backends.http_dialing import dial
 from unifetch.errors import (
     ConfigConflict,
     ConnectError,
@@ -210,9 +210,9 @@ def test_a_connection_is_opened_by_connect(backend: Backend, monkeypatch: pytest
     """No library opens a connection but by `connect`, and it does so once for as long as the connection is kept."""
     opened: list[RawRequest] = []
 
-    def watched(request: RawRequest, ends: float | None) -> Any:
+    def watched(request: RawRequest) -> Any:
         opened.append(request)
-        return dial(request, ends)
+        return dial(request)
 
     monkeypatch.setattr("unifetch.backends.http_client.dial", watched)
     monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("the library connects by itself"))

@@ -1,14 +1,9 @@
-"""What only our own client does: TLS sessions, Happy Eyeballs, and the walk that its first page shows."""
+"""What only our own client does: TLS sessions, bodies in place, and the walk that its first page shows."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import re
-import socket
-import sys
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,29 +11,20 @@ import pytest
 import servers
 from unifetch import (
     Client,
-    ConnectError,
     ConnectionLost,
-    ConnectTimeout,
     IncompleteBody,
-    NameResolutionError,
     ReadTimeout,
     Timeout,
-    TLSError,
 )
-from unifetch.backends import resolution
 from unifetch.backends import socket as backend_module
-from unifetch.backends.socket import attempts
 from unifetch.messages import RawRequest, RawResponse
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
 from unifetch.routes import Route
-from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, refused_port, reply
+from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, reply
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.routes import Relay
 from unifetch.url import URL
-
-# The package has a function of the module's name.
-dial_module: Any = sys.modules["unifetch.backends.socket.dial"]
 
 AUTHORITY = servers.certificate_authority()
 
@@ -68,124 +54,12 @@ def test_tls_sessions_are_resumed() -> None:
     assert [False, True] == resumed
 
 
-def test_families_take_turns() -> None:
-    """RFC 8305 §4: the resolver's order, but the families alternate."""
-    six, four = socket.AF_INET6, socket.AF_INET
-    addresses = [(six, "a"), (six, "b"), (six, "c"), (four, "x"), (four, "y")]
-
-    assert ["a", "x", "b", "y", "c"] == [address for _, address in attempts.taking_turns(addresses)]
-
-
-def test_a_dead_address_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
-    with socket.socket() as silent, Server() as server:
-        # A listener that accepts nobody, and whose queue is full, gives no answer.
-        silent.bind(("127.0.0.2", 0))
-        silent.listen(0)
-        filling = [socket.socket() for _ in range(8)]
-        for peer in filling:
-            peer.setblocking(False)
-            peer.connect_ex(silent.getsockname())
-        found = [
-            (socket.AF_INET, silent.getsockname()),
-            (socket.AF_INET, ("127.0.0.1", server.port)),
-        ]
-        monkeypatch.setattr(dial_module, "look_up", lambda *_: found)
-        try:
-            with Client("socket") as client:
-                assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
-        finally:
-            for peer in filling:
-                peer.close()
-
-
-def test_all_addresses_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is that of an attempt, and comes at once."""
-    with refused_port() as first, refused_port() as second:
-        found = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
-        monkeypatch.setattr(dial_module, "look_up", lambda *_: found)
-        with Client("socket") as client, pytest.raises(ConnectError, match="refused"):
-            client.get("http://two-addresses.test/")
-
-
-@pytest.mark.parametrize("kind", [Client, AwaitedClient])
-@pytest.mark.parametrize("address", [(9999, ("no such family", 0)), (socket.AF_INET, ("127.0.0.9", 80))])
-def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system refuses without trying has not connected, and the next address is not kept waiting."""
-    original = socket.socket.connect
-
-    def connect(sock: socket.socket, to: Any) -> None:
-        if to == ("127.0.0.9", 80):
-            raise OSError(errno.ENETUNREACH, "there is no route")
-        original(sock, to)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
-    with Server() as server:
-        monkeypatch.setattr(resolution, "numeric", lambda *_: [address, (socket.AF_INET, ("127.0.0.1", server.port))])
-        with kind("socket") as client:
-            assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
-
-
-@pytest.mark.parametrize("kind", ["SocketBackend", "AsyncSocketBackend"])
-@pytest.mark.parametrize(
-    ("host", "path", "error"),
-    [
-        ("a" * 64 + ".test", None, NameResolutionError),
-        ("\xdf..test", None, NameResolutionError),
-        ("service.test", "/" * 200, ConnectError),
-        ("service.test", "/with\0nul", ConnectError),
-    ],
-)
-def test_what_cannot_be_connected_to(kind: str, host: str, path: str | None, error: type[ConnectError]) -> None:
-    """A name that no resolver can be asked for, and a path that no socket can have, are errors that show it."""
-    url: Any = SimpleNamespace(scheme="http", host=host, port=80, target="/")
-    request = RawRequest("GET", url, (), None, None, Timeout(5), route=Route(unix_socket=path))
-
-    async def send() -> None:
-        sent = getattr(backend_module, kind)().send(request)
-        if kind == "AsyncSocketBackend":
-            await sent
-
-    with pytest.raises(error) as caught:
-        asyncio.run(send())
-
-    assert (error, "no") == (type(caught.value), caught.value.request_sent)
-    assert (host if path is None else ascii(path)) in str(caught.value)
-
-
-def test_name_resolution_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that hangs is left behind: its thread goes on, the call does not."""
-    hang = threading.Event()
-
-    def getaddrinfo(host: str, *rest: Any, flags: int = 0, **options: Any) -> Any:
-        if flags & socket.AI_NUMERICHOST:
-            raise socket.gaierror(socket.EAI_NONAME, "no address")
-        hang.wait(10)
-        raise socket.gaierror(socket.EAI_NONAME, "too late")
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    try:
-        with Client("socket") as client, pytest.raises(ConnectTimeout):
-            client.get("http://slow.test/", timeout=Timeout(20, connect=0.2))
-    finally:
-        hang.set()
-
-
 TEN_BYTES = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
 
 
 def ask(backend: backend_module.SocketBackend, url: str) -> RawResponse:
     target, timeout = URL(url), Timeout(connect=5, read=0.2, write=5)
     return backend.send(RawRequest("GET", target, (("Host", target.authority),), None, 0, timeout))
-
-
-def test_https_without_a_context() -> None:
-    """A request for https never goes out in the clear, whoever forgot the context."""
-    with Server(reply()) as server, pytest.raises(TLSError, match="no context"):
-        ask(backend_module.SocketBackend(), server.url.replace("http:", "https:"))
-
-    assert not server.requests
 
 
 def read_into(raw: RawResponse, room: memoryview) -> int:

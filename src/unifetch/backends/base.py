@@ -155,9 +155,9 @@ class Attempt:
         return left if seconds is None or left < seconds else seconds
 
 
-def connect_ends(what: Attempt | RawRequest) -> float | None:
+def connect_ends(request: RawRequest) -> float | None:
     """When connecting has to be over, by `monotonic()`: with its own timeout or with the deadline."""
-    seconds, deadline = what.timeout.connect, what.deadline
+    seconds, deadline = request.timeout.connect, request.deadline
     ends = None if seconds is None else monotonic() + seconds
     return deadline if ends is None or (deadline is not None and deadline < ends) else ends
 

@@ -5,7 +5,7 @@ field after a malformed one, Content-Length included; takes a head that was cut 
 that was cut off for a short one; reads a chunk's size as Python reads a number; drops trailers; loses the
 response when the server ends an upload early; and starts its timeout anew at each byte that arrives.
 
-Subclasses correct it: `Connection` connects as `http_dialing.py` says and writes the request as it is,
+Subclasses correct it: `Connection` connects as `dialing.py` says and writes the request as it is,
 `DeadlineSocket` bounds every step on the network, `StrictResponse` reads the head and the body. What they
 override has a public name, but is seldom documented to be overridden. Each such place is marked as a hook, and
 tests/test_http_client_hooks.py fails when the library changes underneath it. Nothing here knows urllib, urllib3
@@ -35,8 +35,8 @@ from ..errors import (
     evidence,
 )
 from .base import Attempt as BaseAttempt
-from .base import arrivals, causes, connect_ends, kernel_timeouts
-from .http_dialing import dial
+from .base import arrivals, causes, kernel_timeouts
+from .dialing import dial
 from .http_reader import Reader, framing
 
 TYPE_CHECKING = False
@@ -198,7 +198,7 @@ class Connection(http.client.HTTPConnection):
         """Connect as the route of the request says, within the connect timeout and the deadline."""
         attempt = CURRENT.get()
         try:
-            self.sock = DeadlineSocket(dial(attempt.request, connect_ends(attempt)))
+            self.sock = DeadlineSocket(dial(attempt.request))
         except UnifetchError as error:
             attempt.failure = error
             raise

@@ -2,8 +2,8 @@
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     dial.py, attempts.py, and with a proxy
-             │                                                           in between proxies.py
+    URL ─► address ─► connect ─► TLS                                     ../dialing.py, ../attempts.py, and with a
+             │                                                           proxy in between ../tunnels.py
              ▼
     ┌──► request head ─► body                                            http11.py §1
     │        │
@@ -49,8 +49,8 @@ from functools import partial
 from ...messages import RawResponse
 from ...routes import DIRECT
 from ..base import HTTP_1_CAPABILITIES, Capability
+from ..dialing import dial
 from .connection import Connection
-from .dial import dial
 from .pool import Pool
 from .sized_body import SizedBody
 

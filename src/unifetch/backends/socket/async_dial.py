@@ -1,4 +1,4 @@
-"""From a URL to an open connection, awaited: `dial.py` once more, with the same steps in the same order.
+"""From a request to an open connection, awaited: `../dialing.py` once more, with the same steps in the same order.
 
 Every step ends with the connect timeout or the deadline, and with the task, if it is cancelled; if it fails, what was
 opened is closed. A name that is being looked up is left behind in its thread, which the end of the loop does not wait
@@ -14,11 +14,11 @@ import ssl
 
 from ...errors import UnifetchError
 from ...routes import is_looked_up
+from ..attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
 from ..base import connect_ends, time_left
 from ..resolution import checked, look_up_awaited
+from ..tunnels import agreement
 from .async_stream import TLS, Wire
-from .attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
-from .proxies import agreement
 from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
@@ -142,7 +142,7 @@ async def _through_proxy(request: RawRequest, ends: float | None, clock: Clock) 
     try:
         found = await look_up_awaited(proxy.host, proxy.port, time_left(ends))
         sock = await _wire(await _connect(taking_turns(found), ends), clock)
-        if route.proxy_tls is not None:
+        if proxy.scheme == "https":
             sock = await _secure(sock, route.proxy_tls, proxy, ends)
         await _converse(sock, request, host, ends)
     except BaseException as error:

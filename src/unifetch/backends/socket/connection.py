@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...headers import Headers, Pairs
     from ...messages import RawRequest
     from ...timeouts import Timeout
-    from .dial import Stream
+    from ..dialing import Stream
     from .http11 import Framing, Head
 
     R = TypeVar("R")

@@ -1,6 +1,7 @@
 """Attempts to connect: which address is next, how soon, and what is raised if all of them came to nothing.
 
-It decides, for `dial.py` and for `async_dial.py`, and touches no socket. Whatever is raised, the request has not left.
+It decides, for `dialing.py` and for `socket/async_dial.py`, and touches no socket. Whatever is raised, the request has
+not left.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from socket import gaierror
 
-from ...errors import (
+from ..errors import (
     ConfigError,
     ConnectError,
     ConnectTimeout,
@@ -17,14 +18,14 @@ from ...errors import (
     TLSError,
     UnifetchError,
 )
-from ..base import time_left
+from .base import time_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ...messages import RawRequest
-    from ..resolution import Address
+    from ..messages import RawRequest
+    from .resolution import Address
 
 # RFC 8305 §5: the Connection Attempt Delay, in seconds.
 ATTEMPT_DELAY = 0.25

@@ -1,14 +1,17 @@
-"""How the three libraries on `http.client` get to an origin; what every backend promises of it is in the conformance.
+"""How our own client and the three libraries on `http.client` get to an origin, by the same dialing.
 
-Like tests/test_http_client_hooks.py they go around the core, from a `RawRequest` with a `Route`.
+What every backend promises of it is in the conformance. Like tests/test_http_client_hooks.py most of these go around
+the core, from a `RawRequest` with a `Route`.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from time import monotonic
 from types import SimpleNamespace
@@ -16,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from unifetch.backends import http_dialing, load
+from unifetch import Client
+from unifetch.backends import attempts, dialing, load, resolution
 from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
-from unifetch.backends.http_dialing import dial
+from unifetch.backends.dialing import dial
 from unifetch.errors import (
     ConfigError,
     ConnectError,
@@ -33,6 +37,8 @@ from unifetch.messages import RawRequest
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
 from unifetch.routes import Route
+from unifetch.testing import refused_port
+from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.server import (
     Connection,
     Drip,
@@ -48,9 +54,9 @@ from unifetch.timeouts import Timeout
 AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@pytest.fixture(params=["urllib", "urllib3", "requests"])
+@pytest.fixture(params=["urllib", "urllib3", "requests", "socket"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if find_spec(request.param) is None:
+    if request.param != "socket" and find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     made = load(request.param)()
     yield made
@@ -126,19 +132,88 @@ def test_no_route_is_declared_for_a_native_object(name: str, native: str) -> Non
 # --- The address ----------------------------------------------------------------------------------
 
 
-def test_the_addresses_of_a_host_share_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may take its share of what is left, and the last all of it."""
-    given: list[float] = []
+def test_families_take_turns() -> None:
+    """RFC 8305 §4: the resolver's order, but the families alternate."""
+    six, four = socket.AF_INET6, socket.AF_INET
+    addresses = [(six, "a"), (six, "b"), (six, "c"), (four, "x"), (four, "y")]
 
-    def refuse(family: int, address: object, seconds: float) -> socket.socket:
-        given.append(seconds)
-        raise ConnectionRefusedError(address)
+    assert ["a", "x", "b", "y", "c"] == [address for _, address in attempts.taking_turns(addresses)]
 
-    monkeypatch.setattr(http_dialing, "_connect_to", refuse)
-    with pytest.raises(ConnectionRefusedError, match="third"):
-        http_dialing._connect([(0, "first"), (0, "second"), (0, "third")], monotonic() + 3000)
 
-    assert [1000, 1500, 3000] == [pytest.approx(seconds, rel=0.1) for seconds in given]
+@pytest.mark.parametrize(
+    ("waiting", "seconds", "expected"),
+    [(1, None, 0.25), (0, None, None), (1, 3000, 0.25), (0, 3000, 3000), (1, 0.2, 0.2)],
+)
+def test_the_time_before_the_next_attempt(waiting: int, seconds: float | None, expected: float | None) -> None:
+    """RFC 8305 §5: a quarter of a second, but never more than is left of the connect timeout; the last has all that."""
+    ends = None if seconds is None else monotonic() + seconds
+    given = attempts.until_next([(0, "next")] * waiting, ends)
+
+    assert given == (expected if expected is None else pytest.approx(expected, abs=0.1))
+
+
+@contextmanager
+def silent(count: int) -> Iterator[list[resolution.Address]]:
+    """Addresses that give no answer: of listeners that accept nobody, and whose queues are full."""
+    with ExitStack() as stack:
+        found: list[resolution.Address] = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.2", 0))
+            listener.listen(0)
+            found.append((socket.AF_INET, listener.getsockname()))
+            for _ in range(8):
+                peer = stack.enter_context(socket.socket())
+                peer.setblocking(False)
+                peer.connect_ex(listener.getsockname())
+        yield found
+
+
+def test_a_dead_address_does_not_hold_up_the_next(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
+    with silent(1) as found, Server(reply(body=b"x")) as server:
+        found.append((socket.AF_INET, ("127.0.0.1", server.port)))
+        monkeypatch.setattr(dialing, "look_up", lambda *_: found)
+
+        assert b"x" == exchange(backend, server.port)
+
+
+def test_dead_addresses_share_the_connect_timeout(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are given up together, in time."""
+    with silent(2) as found:
+        monkeypatch.setattr(dialing, "look_up", lambda *_: found)
+        error = failure(backend, 80, timeout=Timeout(connect=0.4))
+
+    assert (ConnectTimeout, "no") == (type(error), error.request_sent)
+
+
+def test_all_addresses_refuse(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of an attempt, and comes at once."""
+    with refused_port() as first, refused_port() as second:
+        found = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
+        monkeypatch.setattr(dialing, "look_up", lambda *_: found)
+        error = failure(backend, 80)
+
+    assert (ConnectError, "no", True) == (type(error), error.request_sent, "refused" in str(error))
+
+
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+@pytest.mark.parametrize("address", [(9999, ("no such family", 0)), (socket.AF_INET, ("127.0.0.9", 80))])
+def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system refuses without trying has not connected, and the next address is not kept waiting."""
+    original = socket.socket.connect
+
+    def connect(sock: socket.socket, to: Any) -> None:
+        if to == ("127.0.0.9", 80):
+            raise OSError(errno.ENETUNREACH, "there is no route")
+        original(sock, to)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
+    with Server() as server:
+        monkeypatch.setattr(resolution, "numeric", lambda *_: [address, (socket.AF_INET, ("127.0.0.1", server.port))])
+        with kind("socket") as client:
+            assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
 
 
 def test_the_next_address_is_tried(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,30 +225,12 @@ def test_the_next_address_is_tried(backend: Backend, monkeypatch: pytest.MonkeyP
         assert b"x" == exchange(backend, server.port)
 
 
-def test_a_resolver_that_hangs_ends_with_the_connect_timeout(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name resolution is part of connecting, though nothing can interrupt it."""
-    hanging = threading.Event()
-
-    def look_up(*_: object, flags: int = 0, **__: object) -> Any:
-        if not flags:
-            hanging.wait(10)
-        raise socket.gaierror(socket.EAI_NONAME, "no such name")
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    error = failure(backend, 80, timeout=Timeout(connect=0.1))
-    hanging.set()
-
-    assert (ConnectTimeout, "no") == (type(error), error.request_sent)
-
-
 @pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "\xdf..test"])
 def test_a_name_without_an_address(backend: Backend, host: str) -> None:
     """Also one that no resolver can be asked for is a NameResolutionError that shows it."""
-    request = raw_request(80, host=host)
-    with pytest.raises(NameResolutionError) as caught:
-        dial(request, monotonic() + 5)
+    error = failure(backend, 80, host=host)
 
-    assert host in str(caught.value)
+    assert (NameResolutionError, "no", True) == (type(error), error.request_sent, host in str(error))
 
 
 @pytest.mark.parametrize("path", ["/there/is/none", "/" * 200, "/with\0nul"])
@@ -192,7 +249,7 @@ def test_an_answer_to_connect_in_two_pieces(at: int, server_tls: ssl.SSLContext,
     """Wherever it is cut, it is an answer, and TLS begins behind it."""
     with Server([AGREED[:at], Pause(0.002), AGREED[at:], StartTLS(server_tls)]) as server:
         request = raw_request(443, "https", tls=client_tls, proxy=proxy(server), connect_headers=(("Host", "x"),))
-        dial(request, monotonic() + 5).close()
+        dial(request).close()
 
         assert b"CONNECT service.test:443 HTTP/1.1\r\nHost: x\r\n\r\n" == server.requests[0].head
 
@@ -252,11 +309,19 @@ def test_a_connection_is_kept_for_its_route_only(backend: Backend) -> None:
 
 
 def test_https_without_a_context_is_not_http(backend: Backend) -> None:
-    """Nothing that was meant for TLS is ever sent without."""
+    """Nothing that was meant for TLS is ever sent without, whoever forgot the context."""
     with Server() as server:
         error = failure(backend, server.port, "https", host="127.0.0.1")
 
-        assert (TLSError, []) == (type(error), server.requests)
+        assert (TLSError, True, []) == (type(error), "no context" in str(error), server.requests)
+
+
+def test_an_https_proxy_without_a_context_is_told_nothing(backend: Backend) -> None:
+    """It is not spoken to in the clear, either."""
+    with Server() as server:
+        error = failure(backend, 80, proxy=proxy(server, "https"))
+
+        assert (ProxyError, True, []) == (type(error), "no context" in str(error), server.requests)
 
 
 def test_a_name_with_its_last_dot(backend: Backend, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:

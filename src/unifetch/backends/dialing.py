@@ -1,10 +1,17 @@
-"""From a URL to an open connection: address, connect, what a proxy wants to hear, TLS.
+"""From a request to an open connection: address, connect, what a proxy wants to hear, TLS.
+
+Our own client connects like this, and so do the three libraries on `http.client`. By themselves those would look a
+host up where no timeout reaches, try its addresses one after the other, each for the whole of the connect timeout,
+take for a tunnel what merely begins like the answer to a CONNECT, and know no SOCKS.
 
 A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection.
 Addresses are tried by Happy Eyeballs (RFC 8305): the two families take turns, and a quarter of a second
 after one attempt began the next may begin, so that a family that leads nowhere costs no more than that.
 
 Every step ends with the connect timeout or the deadline, and if it fails, what was opened is closed.
+
+`attempts.py` decides what takes no I/O, `tunnels.py` has the words for a proxy. What waits is written once more for
+asyncio, in `socket/async_dial.py`.
 """
 
 from __future__ import annotations
@@ -13,22 +20,21 @@ import os
 import selectors
 import socket
 
-from ...errors import UnifetchError
-from ...routes import is_looked_up
-from ..base import connect_ends, time_left
-from ..resolution import checked, look_up
+from ..errors import UnifetchError
+from ..routes import is_looked_up
 from .attempts import no_connection, no_tls, no_way_through, taking_turns, until_next
-from .proxies import agreement
-from .reader import RECEIVE, ByteReader
+from .base import connect_ends, time_left
+from .resolution import checked, look_up
+from .tunnels import agreement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from typing import Any
 
-    from ...messages import RawRequest
-    from ..resolution import Address
-    from ..tls_in_tls import TLSInTLS
+    from ..messages import RawRequest
+    from .resolution import Address
+    from .tls_in_tls import TLSInTLS
 
     Stream = socket.socket | TLSInTLS  # what bytes go through
 
@@ -134,7 +140,7 @@ def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
     try:
         found = look_up(proxy.host, proxy.port, time_left(ends))
         sock = _connect(taking_turns(found), ends)
-        if route.proxy_tls is not None:
+        if proxy.scheme == "https":
             sock = _secure(sock, route.proxy_tls, proxy, ends)  # type: ignore[assignment]  # not nested
         _converse(sock, request, host, ends)
     except BaseException as error:
@@ -147,6 +153,8 @@ def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
 
 
 def _converse(sock: socket.socket, request: RawRequest, host: str, ends: float | None) -> None:
+    from .socket.reader import RECEIVE, ByteReader  # not above: its package imports this file
+
     reader = ByteReader()
     for step in agreement(reader, request, host):
         sock.settimeout(time_left(ends))
@@ -171,7 +179,7 @@ def _secure(
 ) -> Stream:
     import ssl
 
-    from ..tls_in_tls import TLSInTLS
+    from .tls_in_tls import TLSInTLS
 
     try:
         if tls is None:

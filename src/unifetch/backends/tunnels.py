@@ -1,27 +1,26 @@
 """What is said to a proxy before it lets us through: CONNECT (RFC 9110 §9.3.6), or SOCKS5 (RFC 1928 and 1929).
 
-Generators as in `http11.py`, but here both sides speak: bytes that are yielded are to be sent, and a bare
+Generators as in `socket/http11.py`, but here both sides speak: bytes that are yielded are to be sent, and a bare
 `yield` means "feed me". When one returns, the connection belongs to the origin.
 
-The words of SOCKS5 are those of every backend that goes through such a proxy: they stand in `../socks.py`.
+The words of SOCKS5 are those of every backend that goes through such a proxy: they stand in `socks.py`.
 """
 
 from __future__ import annotations
 
-from ...errors import ProxyError, evidence
-from .. import socks
-from ..base import check_tunnel, tunnel_target
-from .http11 import read_head, request_head
+from ..errors import ProxyError, evidence
+from . import socks
+from .base import check_tunnel, tunnel_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from ...headers import Pairs
-    from ...messages import RawRequest
-    from .http11 import Head
-    from .reader import ByteReader
+    from ..headers import Pairs
+    from ..messages import RawRequest
+    from .socket.http11 import Head
+    from .socket.reader import ByteReader
 
     Conversation = Generator[bytes | Head | None, None, None]  # the heads are interim responses, to be ignored
 
@@ -37,7 +36,7 @@ def agreement(reader: ByteReader, request: RawRequest, host: str) -> Conversatio
     route = request.route
     if route.proxy.scheme in socks.SCHEMES:
         yield from socks5(reader, route.proxy, host, request.port)
-    elif request.tls is not None:
+    elif request.scheme == "https":
         yield from connect(reader, host, request.port, route.connect_headers)
     if len(reader):
         raise ProxyError(f"it sent something before it was asked: {evidence(reader.take(len(reader)))}")
@@ -47,8 +46,10 @@ def connect(reader: ByteReader, host: str, port: int, headers: Pairs) -> Convers
     """Ask an HTTP proxy for a tunnel; these are all the fields of that request.
 
     Raises:
-        ProxyError, ConnectionLost, ProtocolError: it refused, or its answer is none, as for `http11.read_head`.
+        ProxyError, ConnectionLost, ProtocolError: it refused, or its answer is none, as for `read_head`.
     """
+    from .socket.http11 import read_head, request_head  # no other proxy needs it
+
     target = tunnel_target(host, port)
     yield request_head("CONNECT", target, headers)
     head = yield from read_head(reader, "CONNECT")
@@ -56,7 +57,7 @@ def connect(reader: ByteReader, host: str, port: int, headers: Pairs) -> Convers
 
 
 def socks5(reader: ByteReader, proxy: Any, host: str, port: int) -> Conversation:
-    """Ask a SOCKS5 proxy for a connection, in the words of `../socks.py`, which says what they mean.
+    """Ask a SOCKS5 proxy for a connection, in the words of `socks.py`, which says what they mean.
 
     Raises:
         ConfigError, ProxyError: as there; or it ended the connection.
