@@ -15,19 +15,8 @@ from contextlib import suppress
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
+from . import http11
 from .async_stream import Pieces
-from .http11 import (
-    LEAVE,
-    WITH_HEAD,
-    LastHead,
-    around_target,
-    blocks,
-    chunk,
-    last_chunk,
-    read_body,
-    read_head,
-    target_bytes,
-)
 from .pool import IDLE_SECONDS, MAX_AGE
 from .reader import RECEIVE, ByteReader
 
@@ -55,28 +44,6 @@ class AsyncConnection:
         keeps: whether it can carry another request once this one is over.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_after",
-        "_before",
-        "_busy",
-        "_deadline",
-        "_dies",
-        "_expects",
-        "_fields",
-        "_last_head",
-        "_method",
-        "_read_timeout",
-        "_sent",
-        "_write_timeout",
-        "exchanges",
-        "interim",
-        "keeps",
-        "reader",
-        "sock",
-        "useful_until",
-    )
-
     def __init__(self, sock: Wire | TLS) -> None:
         self.sock = sock
         self.reader = ByteReader()
@@ -86,7 +53,7 @@ class AsyncConnection:
         self.interim: list[tuple[int, Headers]] = []
         self.keeps = True
         self._busy = False
-        self._last_head = LastHead()
+        self._last_head = http11.LastHead()
         self._fields: Pairs | None = None  # of the last request, as the three below
         self._method = ""
         self._before = self._after = b""
@@ -123,15 +90,15 @@ class AsyncConnection:
             self.interim = []
         if self._fields is not request.headers or self._method != request.method:
             self._prepare(request)
-        head, body = self._before + target_bytes(request.target) + self._after, request.body
+        head, body = self._before + http11.target_bytes(request.target) + self._after, request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
                 await self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not self._expects:
+            elif isinstance(body, bytes) and len(body) <= http11.WITH_HEAD and not self._expects:
                 await self._write(head + body)
             else:
-                steps = read_head(self.reader, request.method)
+                steps = http11.read_head(self.reader, request.method)
                 early = await self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -146,14 +113,14 @@ class AsyncConnection:
             if whole is not None:
                 self._sent = "yes"
                 return whole
-            steps = read_head(self.reader, request.method)
+            steps = http11.read_head(self.reader, request.method)
         self._feed(data)
         return await self._read_head(steps), b""
 
     def _prepare(self, request: RawRequest) -> None:
         # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
         self._fields, self._method = request.headers, request.method
-        self._before, self._after = around_target(request.method, request.headers)
+        self._before, self._after = http11.around_target(request.method, request.headers)
         fields = self._after.lower()
         self._expects = b"\r\nexpect: 100-continue\r\n" in fields  # RFC 9110 §10.1.1: leave, before the body
         if b"\r\nconnection: close\r\n" in fields:
@@ -165,12 +132,12 @@ class AsyncConnection:
         if self._expects and (early := await self._wait_for_leave(steps)) is not None:
             return early
         body = request.body
-        async for block in Pieces(blocks(body)) if isinstance(body, bytes) else body:
+        async for block in Pieces(http11.blocks(body)) if isinstance(body, bytes) else body:
             if self.sock.poll() and (early := await self._listen(steps)) is not None:
                 return early
-            await self._write(chunk(block) if request.chunked else block)
+            await self._write(http11.chunk(block) if request.chunked else block)
         if request.chunked:
-            await self._write(last_chunk(request.trailers))
+            await self._write(http11.last_chunk(request.trailers))
         return None
 
     async def _wait_for_leave(self, steps: HeadSteps) -> Head | None:
@@ -178,7 +145,7 @@ class AsyncConnection:
         # says nothing, so the wait is short.
         with suppress(ReadTimeout):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(await self._receive(RECEIVE, LEAVE))
+                self._feed(await self._receive(RECEIVE, http11.LEAVE))
             return early
         return None
 
@@ -241,7 +208,7 @@ class AsyncConnection:
             ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
         """
         exchange = self.exchanges
-        steps = read_body(self.reader, size)
+        steps = http11.read_body(self.reader, size)
         try:
             while True:
                 piece = next(steps)

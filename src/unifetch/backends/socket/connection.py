@@ -12,18 +12,7 @@ from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ..base import arrivals, kernel_timeouts
-from .http11 import (
-    LEAVE,
-    WITH_HEAD,
-    LastHead,
-    around_target,
-    blocks,
-    chunk,
-    last_chunk,
-    read_body,
-    read_head,
-    target_bytes,
-)
+from . import http11
 from .pool import IDLE_SECONDS, MAX_AGE
 from .reader import RECEIVE, ByteReader
 
@@ -55,35 +44,6 @@ class Connection:
         keeps: whether it can carry another request once this one is over.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_after",
-        "_before",
-        "_busy",
-        "_checked",
-        "_deadline",
-        "_dies",
-        "_expects",
-        "_fields",
-        "_is_near",
-        "_last_head",
-        "_margin",
-        "_method",
-        "_poll",
-        "_read_timeout",
-        "_seconds",
-        "_sent",
-        "_set_timeout",
-        "_timeout",
-        "_write_timeout",
-        "exchanges",
-        "interim",
-        "keeps",
-        "reader",
-        "sock",
-        "useful_until",
-    )
-
     def __init__(self, sock: Stream) -> None:
         self.sock = sock
         self.reader = ByteReader()
@@ -94,7 +54,7 @@ class Connection:
         self.interim: list[tuple[int, Headers]] = []
         self.keeps = True
         self._busy = False
-        self._last_head = LastHead()
+        self._last_head = http11.LastHead()
         self._fields: Pairs | None = None  # of the last request, as the three below
         self._method = ""
         self._before = self._after = b""
@@ -142,15 +102,15 @@ class Connection:
             self.interim = []
         if self._fields is not request.headers or self._method != request.method:
             self._prepare(request)
-        head, body = self._before + target_bytes(request.target) + self._after, request.body
+        head, body = self._before + http11.target_bytes(request.target) + self._after, request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
                 self._write(head)
-            elif isinstance(body, bytes) and len(body) <= WITH_HEAD and not self._expects:
+            elif isinstance(body, bytes) and len(body) <= http11.WITH_HEAD and not self._expects:
                 self._write(head + body)
             else:
-                steps = read_head(self.reader, request.method)
+                steps = http11.read_head(self.reader, request.method)
                 early = self._upload(head, request, steps)
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
@@ -165,14 +125,14 @@ class Connection:
             if whole is not None:
                 self._sent = "yes"
                 return whole
-            steps = read_head(self.reader, request.method)
+            steps = http11.read_head(self.reader, request.method)
         self._feed(data)
         return self._read_head(steps), b""
 
     def _prepare(self, request: RawRequest) -> None:
         # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
         self._fields, self._method = request.headers, request.method
-        self._before, self._after = around_target(request.method, request.headers)
+        self._before, self._after = http11.around_target(request.method, request.headers)
         fields = self._after.lower()
         self._expects = b"\r\nexpect: 100-continue\r\n" in fields  # RFC 9110 §10.1.1: leave, before the body
         if b"\r\nconnection: close\r\n" in fields:
@@ -184,12 +144,12 @@ class Connection:
         self._write(head)
         if self._expects and (early := self._wait_for_leave(steps)) is not None:
             return early
-        for block in blocks(request.body):
+        for block in http11.blocks(request.body):
             if self._poll() and (early := self._listen(steps)) is not None:
                 return early
-            self._write(chunk(block) if request.chunked else block)
+            self._write(http11.chunk(block) if request.chunked else block)
         if request.chunked:
-            self._write(last_chunk(request.trailers))
+            self._write(http11.last_chunk(request.trailers))
         return None
 
     def _wait_for_leave(self, steps: HeadSteps) -> Head | None:
@@ -197,7 +157,7 @@ class Connection:
         # says nothing, so the wait is short.
         with suppress(ReadTimeout):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(self.receive(self.sock.recv, RECEIVE, LEAVE))
+                self._feed(self.receive(self.sock.recv, RECEIVE, http11.LEAVE))
             return early
         return None
 
@@ -261,7 +221,7 @@ class Connection:
         Raises:
             ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
         """
-        steps = read_body(self.reader, size)
+        steps = http11.read_body(self.reader, size)
         try:
             while True:
                 piece = next(steps)
