@@ -153,7 +153,7 @@ def parsed(text: str) -> URL:
     last = _last
     if text == last:
         return last
-    # Most URLs are in normal form already, and on an origin that was seen before: that is seen in 0.7 µs.
+    # Most URLs are in normal form already, and on an origin that was seen before: 1 µs instead of 3.
     at = text.find("/", 8)
     if (
         at > 0

@@ -118,7 +118,7 @@ class AsyncConnection:
         return await self._read_head(steps), b""
 
     def _prepare(self, request: RawRequest) -> None:
-        # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 2 µs less.
+        # Requests that say nothing of their own share one tuple of fields: its bytes are kept, for 1.6 µs less.
         self._fields, self._method = request.headers, request.method
         self._before, self._after = http11.around_target(request.method, request.headers)
         fields = self._after.lower()
