@@ -260,9 +260,7 @@ class Client(BaseClient):
         return backend
 
     def _load(self, name: str) -> Backend:
-        backend = load(name)()
-        if name == self._named:
-            self._bound = backend
+        backend: Backend = load(name)()
         return backend
 
     def _wrap(self, native: object) -> Backend:
@@ -275,7 +273,7 @@ class Client(BaseClient):
         self._closed = True
         self._slots.close_abandoned()
         with self._lock:
-            self._bound, backends, self._backends = None, self._backends, {}
+            backends, self._backends = self._backends, {}
         for backend in backends.values():
             backend.close()
 
