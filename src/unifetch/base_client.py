@@ -21,7 +21,7 @@ from .policies.bodies import NO_BODY, add_trailers, with_content_type
 from .settings import parse
 from .slots import Slots
 from .timeouts import Timeout
-from .url import parsed
+from .url import URL
 from .values import trusted
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .policies.bodies import Body
     from .policies.cookies import CookieJar
     from .settings import Settings
-    from .url import URL
 
 
 class BaseClient:
@@ -96,7 +95,7 @@ class BaseClient:
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
-        target = parsed(url) if base is None and params is None else absolute(url, base, params)
+        target = URL(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
         body = None
         if content is not NO_BODY:
@@ -206,7 +205,7 @@ def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
     Raises:
         InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
     """
-    found: URL = parsed(url) if base is None else base.join(url)
+    found = URL(url) if base is None else base.join(url)
     return found if params is None else found.with_params(params)
 
 
