@@ -1,4 +1,4 @@
-"""How our own client and the three libraries on `http.client` get to an origin, by the same dialing.
+"""How our own client, the three libraries on `http.client`, httpx and httpx2 get to an origin, by the same dialing.
 
 What every backend promises of it is in the conformance. Like tests/test_http_client_hooks.py most of these go around
 the core, from a `RawRequest` with a `Route`.
@@ -54,7 +54,7 @@ from unifetch.timeouts import Timeout
 AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@pytest.fixture(params=["urllib", "urllib3", "requests", "socket"])
+@pytest.fixture(params=["urllib", "urllib3", "requests", "httpx", "httpx2", "socket"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param != "socket" and find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
@@ -107,9 +107,16 @@ def failure(backend: Backend, *args: Any, **options: Any) -> UnifetchError:
     return caught.value
 
 
+# What the HTTP/1.1 of httpx and httpx2 neither does nor tells.
+_BY_H11 = {Capability.EXPECT_CONTINUE, Capability.TRAILERS, Capability.INTERIM_EVENTS}
+BY_THE_LIBRARY = {"httpx": _BY_H11, "httpx2": _BY_H11}
+
+
 def test_every_route_is_declared(backend: Backend) -> None:
-    """By our own connections there is nothing but HTTP/2 that these backends cannot do."""
-    assert {Capability.HTTP2} == set(Capability) - ASYNC_CAPABILITIES - backend.capabilities
+    """By our own connections there is nothing but HTTP/2 that these backends cannot do, if they parse by our means."""
+    expected = {Capability.HTTP2} | BY_THE_LIBRARY.get(backend.name, set())
+
+    assert expected == set(Capability) - ASYNC_CAPABILITIES - backend.capabilities
 
 
 @pytest.mark.parametrize(("name", "native"), [("urllib3", "PoolManager"), ("requests", "Session")])
@@ -225,12 +232,18 @@ def test_the_next_address_is_tried(backend: Backend, monkeypatch: pytest.MonkeyP
         assert b"x" == exchange(backend, server.port)
 
 
-@pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "\xdf..test"])
+@pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "a..test"])
 def test_a_name_without_an_address(backend: Backend, host: str) -> None:
     """Also one that no resolver can be asked for is a NameResolutionError that shows it."""
     error = failure(backend, 80, host=host)
 
     assert (NameResolutionError, "no", True) == (type(error), error.request_sent, host in str(error))
+
+
+def test_a_name_that_is_no_name() -> None:
+    """The core hands over none that is not ASCII; whoever does gets an error of ours."""
+    with pytest.raises(NameResolutionError, match="no address for \xdf..test"):
+        dial(raw_request(80, host="\xdf..test"))
 
 
 @pytest.mark.parametrize("path", ["/there/is/none", "/" * 200, "/with\0nul"])
