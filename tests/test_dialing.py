@@ -11,7 +11,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from time import monotonic
 from types import SimpleNamespace
@@ -19,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from servers import silent_addresses
 from unifetch import Client
-from unifetch.backends import attempts, dialing, load, resolution
+from unifetch.backends import attempts, dialing, load
 from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
 from unifetch.backends.dialing import dial
 from unifetch.errors import (
@@ -159,26 +159,9 @@ def test_the_time_before_the_next_attempt(waiting: int, seconds: float | None, e
     assert given == (expected if expected is None else pytest.approx(expected, abs=0.1))
 
 
-@contextmanager
-def silent(count: int) -> Iterator[list[resolution.Address]]:
-    """Addresses that give no answer: of listeners that accept nobody, and whose queues are full."""
-    with ExitStack() as stack:
-        found: list[resolution.Address] = []
-        for _ in range(count):
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.2", 0))
-            listener.listen(0)
-            found.append((socket.AF_INET, listener.getsockname()))
-            for _ in range(8):
-                peer = stack.enter_context(socket.socket())
-                peer.setblocking(False)
-                peer.connect_ex(listener.getsockname())
-        yield found
-
-
 def test_a_dead_address_does_not_hold_up_the_next(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
-    with silent(1) as found, Server(reply(body=b"x")) as server:
+    with silent_addresses(1) as found, Server(reply(body=b"x")) as server:
         found.append((socket.AF_INET, ("127.0.0.1", server.port)))
         monkeypatch.setattr(dialing, "look_up", lambda *_: found)
 
@@ -187,7 +170,7 @@ def test_a_dead_address_does_not_hold_up_the_next(backend: Backend, monkeypatch:
 
 def test_dead_addresses_share_the_connect_timeout(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are given up together, in time."""
-    with silent(2) as found:
+    with silent_addresses(2) as found:
         monkeypatch.setattr(dialing, "look_up", lambda *_: found)
         error = failure(backend, 80, timeout=Timeout(connect=0.4))
 
@@ -204,10 +187,13 @@ def test_all_addresses_refuse(backend: Backend, monkeypatch: pytest.MonkeyPatch)
     assert (ConnectError, "no", True) == (type(error), error.request_sent, "refused" in str(error))
 
 
+@pytest.mark.parametrize("name", ["socket", "httpx", "httpx2"])
 @pytest.mark.parametrize("kind", [Client, AwaitedClient])
 @pytest.mark.parametrize("address", [(9999, ("no such family", 0)), (socket.AF_INET, ("127.0.0.9", 80))])
-def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_fails_at_once(name: str, kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system refuses without trying has not connected, and the next address is not kept waiting."""
+    if name != "socket":
+        pytest.importorskip(name)
     original = socket.socket.connect
 
     def connect(sock: socket.socket, to: Any) -> None:
@@ -218,8 +204,10 @@ def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pyt
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
     with Server() as server:
-        monkeypatch.setattr(resolution, "numeric", lambda *_: [address, (socket.AF_INET, ("127.0.0.1", server.port))])
-        with kind("socket") as client:
+        addresses = [address, (socket.AF_INET, ("127.0.0.1", server.port))]
+        found = [(family, socket.SOCK_STREAM, 6, "", each) for family, each in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with kind(name) as client:
             assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
 
 
@@ -242,7 +230,7 @@ def test_a_name_without_an_address(backend: Backend, host: str) -> None:
 
 def test_a_name_that_is_no_name() -> None:
     """The core hands over none that is not ASCII; whoever does gets an error of ours."""
-    with pytest.raises(NameResolutionError, match="no address for \xdf..test"):
+    with pytest.raises(NameResolutionError, match=r"no address for \xdf\.\.test"):
         dial(raw_request(80, host="\xdf..test"))
 
 
