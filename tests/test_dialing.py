@@ -7,6 +7,7 @@ the core, from a `RawRequest` with a `Route`.
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import ssl
 import threading
@@ -304,6 +305,18 @@ def test_a_connection_is_kept_for_its_route_only(backend: Backend) -> None:
             exchange(backend, server.port, **route(server))
 
         assert [1, 2, 3, 4, 5] * 2 == [request.connection for request in server.requests]
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_what_is_dialed_for_is_not_logged(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The engine of httpx logs what it hands to whoever connects: nothing of the request is in that."""
+    pytest.importorskip(name)
+    backend = load(name)()
+    with Server() as server, caplog.at_level(logging.DEBUG):
+        exchange(backend, server.port, host="127.0.0.1", target="/?token=secret")
+        backend.close()
+
+    assert (True, False) == ("connect_tcp.started" in caplog.text, "secret" in caplog.text)
 
 
 # --- TLS ------------------------------------------------------------------------------------------

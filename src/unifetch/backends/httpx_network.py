@@ -61,7 +61,7 @@ class _Network(httpcore.NetworkBackend):
 
 
 class Unlogged:
-    """A request, as what it goes through httpcore to where it is dialed for: its own text would be in a log there."""
+    """A request on its way through httpcore, which logs the text of all that it hands on: this has none."""
 
     def __init__(self, request: RawRequest) -> None:
         self.request = request
