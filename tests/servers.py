@@ -1,6 +1,7 @@
 """Servers that others wrote, for tests of what is well-formed: nginx, the standard library's, and TLS by trustme.
 
-What a misbehaving server does is scripted with `unifetch.testing.server` instead. Everything here listens on loopback
+What a misbehaving server does is scripted with `unifetch.testing.server` instead; but one that does not even accept
+is here. Everything here listens on loopback
 only, needs no privileges, writes nothing outside the directory it is given, and ends with its `with` block.
 """
 
@@ -77,6 +78,26 @@ class CertificateAuthority:
 def certificate_authority() -> CertificateAuthority:
     """The one authority of this process; skips the test without trustme."""
     return CertificateAuthority()
+
+
+# --- Nobody ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def silent_addresses(count: int) -> Iterator[list[tuple[int, Any]]]:
+    """Addresses that give no answer: of listeners that accept nobody, and whose queues are full."""
+    with contextlib.ExitStack() as stack:
+        found: list[tuple[int, Any]] = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.2", 0))
+            listener.listen(0)
+            found.append((socket.AF_INET, listener.getsockname()))
+            for _ in range(8):
+                peer = stack.enter_context(socket.socket())
+                peer.setblocking(False)
+                peer.connect_ex(listener.getsockname())
+        yield found
 
 
 # --- nginx ----------------------------------------------------------------------------------------

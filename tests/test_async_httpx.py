@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import socket
 import ssl
 import threading
@@ -19,7 +20,9 @@ from typing import Any, TypeVar
 import pytest
 
 import servers
-from unifetch.backends import BACKENDS, is_installed, load_async
+from servers import silent_addresses
+from suspensions import cancel_everywhere
+from unifetch.backends import BACKENDS, attempts, is_installed, load_async
 from unifetch.backends.base import AsyncBackend, Capability
 from unifetch.errors import (
     ConfigConflict,
@@ -61,6 +64,7 @@ from unifetch.timeouts import Timeout
 T = TypeVar("T")
 
 anyio: Any = pytest.importorskip("anyio", reason="anyio, which comes with httpx and httpx2, is not installed")
+anyio_dialing: Any = importlib.import_module("unifetch.backends.anyio_dialing")
 
 # Name resolution by httpx itself, and its proxies: none of these tests may need more than the loop.
 LOOPS = {
@@ -438,6 +442,152 @@ def test_the_next_address_is_tried(loop: Loop, library: str, monkeypatch: pytest
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
         assert [b"x"] == bodies(loop, library, raw_request(server, host="service.test"))
+
+
+def leads_to(found: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every name lead to these addresses."""
+
+    async def look_up(*_: object) -> list[Any]:
+        return found
+
+    monkeypatch.setattr(anyio_dialing, "look_up", look_up)
+
+
+def test_a_dead_address_does_not_hold_up_the_next(loop: Loop, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
+    with silent_addresses(1) as found, Server(reply(200, b"x")) as server:
+        leads_to([*found, (socket.AF_INET, ("127.0.0.1", server.port))], monkeypatch)
+
+        assert [b"x"] == bodies(loop, library, raw_request(server, host="service.test"))
+
+
+def test_an_address_that_refuses_does_not_hold_up_the_next(
+    loop: Loop, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt begins when one has failed, however long the delay is; and one under way may still succeed."""
+    monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
+    with refused_port() as port, Server(reply(200, b"x")) as server:
+        dead, alive = ((socket.AF_INET, ("127.0.0.1", each)) for each in (port, server.port))
+        leads_to([dead, dead, alive], monkeypatch)
+        assert [b"x"] == bodies(loop, library, raw_request(server, host="service.test"))
+
+        monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 0)
+        leads_to([alive, dead, dead], monkeypatch)
+        assert [b"x"] == bodies(loop, library, raw_request(server, host="service.test"))
+
+
+def test_dead_addresses_share_the_connect_timeout(loop: Loop, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are given up together, in time, in the words of one connection."""
+    with silent_addresses(2) as found, Server() as server:
+        leads_to(found, monkeypatch)
+        error = failure(loop, library, raw_request(server, host="service.test", timeout=Timeout(connect=0.4)))
+
+        assert (ConnectTimeout, "no") == (type(error), error.request_sent)
+        assert f"no connection to service.test:{server.port} in time" == str(error)
+
+
+def test_all_addresses_refuse(loop: Loop, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of an attempt, and no group of errors."""
+    with refused_port() as first, refused_port() as second, Server() as server:
+        leads_to([(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)], monkeypatch)
+        error = failure(loop, library, raw_request(server, host="service.test"))
+
+    assert (ConnectError, "no", True) == (type(error), error.request_sent, "refused" in str(error))
+
+
+def test_a_proxy_with_a_dead_address(loop: Loop, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reached by another of its addresses, as an origin is."""
+    with silent_addresses(1) as found, Server(reply(200, b"x")) as server:
+        leads_to([*found, (socket.AF_INET, ("127.0.0.1", server.port))], monkeypatch)
+        request = raw_request(server, host="service.test", proxy=Proxy("http", "proxy.test", server.port))
+
+        assert [b"x"] == bodies(loop, library, request)
+
+
+@pytest.fixture
+def attempted(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Every socket that was to connect, in order; and none of them waits for the one before."""
+    begun: list[socket.socket] = []
+    original = socket.socket.connect
+
+    def connect(sock: socket.socket, to: Any) -> None:
+        begun.append(sock)
+        original(sock, to)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 0)
+    return begun
+
+
+def test_who_comes_in_second(
+    loop: Loop, library: str, attempted: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection is left of all attempts, those under way among them."""
+
+    async def scenario() -> list[bool]:
+        backend = load_async(library)()
+        await exchange(backend, raw_request(server, host="service.test"))
+        open_ones = [sock.fileno() >= 0 for sock in attempted]
+        await backend.close()
+        return open_ones
+
+    with silent_addresses(2) as found, Server(reply(200, b"x")) as server:
+        leads_to([*found, *[(socket.AF_INET, ("127.0.0.1", server.port))] * 3], monkeypatch)
+
+        assert 1 == sum(loop.run(scenario))
+
+    assert len(attempted) >= 3
+    assert not [sock for sock in attempted if sock.fileno() >= 0]
+
+
+def test_a_race_cancelled_at_every_await(
+    loop: Loop, library: str, attempted: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: no attempt stays open, and none is stuck in the pool."""
+
+    async def cancelled(at: int, times: int) -> bool:
+        backend = load_async(library)()
+        reached = await interrupted(loop, exchange(backend, raw_request(server, host="service.test")), at, times)
+
+        assert "Requests: 0 active, 0 queued | Connections: 0 active" in repr(backend.native)
+        await backend.close()
+        assert not [sock for sock in attempted if sock.fileno() >= 0]
+        return reached
+
+    async def scenario() -> int:
+        for times in (1, 2):
+            at = 1
+            while await cancelled(at, times):
+                at += 1
+        return at
+
+    with silent_addresses(2) as found, Server(reply(200, b"x")) as server:
+        leads_to([*found, *[(socket.AF_INET, ("127.0.0.1", server.port))] * 2], monkeypatch)
+
+        assert loop.run(scenario) > 3
+
+
+def test_a_cancelled_race_ends_the_task(
+    library: str, attempted: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is cancelled while others attempt for it is cancelled, whichever of them wins meanwhile."""
+
+    async def scenario() -> int:
+        backend = load_async(library)()
+
+        async def check(_: int) -> None:
+            assert [asyncio.current_task()] == list(asyncio.all_tasks())
+            assert not [sock for sock in attempted if sock.fileno() >= 0]
+
+        async def ask() -> None:
+            await glance(backend, raw_request(server, host="service.test"))
+
+        return await cancel_everywhere(ask, check)
+
+    with silent_addresses(1) as found, Server(reply(200, b"x" * 9)[:-8]) as server:
+        leads_to([*found, *[(socket.AF_INET, ("127.0.0.1", server.port))] * 2], monkeypatch)
+
+        assert asyncio.run(scenario()) > 3
 
 
 def test_no_address(loop: Loop, library: str) -> None:

@@ -1,4 +1,4 @@
-"""How our own client and the three libraries on `http.client` get to an origin, by the same dialing.
+"""How our own client, the three libraries on `http.client`, httpx and httpx2 get to an origin, by the same dialing.
 
 What every backend promises of it is in the conformance. Like tests/test_http_client_hooks.py most of these go around
 the core, from a `RawRequest` with a `Route`.
@@ -7,11 +7,11 @@ the core, from a `RawRequest` with a `Route`.
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from time import monotonic
 from types import SimpleNamespace
@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+from servers import silent_addresses
 from unifetch import Client
-from unifetch.backends import attempts, dialing, load, resolution
+from unifetch.backends import attempts, dialing, load
 from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
 from unifetch.backends.dialing import dial
 from unifetch.errors import (
@@ -54,7 +55,7 @@ from unifetch.timeouts import Timeout
 AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@pytest.fixture(params=["urllib", "urllib3", "requests", "socket"])
+@pytest.fixture(params=["urllib", "urllib3", "requests", "httpx", "httpx2", "socket"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param != "socket" and find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
@@ -107,9 +108,16 @@ def failure(backend: Backend, *args: Any, **options: Any) -> UnifetchError:
     return caught.value
 
 
+# What the HTTP/1.1 of httpx and httpx2 neither does nor tells.
+_BY_H11 = {Capability.EXPECT_CONTINUE, Capability.TRAILERS, Capability.INTERIM_EVENTS}
+BY_THE_LIBRARY = {"httpx": _BY_H11, "httpx2": _BY_H11}
+
+
 def test_every_route_is_declared(backend: Backend) -> None:
-    """By our own connections there is nothing but HTTP/2 that these backends cannot do."""
-    assert {Capability.HTTP2} == set(Capability) - ASYNC_CAPABILITIES - backend.capabilities
+    """By our own connections there is nothing but HTTP/2 that these backends cannot do, if they parse by our means."""
+    expected = {Capability.HTTP2} | BY_THE_LIBRARY.get(backend.name, set())
+
+    assert expected == set(Capability) - ASYNC_CAPABILITIES - backend.capabilities
 
 
 @pytest.mark.parametrize(("name", "native"), [("urllib3", "PoolManager"), ("requests", "Session")])
@@ -152,26 +160,9 @@ def test_the_time_before_the_next_attempt(waiting: int, seconds: float | None, e
     assert given == (expected if expected is None else pytest.approx(expected, abs=0.1))
 
 
-@contextmanager
-def silent(count: int) -> Iterator[list[resolution.Address]]:
-    """Addresses that give no answer: of listeners that accept nobody, and whose queues are full."""
-    with ExitStack() as stack:
-        found: list[resolution.Address] = []
-        for _ in range(count):
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.2", 0))
-            listener.listen(0)
-            found.append((socket.AF_INET, listener.getsockname()))
-            for _ in range(8):
-                peer = stack.enter_context(socket.socket())
-                peer.setblocking(False)
-                peer.connect_ex(listener.getsockname())
-        yield found
-
-
 def test_a_dead_address_does_not_hold_up_the_next(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 8305 §5: an attempt that gets no answer is overtaken; the connect timeout is not waited for."""
-    with silent(1) as found, Server(reply(body=b"x")) as server:
+    with silent_addresses(1) as found, Server(reply(body=b"x")) as server:
         found.append((socket.AF_INET, ("127.0.0.1", server.port)))
         monkeypatch.setattr(dialing, "look_up", lambda *_: found)
 
@@ -180,7 +171,7 @@ def test_a_dead_address_does_not_hold_up_the_next(backend: Backend, monkeypatch:
 
 def test_dead_addresses_share_the_connect_timeout(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are given up together, in time."""
-    with silent(2) as found:
+    with silent_addresses(2) as found:
         monkeypatch.setattr(dialing, "look_up", lambda *_: found)
         error = failure(backend, 80, timeout=Timeout(connect=0.4))
 
@@ -197,10 +188,13 @@ def test_all_addresses_refuse(backend: Backend, monkeypatch: pytest.MonkeyPatch)
     assert (ConnectError, "no", True) == (type(error), error.request_sent, "refused" in str(error))
 
 
+@pytest.mark.parametrize("name", ["socket", "httpx", "httpx2"])
 @pytest.mark.parametrize("kind", [Client, AwaitedClient])
 @pytest.mark.parametrize("address", [(9999, ("no such family", 0)), (socket.AF_INET, ("127.0.0.9", 80))])
-def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_fails_at_once(name: str, kind: Any, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system refuses without trying has not connected, and the next address is not kept waiting."""
+    if name != "socket":
+        pytest.importorskip(name)
     original = socket.socket.connect
 
     def connect(sock: socket.socket, to: Any) -> None:
@@ -211,8 +205,10 @@ def test_an_attempt_that_fails_at_once(kind: Any, address: Any, monkeypatch: pyt
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(attempts, "ATTEMPT_DELAY", 3600)
     with Server() as server:
-        monkeypatch.setattr(resolution, "numeric", lambda *_: [address, (socket.AF_INET, ("127.0.0.1", server.port))])
-        with kind("socket") as client:
+        addresses = [address, (socket.AF_INET, ("127.0.0.1", server.port))]
+        found = [(family, socket.SOCK_STREAM, 6, "", each) for family, each in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with kind(name) as client:
             assert 200 == client.get("http://two-addresses.test/", timeout=Timeout(20, connect=8)).status
 
 
@@ -225,12 +221,18 @@ def test_the_next_address_is_tried(backend: Backend, monkeypatch: pytest.MonkeyP
         assert b"x" == exchange(backend, server.port)
 
 
-@pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "\xdf..test"])
+@pytest.mark.parametrize("host", ["service.test", "a" * 64 + ".test", "a..test"])
 def test_a_name_without_an_address(backend: Backend, host: str) -> None:
     """Also one that no resolver can be asked for is a NameResolutionError that shows it."""
     error = failure(backend, 80, host=host)
 
     assert (NameResolutionError, "no", True) == (type(error), error.request_sent, host in str(error))
+
+
+def test_a_name_that_is_no_name() -> None:
+    """The core hands over none that is not ASCII; whoever does gets an error of ours."""
+    with pytest.raises(NameResolutionError, match=r"no address for \xdf\.\.test"):
+        dial(raw_request(80, host="\xdf..test"))
 
 
 @pytest.mark.parametrize("path", ["/there/is/none", "/" * 200, "/with\0nul"])
@@ -303,6 +305,18 @@ def test_a_connection_is_kept_for_its_route_only(backend: Backend) -> None:
             exchange(backend, server.port, **route(server))
 
         assert [1, 2, 3, 4, 5] * 2 == [request.connection for request in server.requests]
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_what_is_dialed_for_is_not_logged(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The engine of httpx logs what it hands to whoever connects: nothing of the request is in that."""
+    pytest.importorskip(name)
+    backend = load(name)()
+    with Server() as server, caplog.at_level(logging.DEBUG):
+        exchange(backend, server.port, host="127.0.0.1", target="/?token=secret")
+        backend.close()
+
+    assert (True, False) == ("connect_tcp.started" in caplog.text, "secret" in caplog.text)
 
 
 # --- TLS ------------------------------------------------------------------------------------------

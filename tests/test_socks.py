@@ -12,7 +12,7 @@ import pytest
 from unifetch import ConfigError, ProxyError
 from unifetch.backends import tunnels
 from unifetch.backends.socket.reader import ByteReader
-from unifetch.backends.socks import converse, converse_awaited, socks5
+from unifetch.backends.socks import converse_awaited, socks5
 
 HELLO, LOGIN, WELCOME = b"\x05\x00", b"\x05\x02", b"\x01\x00"
 TO_NAME = b"\x05\x01\x00\x03\x06h.test\x01\xbb"
@@ -21,21 +21,8 @@ CONNECTED = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x04\x38"
 Talk = Callable[[Any, str, int, bytes, int], tuple[bytes, bytes]]
 
 
-def blocking(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tuple[bytes, bytes]:
-    """What was said, and what of the proxy's bytes was left, which come in pieces of this size."""
-    said, left = bytearray(), bytearray(heard)
-
-    def hear(most: int) -> bytes:
-        piece = bytes(left[: min(size, most)])
-        del left[: len(piece)]
-        return piece
-
-    converse(socks5(proxy, host, port), said.extend, hear)
-    return bytes(said), bytes(left)
-
-
 def awaited(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tuple[bytes, bytes]:
-    """The same with the driver that awaits."""
+    """What was said, and what of the proxy's bytes was left, which come in pieces of this size."""
     said, left = bytearray(), bytearray(heard)
 
     async def say(data: bytes) -> None:
@@ -64,7 +51,7 @@ def by_reader(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tupl
     return bytes(said), reader.take(len(reader)) + bytes(left)
 
 
-@pytest.fixture(params=[blocking, awaited, by_reader])
+@pytest.fixture(params=[awaited, by_reader])
 def talk(request: pytest.FixtureRequest) -> Talk:
     """Each driver in turn."""
     driver: Talk = request.param

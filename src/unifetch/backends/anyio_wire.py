@@ -1,4 +1,4 @@
-"""TCP, unix sockets and TLS for the awaited side of httpx and httpx2, by anyio: on asyncio, uvloop and trio alike.
+"""Bytes and TLS over a socket for the awaited side of httpx and httpx2, by anyio: on asyncio, uvloop and trio alike.
 
 Why not the streams that these libraries have already: on asyncio, theirs lose what a server said before it refused the
 rest of an upload, take a TLS connection that was cut for one that has ended, and close by an `await`, at which a
@@ -11,21 +11,16 @@ It knows nothing of HTTP.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from .resolution import begin, numeric, settled
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any, TypeAlias
-
-    from .resolution import Address
+    from typing import TypeAlias
 
     # The seconds that the next wait may take, None for any number; it raises TimeoutError if there are none left.
     Limit: TypeAlias = Callable[[], float | None]
@@ -34,76 +29,6 @@ if TYPE_CHECKING:
 SIZE = 64 * 1024
 # Reads and writes in a row that do not have to wait. Then the other tasks have their turn.
 AT_ONCE = 16
-
-
-# --- Connecting -----------------------------------------------------------------------------------
-
-
-async def look_up(host: str, port: int, limit: Limit) -> list[Address]:
-    """The addresses of a host.
-
-    Raises:
-        OSError: there is none.
-        TimeoutError: there is none in time.
-    """
-    found = numeric(host, port)
-    if found is not None:
-        return found
-    outcome: list[Any] = []
-    # Of all that a thread can tell a task by, this is what every event loop waits for.
-    told, tells = socket.socketpair()
-
-    def tell(found: Any) -> None:
-        with tells:
-            outcome.append(found)
-
-    with told:
-        told.setblocking(False)
-        begin(host, port, tell)
-        with anyio.fail_after(limit()):
-            await anyio.wait_readable(told)
-    return settled(outcome[0])
-
-
-async def connect(family: int, address: Any, limit: Limit) -> Wire:
-    """Connect to one address, a tuple of host and port or the path of a unix socket.
-
-    Raises:
-        OSError: in the words of the system.
-    """
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        with anyio.fail_after(limit()):
-            if family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await _connect_tcp(sock, address)
-            else:
-                await _connect_unix(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return Wire(sock)
-
-
-async def _connect_tcp(sock: socket.socket, address: Any) -> None:
-    try:
-        sock.connect(address)
-    except (BlockingIOError, InterruptedError):
-        await anyio.wait_writable(sock)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code)) from None
-
-
-async def _connect_unix(sock: socket.socket, path: str) -> None:
-    while True:
-        try:
-            return sock.connect(path)
-        except BlockingIOError:
-            await anyio.sleep(0.005)  # its queue is full, of which nothing tells the end
-        except ValueError as error:
-            raise OSError(str(error)) from error
 
 
 # --- The wire -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Attempts to connect: which address is next, how soon, and what is raised if all of them came to nothing.
 
-It decides, for `dialing.py` and for `socket/async_dial.py`, and touches no socket. Whatever is raised, the request has
-not left.
+It decides, for `dialing.py`, `socket/async_dial.py` and `anyio_dialing.py`, and touches no socket. Whatever is raised,
+the request has not left.
 """
 
 from __future__ import annotations

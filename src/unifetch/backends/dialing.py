@@ -1,8 +1,8 @@
 """From a request to an open connection: address, connect, what a proxy wants to hear, TLS.
 
-Our own client connects like this, and so do the three libraries on `http.client`. By themselves those would look a
-host up where no timeout reaches, try its addresses one after the other, each for the whole of the connect timeout,
-take for a tunnel what merely begins like the answer to a CONNECT, and know no SOCKS.
+Our own client connects like this, and so do the three libraries on `http.client`, httpx and httpx2. By themselves
+those would look a host up where no timeout reaches, try its addresses one after the other, each for the whole of the
+connect timeout, and some take for a tunnel what merely begins like the answer to a CONNECT, or know no SOCKS.
 
 A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection.
 Addresses are tried by Happy Eyeballs (RFC 8305): the two families take turns, and a quarter of a second
@@ -11,7 +11,7 @@ after one attempt began the next may begin, so that a family that leads nowhere 
 Every step ends with the connect timeout or the deadline, and if it fails, what was opened is closed.
 
 `attempts.py` decides what takes no I/O, `tunnels.py` has the words for a proxy. What waits is written once more for
-asyncio, in `socket/async_dial.py`.
+asyncio, in `socket/async_dial.py`, and for every event loop, in `anyio_dialing.py`.
 """
 
 from __future__ import annotations

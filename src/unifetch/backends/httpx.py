@@ -32,7 +32,7 @@ from ..headers import Headers
 from ..messages import AsyncRawResponse, RawResponse
 from ..routes import DIRECT
 from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error
-from .httpx_network import AsyncPool, AsyncStream, Stream, encoded, new_pool
+from .httpx_network import AsyncPool, AsyncStream, Stream, Unlogged, encoded, new_pool
 from .poisoning import content_length
 
 TYPE_CHECKING = False
@@ -126,7 +126,7 @@ class HttpxBackend:
         self._pools: dict[tuple[ssl.SSLContext | None, Route], httpcore.ConnectionPool] = {}
         if native is None:
             self.capabilities = CAPABILITIES
-            self._pool = self._pools[None, DIRECT] = new_pool(None, DIRECT)
+            self._pool = self._pools[None, DIRECT] = new_pool()
             self.native = self._pool
         else:
             _refuse_conflicts(native)
@@ -171,11 +171,11 @@ class HttpxBackend:
         return client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
     def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> httpcore.ConnectionPool:
-        # A pool takes one context and one way for all of its connections, so there is one for each.
+        # A pool tells connections apart by their origin only, so there is one for each context and each way.
         if tls is None and route is DIRECT:
             return self._pool
         pool = self._pools.get((tls, route))
-        return pool if pool is not None else self._pools.setdefault((tls, route), new_pool(tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), new_pool())
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class AsyncHttpxBackend:
         self._pools: dict[tuple[ssl.SSLContext | None, Route], AsyncPool] = {}
         if native is None:
             self.capabilities = CAPABILITIES | ASYNC_CAPABILITIES
-            self._pool = self._pools[None, DIRECT] = AsyncPool(None, DIRECT)
+            self._pool = self._pools[None, DIRECT] = AsyncPool()
             self.native = self._pool
         else:
             _refuse_conflicts(native)
@@ -258,7 +258,7 @@ class AsyncHttpxBackend:
         if tls is None and route is DIRECT:
             return self._pool
         pool = self._pools.get((tls, route))
-        return pool if pool is not None else self._pools.setdefault((tls, route), AsyncPool(tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), AsyncPool())
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -279,11 +279,11 @@ def _for_pool(request: RawRequest, attempt: Attempt) -> httpcore.Request:
             target=request.target.encode("ascii"),
         ),
         content=request.body,
-        # The other phases are the business of the streams. What is handed to them as their timeout is the attempt.
+        # The other phases are the business of whoever dials, and of the streams, whose timeout is the attempt.
         extensions={
             "timeout": {
                 "pool": attempt.within(attempt.timeout.pool),
-                "connect": attempt,
+                "connect": Unlogged(request),
                 "write": attempt,
                 "read": attempt,
             }

@@ -2,7 +2,8 @@
 
 One conversation for every backend that has a hand on its connection. It does no I/O: it yields the bytes that are to
 be sent, or a number, and is then to be sent exactly so many bytes of what the proxy says. When it returns, the
-connection belongs to the origin. `converse` and `converse_awaited` are all that a driver takes.
+connection belongs to the origin. It is driven by our own dialing as it drives a parser (`tunnels.py`), and for aiohttp
+by `converse_awaited`.
 
 Left out: SOCKS4, and any way to log in but a user name and password.
 """
@@ -88,10 +89,12 @@ def _counted(what: str, text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
-# --- Drivers --------------------------------------------------------------------------------------
+# --- The driver -----------------------------------------------------------------------------------
 
 
-def converse(steps: Conversation, say: Callable[[bytes], object], hear: Callable[[int], bytes]) -> None:
+async def converse_awaited(
+    steps: Conversation, say: Callable[[bytes], Awaitable[object]], hear: Callable[[int], Awaitable[bytes]]
+) -> None:
     """Hold a conversation.
 
     Args:
@@ -106,31 +109,13 @@ def converse(steps: Conversation, say: Callable[[bytes], object], hear: Callable
         step = next(steps)
         while True:
             if isinstance(step, bytes):
-                say(step)
-                step = next(steps)
-                continue
-            heard = b""
-            while len(heard) < step:
-                heard += hear(step - len(heard)) or _ended()
-            step = steps.send(heard)
-
-
-async def converse_awaited(
-    steps: Conversation, say: Callable[[bytes], Awaitable[object]], hear: Callable[[int], Awaitable[bytes]]
-) -> None:
-    """The same, awaited."""
-    with suppress(StopIteration):
-        step = next(steps)
-        while True:
-            if isinstance(step, bytes):
                 await say(step)
                 step = next(steps)
                 continue
             heard = b""
             while len(heard) < step:
-                heard += await hear(step - len(heard)) or _ended()
+                piece = await hear(step - len(heard))
+                if not piece:
+                    raise ProxyError("it ended the connection")
+                heard += piece
             step = steps.send(heard)
-
-
-def _ended() -> bytes:
-    raise ProxyError("it ended the connection")
