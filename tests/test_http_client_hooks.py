@@ -275,6 +275,25 @@ def test_tls_is_handed_a_block_at_a_time(kind: str, sizes: list[int]) -> None:
     assert sizes == sent
 
 
+@pytest.mark.parametrize(("kind", "sent"), [("plain", "no"), ("TLS", "maybe")])
+def test_what_tls_fails_to_send_may_have_left_in_part(kind: str, sent: str) -> None:
+    """A plain send that fails has sent nothing; one of several TLS records does not say."""
+
+    def fail(data: bytes) -> int:
+        raise TimeoutError
+
+    with socket.socket() as sock:
+        failing = SimpleNamespace(fileno=sock.fileno, settimeout=sock.settimeout, send=fail)
+        if kind == "TLS":
+            failing.pending = int
+        wire = DeadlineSocket(failing)
+        wire.serve(Attempt(raw_request("http://example.test/")))
+        with pytest.raises(WriteTimeout) as caught:
+            wire.sendall(b"x" * 200_000)
+
+    assert sent == caught.value.request_sent
+
+
 def test_http_client_reads_through_makefile_and_closes_it() -> None:
     """A response asks its socket for one file, which is `fp`, and closes that when it is closed."""
     ours, theirs = socket.socketpair()

@@ -255,7 +255,10 @@ class DeadlineSocket:
         while left:
             try:
                 self._arm(attempt.timeout.write)
-                # TLS would only be done with all that it is handed, and its timeout is for all of that.
+                # TLS would only be done with all that it is handed, and its timeout is for all of that. If it fails,
+                # some may have left nevertheless.
+                if self._pending is not None and attempt.sent == "no":
+                    attempt.sent = "maybe"
                 count = self._sock.send(left if self._pending is None else left[:BLOCK])
             except (TimeoutError, BlockingIOError) as error:
                 raise attempt.failed(WriteTimeout, "the server takes no more of the request") from error
