@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,6 +52,24 @@ def in_child(work: Callable[[], bool]) -> bool:
 
 
 # --- Threads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["httpx_network", "httpx2_network"])
+def test_a_connection_is_asked_from_many_threads(name: str) -> None:
+    """The pools of httpx ask of each idle connection whether it is still good, from whatever thread they run in."""
+    network = pytest.importorskip(f"unifetch.backends.{name}")
+    ours, theirs = socket.socketpair()
+    with theirs, ThreadPoolExecutor(4) as threads:
+        stream = network.Stream(ours)
+
+        def ask(_: int) -> bool:
+            return bool(stream.get_extra_info("is_readable"))
+
+        assert {False} == set(threads.map(ask, range(4_000)))
+
+        stream.close()
+
+        assert ask(0)
 
 
 def test_get_from_many_threads(backend: str) -> None:

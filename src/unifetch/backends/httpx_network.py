@@ -170,7 +170,6 @@ class Stream(Exchanges, httpcore.NetworkStream):
     def __init__(self, sock: dialing.Stream) -> None:
         super().__init__()
         self._sock = sock
-        self._has_come = arrivals(sock)
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
         attempt: Attempt = timeout
@@ -206,7 +205,11 @@ class Stream(Exchanges, httpcore.NetworkStream):
         return self._is_doubtful() if info == "is_readable" else None
 
     def _is_doubtful(self) -> bool:
-        return self.spoilt or self._sock.fileno() < 0 or bool(self._has_come())
+        # Any thread that looks for a connection asks, also while another one asks, or closes. So no poll() is kept.
+        try:
+            return self.spoilt or bool(arrivals(self._sock)())
+        except ValueError:  # it is closed
+            return True
 
 
 class AsyncStream(Exchanges, httpcore.AsyncNetworkStream):
