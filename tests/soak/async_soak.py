@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from soak import FAILING, answer, fault_of, sockets
+from soak import FAILING, TWICE, answer, fault_of, sockets
 from unifetch import ConnectionLost, Timeout, UnifetchError
 from unifetch.aio import AsyncClient
 from unifetch.backends.base import Capability
@@ -45,10 +45,6 @@ MORE = {"is late": 60, "pieces": 40, "refuses the upload": 40, "early bytes": 40
 # What has happened where the server said 408 after the client had looked and before the request was there. Nobody can
 # tell it from an answer (RFC 9110 §15.5.9); where the client looks, it is rare.
 CROSSED = "408, which crossed the request"
-
-# A request on a kept connection that the server was just closing is sent once more, and may meet another such one
-# (RFC 9112 §9.3.1): that is an error, and no wrong answer.
-TWICE = "ConnectionLost, on two kept connections"
 
 # What a backend that lacks the capability is spared, because it would fail as it says.
 SPARED = {
