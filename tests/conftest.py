@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from unifetch import config
 from unifetch.backends import BACKENDS, is_installed
-from unifetch.settings import Settings
+from unifetch.client import config
+from unifetch.client.settings import Settings
 
 # What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend.
 VARIABLES = {

@@ -17,7 +17,6 @@ import servers
 from unifetch import AsyncClient, Client, ConfigConflict, InvalidSetting, Timeout
 from unifetch.backends import asyncio_stream as stream_module
 from unifetch.backends.base import Capability
-from unifetch.backends.clock import Clock
 from unifetch.errors import (
     ConnectError,
     ConnectionLost,
@@ -27,9 +26,10 @@ from unifetch.errors import (
     UnifetchError,
     WriteTimeout,
 )
-from unifetch.messages import RawRequest
+from unifetch.model.messages import RawRequest
+from unifetch.model.route import DIRECT, Route
+from unifetch.model.url import URL
 from unifetch.policies.proxies import Proxy
-from unifetch.routes import DIRECT, Route
 from unifetch.testing import (
     Close,
     Drip,
@@ -50,7 +50,7 @@ from unifetch.testing import (
     reply,
 )
 from unifetch.testing.server import Connection
-from unifetch.url import URL
+from unifetch.wire.timer import Clock
 
 aiohttp = pytest.importorskip("aiohttp", reason="aiohttp is not installed")
 backend_module = pytest.importorskip("unifetch.backends.aiohttp", reason="aiohttp is not installed")

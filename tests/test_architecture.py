@@ -16,23 +16,18 @@ import unifetch
 PACKAGE = Path(unifetch.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-# Each layer may import those before it, and its own.
+# The rooms, each of which may import those before it, and its own. A file that stands in no folder is a room by itself.
 LAYERS = [
-    {"version", "values", "errors", "loops"},
-    {"headers", "url", "timeouts", "text", "streams", "routes"},
-    {"messages"},
-    {"policies", "backends.base", "events"},
-    {"settings", "logs", "otel"},
-    {"plan", "backend"},
-    {"exchange"},
+    {"version", "errors"},
+    {"model"},
+    {"backends.base"},  # the contract: what a policy, a wire and a call have in common
+    {"policies", "wire", "observe"},
     {"backends"},
-    {"config"},
-    {"base_client", "loop_client", "client", "async_client", "slots", "arguments", "downloads"},
-    {"api", "parcels", "windows"},
-    {"fetching", "async_fetching", "aio"},
+    {"client"},
+    {"many", "bridges"},
+    {"api", "aio"},
     {"__init__"},
-    {"progress"},
-    {"cli", "demo", "testing"},
+    {"testing", "cli"},
     {"__main__"},
 ]
 
@@ -43,7 +38,7 @@ LIBRARIES = {
     "httpcore": {"backends/httpx.py", "backends/httpx_network.py"},
     "httpx2": {"backends/httpx2.py"},
     "httpcore2": {"backends/httpx2.py", "backends/httpx2_network.py"},
-    "anyio": {"backends/anyio_wire.py", "backends/anyio_dialing.py"},
+    "anyio": {"wire/anyio_wire.py", "wire/anyio.py"},
     "urllib3": {"backends/urllib3.py", "backends/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
     "multidict": {"backends/aiohttp.py"},
@@ -53,36 +48,33 @@ LIBRARIES = {
     "zstandard": {"policies/decoding.py"},
     "backports": {"policies/decoding.py"},
     "publicsuffixlist": {"policies/cookies.py"},
-    "opentelemetry": {"otel.py"},
+    "opentelemetry": {"observe/opentelemetry.py"},
     "pytest": {path for path in FILES if path.startswith("testing/conformance/")},
 }
 
-# What a file of a backend may import of the others, besides `base`. The shared ones know no library that carries
-# requests; what is read as a whole, the socket backend, takes of them all that connects, and the clock.
+# What a backend may import of what stands beside it, besides `base`: what several of them share.
 SHARED = {
-    "dialing": {"attempts", "resolution", "socket.reader", "tls_in_tls", "tunnels"},
-    "tunnels": {"socket.http11", "socks"},
-    "http_client": {"dialing", "http_reader"},
+    "http_client": {"http_reader"},
+    "http_reader": {"http_client"},
     "urllib": {"http_client", "http_reader"},
     "urllib3": {"http_client", "http_reader"},
     "requests": {"http_client", "http_reader"},
-    "anyio_dialing": {"anyio_wire", "attempts", "resolution", "socket.reader", "tunnels"},
     "httpx": {"httpx_network", "poisoning"},
-    "httpx_network": {"anyio_dialing", "anyio_wire", "dialing", "poisoning", "pooled_body"},
+    "httpx_network": {"poisoning", "pooled_body"},
     "httpx2": {"httpx2_network", "poisoning"},
-    "httpx2_network": {"anyio_dialing", "anyio_wire", "dialing", "poisoning", "pooled_body"},
-    "asyncio_stream": {"clock", "http_reader", "socks"},
-    "aiohttp": {"asyncio_stream", "clock", "resolution", "socks"},
-    "socket": {"dialing"},
-    "socket.async_dial": {"attempts", "clock", "resolution", "tunnels"},
-    "socket.async_stream": {"clock"},
-    "socket.asynchronous": {"clock"},
+    "httpx2_network": {"poisoning", "pooled_body"},
+    "asyncio_stream": {"http_reader"},
+    "aiohttp": {"asyncio_stream"},
 }
 
-PROTOCOL = {
-    f"backends/{name}.py" for name in ("socks", "tunnels", "poisoning", "socket/http11", "socket/reader", "socket/pool")
-}
-PURE = [path for path in FILES if path == "exchange.py" or path.startswith("policies/") or path in PROTOCOL]
+# What decides, and so touches neither a socket nor a thread nor a clock.
+PURE = [
+    path
+    for path in FILES
+    if path.startswith("policies/")
+    or path in {"client/call.py", "backends/poisoning.py", "backends/socket/pool.py"}
+    or path in {f"wire/{name}.py" for name in ("http11", "reader", "socks", "tunnels")}
+]
 
 
 def imports(path: str, *, lazy: bool = True, typing: bool = False) -> Iterator[str]:
@@ -122,17 +114,11 @@ def imports(path: str, *, lazy: bool = True, typing: bool = False) -> Iterator[s
 
 def layer(name: str) -> int:
     """The number of the layer of one of our modules, named without `unifetch.`."""
-    name = name or "__init__"
-    for number, names in enumerate(LAYERS):
-        if name in names:
+    for number, rooms in enumerate(LAYERS):
+        if name in rooms:
             return number
-    if name.startswith("policies"):
-        return layer("policies")
-    if name.startswith("testing"):
-        return layer("testing")
-    if name.startswith("backends."):
-        return layer("backend")
-    raise AssertionError(f"{name} has no layer: give it one")
+    room = name.partition(".")[0] or "__init__"
+    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
 
 
 def module_of(path: str) -> str:
@@ -202,15 +188,12 @@ def outline(path: str) -> list[tuple[str, str, list[str]]]:
 
 def test_the_two_clients_are_mirrors() -> None:
     """Laid side by side, they have the same classes, and the same methods in the same order, which take the same."""
-    assert outline("client.py") == outline("async_client.py")
+    assert outline("client/sync_client.py") == outline("client/async_client.py")
 
 
 @pytest.mark.parametrize(
     "path",
-    [
-        *(path for path in FILES if path.startswith("backends/socket/")),
-        *(f"backends/{name}.py" for name in ("dialing", "attempts", "tunnels")),
-    ],
+    [path for path in FILES if path.startswith(("backends/socket/", "wire/"))],
 )
 def test_the_socket_backend_stands_on_its_own(path: str) -> None:
     """It is what http.client does underneath, so it does not import it."""

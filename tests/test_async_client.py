@@ -15,11 +15,11 @@ import pytest
 
 import unifetch
 from unifetch import AsyncClient, Client, Limits, Timeout, aio, configure, use_backend
-from unifetch.backends import bridges
+from unifetch.backends import in_threads
 from unifetch.backends.base import Capability
 from unifetch.errors import ConnectionLost, InvalidBody, InvalidSetting, PoolTimeout, StreamError
-from unifetch.headers import Headers
-from unifetch.messages import AsyncRawResponse, RawRequest
+from unifetch.model.headers import Headers
+from unifetch.model.messages import AsyncRawResponse, RawRequest
 from unifetch.testing import Close, Pause, Server, Signal, Wait, reply
 
 
@@ -473,7 +473,7 @@ def test_waiting_for_a_thread_has_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
 
     answered = threading.Event()
     with ThreadPoolExecutor(1) as only, Server([Wait(answered), reply()]) as server:
-        monkeypatch.setattr(bridges, "_threads", lambda: only)
+        monkeypatch.setattr(in_threads, "_threads", lambda: only)
         asyncio.run(scenario(server.url, server))
         assert 1 == len(server.requests)
 

@@ -13,10 +13,10 @@ import pytest
 
 from unifetch import URL, AsyncClient, Request, Response, Result, aio, use_backend
 from unifetch.backends.base import Capability
+from unifetch.client.event_loops import in_trio, sleep
 from unifetch.errors import ConnectError, InvalidRequest, InvalidSetting, InvalidURL, UnknownBackend
-from unifetch.headers import Headers
-from unifetch.loops import in_trio, sleep
-from unifetch.messages import AsyncRawResponse, RawRequest
+from unifetch.model.headers import Headers
+from unifetch.model.messages import AsyncRawResponse, RawRequest
 from unifetch.testing import Server, reply
 
 Run = Callable[..., Any]

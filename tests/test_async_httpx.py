@@ -22,7 +22,7 @@ import pytest
 import servers
 from servers import silent_addresses
 from suspensions import cancel_everywhere
-from unifetch.backends import BACKENDS, attempts, is_installed, load_async
+from unifetch.backends import BACKENDS, is_installed, load_async
 from unifetch.backends.base import AsyncBackend, Capability
 from unifetch.errors import (
     ConfigConflict,
@@ -37,10 +37,11 @@ from unifetch.errors import (
     UnifetchError,
     WriteTimeout,
 )
-from unifetch.messages import RawRequest
+from unifetch.model.messages import RawRequest
+from unifetch.model.route import Route
+from unifetch.model.timeouts import Timeout
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
-from unifetch.routes import Route
 from unifetch.testing.conformance.routes import Relay
 from unifetch.testing.server import (
     Close,
@@ -59,12 +60,12 @@ from unifetch.testing.server import (
     refused_port,
     reply,
 )
-from unifetch.timeouts import Timeout
+from unifetch.wire import happy_eyeballs as attempts
 
 T = TypeVar("T")
 
 anyio: Any = pytest.importorskip("anyio", reason="anyio, which comes with httpx and httpx2, is not installed")
-anyio_dialing: Any = importlib.import_module("unifetch.backends.anyio_dialing")
+anyio_dialing: Any = importlib.import_module("unifetch.wire.anyio")
 
 # Name resolution by httpx itself, and its proxies: none of these tests may need more than the loop.
 LOOPS = {

@@ -37,11 +37,9 @@ from unifetch import (
 )
 from unifetch.backends import BACKENDS, adapter
 from unifetch.backends.base import HTTP_1_CAPABILITIES, Capability
-from unifetch.backends.clock import Clock
-from unifetch.backends.socket.async_stream import Wire
-from unifetch.messages import AsyncRawResponse, RawRequest
+from unifetch.model.messages import AsyncRawResponse, RawRequest
+from unifetch.model.route import Route
 from unifetch.policies.proxies import Proxy
-from unifetch.routes import Route
 from unifetch.testing import (
     Close,
     Drip,
@@ -59,9 +57,11 @@ from unifetch.testing import (
     reply,
 )
 from unifetch.testing.conformance.routes import Relay
+from unifetch.wire.asyncio_wire import Wire
+from unifetch.wire.timer import Clock
 
 AsyncSocketBackend: Any = adapter("socket").AsyncSocketBackend
-dial_module: Any = sys.modules["unifetch.backends.socket.async_dial"]
+dial_module: Any = sys.modules["unifetch.wire.asyncio"]
 
 AUTHORITY = servers.certificate_authority()
 SERVER_TLS = AUTHORITY.server_context("127.0.0.1", "proxy.test", "origin.test")

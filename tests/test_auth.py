@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unifetch.errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
-from unifetch.headers import REDACTED, Headers
+from unifetch.model.headers import REDACTED, Headers
+from unifetch.model.url import URL
 from unifetch.policies.auth import (
     Auth,
     AuthMemory,
@@ -32,7 +33,6 @@ from unifetch.policies.auth import (
     parse_challenges,
     read_netrc,
 )
-from unifetch.url import URL
 
 
 def request(

@@ -16,9 +16,9 @@ import pytest
 
 from servers import certificate_authority
 from unifetch import __version__, available_backends
-from unifetch import cli as command_line
 from unifetch.backends import BACKENDS, capabilities, is_installed
-from unifetch.cli import main
+from unifetch.cli.main import main
+from unifetch.cli.main import main as command_line
 from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
 
 COMMAND = [sys.executable, "-m", "unifetch"]
@@ -377,7 +377,7 @@ def test_a_library_that_is_broken_is_2(monkeypatch: pytest.MonkeyPatch, capsys: 
     def broken(*arguments: object) -> None:
         raise ImportError("cannot import name 'x' from 'y'")
 
-    monkeypatch.setattr("unifetch.client.load", broken)
+    monkeypatch.setattr("unifetch.client.sync_client.load", broken)
     code = main(["get", "http://127.0.0.1:9/"])
 
     assert (2, ("", "unifetch: ImportError: cannot import name 'x' from 'y'\n")) == (code, capsys.readouterr())
@@ -389,7 +389,7 @@ def test_interrupted_is_130(tmp_path: Path) -> None:
     # A shell that runs the tests in the background has SIGINT ignored.
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from unifetch.cli import main; sys.exit(main())"
+        "from unifetch.cli.main import main; sys.exit(main())"
     )
     with Server([reply(headers={"Content-Length": "9"}), b"half"]) as server:
         words = [sys.executable, "-c", code, "get", "-o", str(tmp_path / "file"), server.url]

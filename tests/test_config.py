@@ -31,8 +31,8 @@ from unifetch import (
     use_backend,
 )
 from unifetch.backends import BACKENDS, how_to_install, is_installed, load, with_capability
-from unifetch.config import chosen_backend, environment_rules
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.client.config import chosen_backend, environment_rules
+from unifetch.model.messages import RawRequest, RawResponse
 from unifetch.testing import Server, reply
 
 PROGRAM = [sys.executable, "-W", "error", "-c"]
@@ -112,7 +112,7 @@ def test_environment_and_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_environment_in_a_process_of_its_own() -> None:
     """As an operator sets it."""
-    program = "from unifetch.config import chosen_backend; print(*chosen_backend())"
+    program = "from unifetch.client.config import chosen_backend; print(*chosen_backend())"
 
     assert "socket UNIFETCH_BACKEND\n" == run(program, UNIFETCH_BACKEND="socket")
     assert "urllib the default\n" == run(program)
@@ -611,7 +611,7 @@ def test_with_capability() -> None:
 
 PLUGIN = """
 from unifetch import Headers
-from unifetch.messages import RawResponse
+from unifetch.model.messages import RawResponse
 
 class Plugin:
     name = "plugin"

@@ -8,12 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from unifetch import URL, ConnectError, Headers, Request, Response, available_backends, demo
+from unifetch import URL, ConnectError, Headers, Request, Response, available_backends
 from unifetch.backends import BACKENDS, Entry
-from unifetch.backends.socket.asynchronous import AsyncSocketBackend
+from unifetch.backends.socket.async_adapter import AsyncSocketBackend
 from unifetch.backends.urllib import UrllibBackend
-from unifetch.cli import main
-from unifetch.messages import AsyncRawResponse, RawRequest, RawResponse
+from unifetch.cli import demo, main
+from unifetch.model.messages import AsyncRawResponse, RawRequest, RawResponse
 
 Change = Callable[[RawRequest, RawResponse], None]
 
@@ -181,7 +181,7 @@ def test_failing_alike_is_not_agreeing(monkeypatch: pytest.MonkeyPatch, capsys: 
     def refused(*arguments: object) -> None:
         raise ConnectError("refused")
 
-    monkeypatch.setattr("unifetch.demo.Client.get", refused)
+    monkeypatch.setattr("unifetch.cli.demo.Client.get", refused)
     code = main(["demo"])
 
     assert code == 1

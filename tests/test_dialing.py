@@ -21,9 +21,8 @@ import pytest
 
 from servers import silent_addresses
 from unifetch import Client
-from unifetch.backends import attempts, dialing, load
+from unifetch.backends import load
 from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
-from unifetch.backends.dialing import dial
 from unifetch.errors import (
     ConfigError,
     ConnectError,
@@ -34,10 +33,11 @@ from unifetch.errors import (
     TLSError,
     UnifetchError,
 )
-from unifetch.messages import RawRequest
+from unifetch.model.messages import RawRequest
+from unifetch.model.route import Route
+from unifetch.model.timeouts import Timeout
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
-from unifetch.routes import Route
 from unifetch.testing import refused_port
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.server import (
@@ -50,7 +50,9 @@ from unifetch.testing.server import (
     Step,
     reply,
 )
-from unifetch.timeouts import Timeout
+from unifetch.wire import blocking as dialing
+from unifetch.wire import happy_eyeballs as attempts
+from unifetch.wire.blocking import dial
 
 AGREED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 

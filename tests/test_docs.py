@@ -13,9 +13,10 @@ from types import ModuleType
 
 import pytest
 
-from unifetch import backends, config, errors
+from unifetch import backends, errors
 from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.backends.base import ASYNC_CAPABILITIES
+from unifetch.client import config
 from unifetch.testing import RecordedRequest, Server, conformance, refused_port, reply
 from unifetch.testing.conformance.base import BackendFactory
 

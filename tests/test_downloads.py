@@ -22,7 +22,8 @@ import pytest
 
 import unifetch
 from servers import LARGE, nginx
-from unifetch import Client, Download, Timeout, available_backends, downloads
+from unifetch import Client, Download, Timeout, available_backends
+from unifetch.client import downloads
 from unifetch.errors import (
     ConnectionLost,
     IncompleteBody,
@@ -33,7 +34,7 @@ from unifetch.errors import (
     StatusError,
     TotalTimeout,
 )
-from unifetch.headers import Headers
+from unifetch.model.headers import Headers
 from unifetch.policies.ranges import Span, Validator, expected_digests, repr_digests
 from unifetch.testing import Close, Drip, Flood, HalfClose, RecordedRequest, Script, Server, reply
 

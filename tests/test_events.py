@@ -8,19 +8,11 @@ from typing import Any
 
 import pytest
 
-from unifetch import (
-    Client,
-    ConnectError,
-    Headers,
-    IncompleteBody,
-    InvalidHeader,
-    Request,
-    TooManyRedirects,
-    configure,
-    events,
-)
+from unifetch import Client, ConnectError, Headers, IncompleteBody, InvalidHeader, Request, TooManyRedirects, configure
 from unifetch.errors import UnifetchError
-from unifetch.events import (
+from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.observe import events
+from unifetch.observe.events import (
     Attempt,
     Event,
     Failed,
@@ -31,7 +23,6 @@ from unifetch.events import (
     ResponseHead,
     Retry,
 )
-from unifetch.messages import RawRequest, RawResponse
 from unifetch.testing import Close, Server, refused_port, reply
 
 REQUEST = Request("GET", "http://h/")

@@ -517,7 +517,7 @@ def test_settings_go_to_a_worker(server: Server) -> None:
     unifetch.configure(listeners=lambda event: told.append(event))  # which could not be sent
     with use_backend("socket"):
         results = fetch_all(["/a", "/b"], executor=ByPost(), headers={"X-Two": "b"}, timeout={"read": 5})
-    unifetch.config.PROCESS.settings = unifetch.settings.Settings()
+    unifetch.client.config.PROCESS.settings = unifetch.client.settings.Settings()
     (first, second) = results
 
     assert ("socket", f"{server.url}/a") == (first.unwrap().backend, str(first.unwrap().url))
@@ -708,11 +708,13 @@ def test_one_origin_for_a_cluster(dask: Any) -> None:
 
 def test_it_is_loaded_when_it_is_asked_for() -> None:
     """`import unifetch` does not load it, nor threads or pickles with it."""
-    code = "import sys, unifetch; print(*sys.modules); unifetch.fetch_all; assert 'unifetch.fetching' in sys.modules"
+    code = (
+        "import sys, unifetch; print(*sys.modules); unifetch.fetch_all; assert 'unifetch.many.fetch_all' in sys.modules"
+    )
     code = f"import sys; sys.path.insert(0, {str(Path(unifetch.__file__).parents[1])!r}); {code}"
     # -S: packages installed beside ours may load modules of their own as Python starts.
     loaded = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True).stdout
 
-    assert set() == {"unifetch.fetching", "unifetch.windows", "concurrent.futures", "pickle"}.intersection(
+    assert set() == {"unifetch.many.fetch_all", "unifetch.many.window", "concurrent.futures", "pickle"}.intersection(
         loaded.split()
     )

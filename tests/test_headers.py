@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unifetch import Headers, InvalidHeader
-from unifetch.headers import CREDENTIALS, REDACTED, is_token
+from unifetch.model.headers import CREDENTIALS, REDACTED, is_token
 
 # --- What goes in ---------------------------------------------------------------------------------
 

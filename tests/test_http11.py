@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from unifetch.backends.socket import http11
-from unifetch.backends.socket.reader import ByteReader
 from unifetch.errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError
-from unifetch.headers import Headers
+from unifetch.model.headers import Headers
+from unifetch.wire import http11
+from unifetch.wire.reader import ByteReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

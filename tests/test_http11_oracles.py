@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from test_http11 import Parsed, read_response, verdict
-from unifetch.backends.socket import http11
-from unifetch.backends.socket.reader import ByteReader
 from unifetch.errors import ConnectionLost, ProtocolError
+from unifetch.wire import http11
+from unifetch.wire.reader import ByteReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

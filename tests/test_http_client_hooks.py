@@ -20,7 +20,6 @@ import pytest
 from unifetch import Client
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
-from unifetch.backends.dialing import dial
 from unifetch.backends.http_client import CURRENT, Attempt, DeadlineSocket, StrictResponse
 from unifetch.errors import (
     ConfigConflict,
@@ -38,7 +37,9 @@ from unifetch.errors import (
     UnifetchError,
     WriteTimeout,
 )
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.model.timeouts import Timeout
+from unifetch.model.url import URL
 from unifetch.policies.tls import TLS
 from unifetch.testing.server import (
     Close,
@@ -57,8 +58,7 @@ from unifetch.testing.server import (
     refused_port,
     reply,
 )
-from unifetch.timeouts import Timeout
-from unifetch.url import URL
+from unifetch.wire.blocking import dial
 
 NAMES = ["urllib", "urllib3", "requests"]
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from unifetch import Client, ConnectionLost, Request, Response
-from unifetch.events import Event, Failed, Finished, Redirect, ResponseHead, Retry, redacted
-from unifetch.headers import Headers
-from unifetch.logs import log_events
+from unifetch.model.headers import Headers
+from unifetch.observe.events import Event, Failed, Finished, Redirect, ResponseHead, Retry, redacted
+from unifetch.observe.logging import log_events
 from unifetch.testing import Close, Server, reply
 
 REQUEST = Request("GET", "http://user:s3cret@example.test/path?q=1")

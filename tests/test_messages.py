@@ -25,8 +25,8 @@ from unifetch import (
     StreamError,
     Timeout,
 )
-from unifetch.headers import REDACTED
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.model.headers import REDACTED
+from unifetch.model.messages import RawRequest, RawResponse
 
 REQUEST = Request("GET", "http://h/path?q", headers={"X-A": "1"})
 

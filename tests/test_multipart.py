@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from unifetch import InvalidBody, InvalidRequest
 from unifetch.errors import InvalidHeader, InvalidSetting
-from unifetch.headers import Headers
+from unifetch.model.headers import Headers
 from unifetch.policies.bodies import BLOCK, Body, encode, framing, with_content_type
 from unifetch.policies.multipart import multipart
 

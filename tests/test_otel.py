@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from unifetch import Client, TooManyRedirects, UnifetchError
-from unifetch.otel import BUCKETS, OpenTelemetry
+from unifetch.observe.opentelemetry import BUCKETS, OpenTelemetry
 from unifetch.testing import Close, Server, refused_port, reply
 
 

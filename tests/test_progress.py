@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from unifetch.progress import ProgressBar, duration, line, size
+from unifetch.cli.progress_bar import ProgressBar, duration, line, size
 
 
 class Terminal(io.StringIO):

@@ -30,7 +30,7 @@ from unifetch.errors import (
     TotalTimeout,
     UnifetchError,
 )
-from unifetch.headers import Headers
+from unifetch.model.headers import Headers
 from unifetch.policies.retries import Retry, retry_after
 
 NOW = 784_111_700.0  # 77 seconds before the date of the examples in RFC 9110 §5.6.7

@@ -16,19 +16,20 @@ from typing import Any
 import pytest
 
 import unifetch
-from unifetch import URL, Client, Headers, Request, Response, UnifetchError, events
-from unifetch.downloads import Download
+from unifetch import URL, Client, Headers, Request, Response, UnifetchError
+from unifetch.client.downloads import Download
+from unifetch.client.settings import Settings, parse
 from unifetch.errors import ConnectError, StatusError
-from unifetch.fetching import Result
-from unifetch.headers import CREDENTIALS
-from unifetch.logs import log_events
-from unifetch.messages import RawRequest
+from unifetch.many.fetch_all import Result
+from unifetch.model.frozen import Value
+from unifetch.model.headers import CREDENTIALS
+from unifetch.model.messages import RawRequest
+from unifetch.model.route import Route
+from unifetch.model.timeouts import Timeout
+from unifetch.observe import events
+from unifetch.observe.logging import log_events
 from unifetch.policies import auth, cookies, proxies
-from unifetch.routes import Route
-from unifetch.settings import Settings, parse
 from unifetch.testing import Close, HalfClose, OnConnect, Server, Stall, refused_port, reply
-from unifetch.timeouts import Timeout
-from unifetch.values import Value
 
 PASSWORD, TOKEN, COOKIE = "pa55word", "t0ken", "c00kie"
 BASIC = "cGE1NXdvcmQ"  # what the password alone is in base64, after a prefix of three, six or nine bytes
@@ -131,7 +132,13 @@ def test_a_value_shows_no_credential(name: str) -> None:
 def test_every_value_class_is_here() -> None:
     """Whoever adds a value class says whether it can hold a credential, by adding it to one of the lists above."""
     # Those that are left out have libraries to import, or nothing at run time.
-    left_out = ("unifetch.backends.", "unifetch.testing", "unifetch.otel", "unifetch.arguments", "unifetch.__main__")
+    left_out = (
+        "unifetch.backends.",
+        "unifetch.testing",
+        "unifetch.observe.opentelemetry",
+        "unifetch.client.arguments",
+        "unifetch.__main__",
+    )
     for module in pkgutil.walk_packages(unifetch.__path__, "unifetch."):
         if not module.name.startswith(left_out):
             importlib.import_module(module.name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from unifetch import TLS, URL, Client, ConfigError, Headers, InvalidSetting, Limits, Timeout, configure
-from unifetch.settings import Settings, parse
+from unifetch.client.settings import Settings, parse
 
 DOCUMENT = """
 [http]

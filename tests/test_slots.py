@@ -14,10 +14,10 @@ import pytest
 
 from unifetch import Client, Limits, Timeout
 from unifetch.backends.base import Capability
+from unifetch.client.connection_limit import Place, Slots, wait_for_slot
 from unifetch.errors import ConnectionLost, PoolTimeout
-from unifetch.headers import Headers
-from unifetch.messages import RawRequest, RawResponse
-from unifetch.slots import Place, Slots, wait_for_slot
+from unifetch.model.headers import Headers
+from unifetch.model.messages import RawRequest, RawResponse
 
 A, B = "http://a.test", "http://b.test"
 ONE = Limits(connections=1)

@@ -17,14 +17,14 @@ from unifetch import (
     Timeout,
 )
 from unifetch.backends import socket as backend_module
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.model.route import Route
+from unifetch.model.url import URL
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
-from unifetch.routes import Route
 from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, reply
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.routes import Relay
-from unifetch.url import URL
 
 AUTHORITY = servers.certificate_authority()
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from unifetch import ConfigError, ProxyError
-from unifetch.backends import tunnels
-from unifetch.backends.socket.reader import ByteReader
-from unifetch.backends.socks import converse_awaited, socks5
+from unifetch.wire import tunnels
+from unifetch.wire.reader import ByteReader
+from unifetch.wire.socks import converse_awaited, socks5
 
 HELLO, LOGIN, WELCOME = b"\x05\x00", b"\x05\x02", b"\x01\x00"
 TO_NAME = b"\x05\x01\x00\x03\x06h.test\x01\xbb"

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from unifetch.errors import TooLarge
-from unifetch.streams import EventParser, LineSplitter, ServerSentEvent, events, lines
+from unifetch.model.lines import EventParser, LineSplitter, ServerSentEvent, events, lines
 
 
 def cuts(body):

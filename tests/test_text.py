@@ -8,9 +8,9 @@ import pickle
 
 import pytest
 
-from unifetch import text
 from unifetch.errors import InvalidJSON
-from unifetch.text import decode_json, decode_text
+from unifetch.model import text
+from unifetch.model.text import decode_json, decode_text
 
 CAFE = "café €"
 

@@ -17,6 +17,7 @@ import pytest
 
 import unifetch
 from unifetch import Client, Response, api, get, use_backend
+from unifetch.client.shared_client import SHARED
 from unifetch.testing import RecordedRequest, Server, reply
 
 needs_fork = [
@@ -29,7 +30,7 @@ needs_fork = [
 def _fresh_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A client for the module's functions that has carried nothing yet, and that is closed afterwards."""
     with Client(cookies=False) as client:
-        monkeypatch.setattr(api, "_client", client)
+        monkeypatch.setattr(api, "SHARED", client)
         yield
 
 
@@ -94,7 +95,7 @@ def test_a_backend_is_made_once(backend: str) -> None:
             start.wait()
             get(server.url, backend=backend)
             with use_backend(backend):
-                return api._client.backend
+                return SHARED.backend
 
         with ThreadPoolExecutor(8) as threads:
             assert 1 == len({id(made) for made in threads.map(ask, range(8))})
@@ -156,7 +157,7 @@ class TestFork:
         """Another thread may have been inside the client when the process forked; the child does not wait for it."""
         with Server(echo) as server:
             get(server.url, backend=backend)
-            with api._client._lock:
+            with SHARED._lock:
                 assert in_child(lambda: get(f"{server.url}/child", backend=backend).text == "/child")
 
     def test_a_call_in_another_thread(self, backend: str) -> None:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unifetch import url as url_module
 from unifetch.errors import InvalidRequest, InvalidURL
-from unifetch.url import MAX_LENGTH, URL, form_urlencode, location_url
+from unifetch.model import url as url_module
+from unifetch.model.url import MAX_LENGTH, URL, form_urlencode, location_url
 
 # --- The normal form ------------------------------------------------------------------------------
 
@@ -822,11 +822,11 @@ def test_hostile_length_is_cheap() -> None:
 def test_import_is_cheap() -> None:
     """The parsers of rare forms are imported when such a form comes, not before."""
     code = (
-        "before = set(sys.modules); from unifetch.url import URL; URL('http://h/a?b=é').join('c')\n"
+        "before = set(sys.modules); from unifetch.model.url import URL; URL('http://h/a?b=é').join('c')\n"
         "rare = {'unicodedata', 'ipaddress', 'urllib.parse', 'socket', 'encodings.punycode'}\n"
         "print(sorted(rare & (set(sys.modules) - before)))"
     )
-    path = str(url_module.__file__).removesuffix("unifetch/url.py")
+    path = str(url_module.__file__).removesuffix("unifetch/model/url.py")
     result = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"],
         capture_output=True, text=True, timeout=60, check=True,

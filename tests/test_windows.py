@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unifetch.windows import Task, Window
+from unifetch.many.window import Task, Window
 
 
 def filled(window: Window[str, str], *items: str) -> Window[str, str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from unifetch import AsyncClient, Capability, Headers
 from unifetch.backends.base import HTTP_1_CAPABILITIES
-from unifetch.messages import AsyncRawResponse, RawRequest
+from unifetch.model.messages import AsyncRawResponse, RawRequest
 
 
 # [canned]

@@ -15,7 +15,7 @@ from typing import Literal
 
 from unifetch import Capability, ConnectTimeout, Headers, ReadTimeout, UnifetchError, WriteTimeout, errors
 from unifetch.backends.base import Attempt, connect_error
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.model.messages import RawRequest, RawResponse
 
 CAPABILITIES = frozenset(
     {Capability.EXACT_TARGET, Capability.EXACT_HEADERS, Capability.TLS_CONTEXT, Capability.NO_POISONING}

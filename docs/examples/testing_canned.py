@@ -6,7 +6,7 @@ from typing import Literal
 
 from unifetch import Client, Headers
 from unifetch.backends.base import HTTP_1_CAPABILITIES
-from unifetch.messages import RawRequest, RawResponse
+from unifetch.model.messages import RawRequest, RawResponse
 
 
 # [canned]

@@ -11,7 +11,7 @@ def main(url: str) -> None:
     # [otel]
     from opentelemetry.propagate import inject
 
-    from unifetch.otel import OpenTelemetry
+    from unifetch.observe.opentelemetry import OpenTelemetry
 
     with Client(base_url=url, listeners=OpenTelemetry()) as client:
         client.get("/")  # a client span, and a value of http.client.request.duration

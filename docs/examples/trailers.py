@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unifetch import Client
-from unifetch.events import Event, InterimResponse
+from unifetch.observe.events import Event, InterimResponse
 from unifetch.testing import OnHead, Server, reply
 
 SUMMED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Checksum: 5d41402a\r\n\r\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-from unifetch.backends.socket import http11, reader
+from unifetch.wire import http11, reader
 
 
 def main(url: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from unifetch import Client
-from unifetch.events import Event, Finished, Retry
-from unifetch.logs import log_events
+from unifetch.observe.events import Event, Finished, Retry
+from unifetch.observe.logging import log_events
 
 
 # [listener]

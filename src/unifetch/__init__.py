@@ -15,8 +15,8 @@ from __future__ import annotations
 from .api import delete, download, get, head, options, patch, post, put, request, stream
 from .backends import available_backends
 from .backends.base import Capability
-from .client import Client
-from .config import configure, use_backend
+from .client.config import configure, use_backend
+from .client.sync_client import Client
 from .errors import (
     BackendNotInstalled,
     ConfigConflict,
@@ -51,41 +51,41 @@ from .errors import (
     UnsupportedCapability,
     WriteTimeout,
 )
-from .headers import Headers
-from .messages import Request, Response
+from .model.headers import Headers
+from .model.messages import Request, Response
+from .model.timeouts import Timeout
+from .model.url import URL
 from .policies.limits import Limits
 from .policies.tls import TLS
-from .timeouts import Timeout
-from .url import URL
 from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .async_client import AsyncClient
-    from .downloads import Download
-    from .fetching import Result, fetch_all
+    from .client.async_client import AsyncClient
+    from .client.downloads import Download
+    from .many.fetch_all import Result, fetch_all
+    from .model.lines import ServerSentEvent
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
     from .policies.cookies import Cookie, CookieJar
     from .policies.proxies import Proxy
     from .policies.retries import Retry
-    from .streams import ServerSentEvent
 else:
     # What only some callers name, and nobody else should wait for.
     _LATER = {
-        "AsyncClient": "async_client",
+        "AsyncClient": "client.async_client",
         "Auth": "policies.auth",
         "Basic": "policies.auth",
         "Bearer": "policies.auth",
         "Cookie": "policies.cookies",
         "CookieJar": "policies.cookies",
         "Digest": "policies.auth",
-        "Download": "downloads",
+        "Download": "client.downloads",
         "Netrc": "policies.auth",
         "Proxy": "policies.proxies",
-        "Result": "fetching",
+        "Result": "many.fetch_all",
         "Retry": "policies.retries",
-        "ServerSentEvent": "streams",
-        "fetch_all": "fetching",
+        "ServerSentEvent": "model.lines",
+        "fetch_all": "many.fetch_all",
     }
 
     def __getattr__(name: str) -> object:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 
-    from .messages import Request, Response
+    from .model.messages import Request, Response
 
     RequestSent = Literal["no", "maybe", "yes"]
 

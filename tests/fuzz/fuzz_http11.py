@@ -20,7 +20,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["unifetch.backends.socket"]):
-    from unifetch.backends.socket import http11
+    from unifetch.wire import http11
 
 from test_http11 import Parsed, verdict
 

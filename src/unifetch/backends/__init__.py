@@ -6,7 +6,7 @@ Nothing here imports a library before it is asked for by name.
 from __future__ import annotations
 
 from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBackend
-from ..values import Value
+from ..model.frozen import Value
 from .base import ASYNC_CAPABILITIES, Capability
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ BACKENDS: dict[str, Entry] = {
 def load(name: str) -> Callable[..., Backend]:
     """What makes the backend of a name, called with a native object or with nothing.
 
-    A library that can only be awaited runs its event loop in a thread (`bridges.Looped`).
+    A library that can only be awaited runs its event loop in a thread (`in_loop.Looped`).
 
     Raises:
         UnknownBackend: the message lists the names that there are.
@@ -90,7 +90,7 @@ def load(name: str) -> Callable[..., Backend]:
 
 
 def load_async(name: str) -> Callable[..., AsyncBackend]:
-    """The same for an `AsyncClient`. A library that cannot be awaited runs in threads (`bridges.Threaded`)."""
+    """The same for an `AsyncClient`. A library that cannot be awaited runs in threads (`in_threads.Threaded`)."""
     entry = BACKENDS.get(name)
     if entry is not None and entry.async_factory:
         factory: Callable[..., AsyncBackend] = getattr(adapter(name), entry.async_factory)
@@ -101,14 +101,14 @@ def load_async(name: str) -> Callable[..., AsyncBackend]:
 
 def _synchronous(backend: Any) -> Backend:
     if Capability.NATIVE_ASYNC in backend.capabilities:
-        from .bridges import Looped
+        from .in_loop import Looped
 
         return Looped(backend)
     return backend  # type: ignore[no-any-return]  # a Backend is one by its shape
 
 
 def _asynchronous(backend: Any) -> AsyncBackend:
-    from .bridges import Threaded
+    from .in_threads import Threaded
 
     if Capability.NATIVE_ASYNC in backend.capabilities or isinstance(backend, Threaded):
         return backend  # type: ignore[no-any-return]  # as above

@@ -47,14 +47,14 @@ from ..errors import (
     UnifetchError,
     evidence,
 )
-from ..headers import Headers
-from ..messages import AsyncRawResponse
-from ..routes import is_looked_up, refuse_private
+from ..model.headers import Headers
+from ..model.messages import AsyncRawResponse
+from ..model.route import is_looked_up, refuse_private
+from ..wire.resolution import look_up_awaited
+from ..wire.socks import SCHEMES
+from ..wire.timer import Clock
 from .asyncio_stream import Attempt, Body, Stream, ask_socks5, ask_tunnel, exchange
 from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error, proxy_error
-from .clock import Clock
-from .resolution import look_up_awaited
-from .socks import SCHEMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
     from aiohttp.connector import Connection
 
-    from ..messages import RawRequest
-    from ..routes import Route
+    from ..model.messages import RawRequest
+    from ..model.route import Route
 
     T = TypeVar("T")
 

@@ -29,19 +29,19 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
+from ..wire.socks import converse_awaited, socks5
 from .base import Attempt as BaseAttempt
 from .base import arrivals, check_tunnel, tunnel_target
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
-from .socks import converse_awaited, socks5
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
     from typing import Any, TypeVar
 
-    from ..headers import Headers, Pairs
-    from ..messages import RawRequest
-    from .clock import Clock
+    from ..model.headers import Headers, Pairs
+    from ..model.messages import RawRequest
+    from ..wire.timer import Clock
     from .http_reader import Head
 
     T = TypeVar("T")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Protocol
 
     from ..errors import RequestSent
-    from ..messages import AsyncRawResponse, RawRequest, RawResponse
-    from ..timeouts import Timeout
+    from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
+    from ..model.timeouts import Timeout
 else:
     Protocol = object
 

@@ -5,7 +5,7 @@ field after a malformed one, Content-Length included; takes a head that was cut 
 that was cut off for a short one; reads a chunk's size as Python reads a number; drops trailers; loses the
 response when the server ends an upload early; and starts its timeout anew at each byte that arrives.
 
-Subclasses correct it: `Connection` connects as `dialing.py` says and writes the request as it is,
+Subclasses correct it: `Connection` connects as `wire/blocking.py` says and writes the request as it is,
 `DeadlineSocket` bounds every step on the network, `StrictResponse` reads the head and the body. What they
 override has a public name, but is seldom documented to be overridden. Each such place is marked as a hook, and
 tests/test_http_client_hooks.py fails when the library changes underneath it. Nothing here knows urllib, urllib3
@@ -34,9 +34,9 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
+from ..wire.blocking import dial
 from .base import Attempt as BaseAttempt
 from .base import arrivals, causes, kernel_timeouts
-from .dialing import dial
 from .http_reader import Reader, framing
 
 TYPE_CHECKING = False
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..errors import RequestSent
-    from ..headers import Headers
-    from ..messages import RawRequest
+    from ..model.headers import Headers
+    from ..model.messages import RawRequest
     from .http_reader import Head
 
 BLOCK = 64 * 1024  # bytes that one read asks for, and that TLS is handed at once

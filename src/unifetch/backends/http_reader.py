@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ..errors import ConnectionLost, IncompleteBody, ProtocolError, TooLarge, evidence
-from ..headers import CREDENTIALS, Headers
+from ..model.headers import CREDENTIALS, Headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from ..errors import (
     UnifetchError,
     WriteTimeout,
 )
-from ..headers import Headers
-from ..messages import AsyncRawResponse, RawResponse
-from ..routes import DIRECT
+from ..model.headers import Headers
+from ..model.messages import AsyncRawResponse, RawResponse
+from ..model.route import DIRECT
 from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error
 from .httpx_network import AsyncPool, AsyncStream, Stream, Unlogged, encoded, new_pool
 from .poisoning import content_length
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
     from typing import Any, Literal
 
-    from ..messages import RawRequest
-    from ..routes import Route
+    from ..model.messages import RawRequest
+    from ..model.route import Route
 
 CAPABILITIES = frozenset(
     {

@@ -1,8 +1,8 @@
 """What `httpcore`, the engine of httpx, stands on here: connections that take our route and keep to the deadline.
 
-Its `network_backend` is documented; by it each connection is one that we have dialed (`dialing.py`), and the total
-timeout reaches every read. What is handed to it as a timeout is the `Attempt`. The awaited pool has connections of
-our own, too, which a cancelled task leaves closed. httpcore's own proxies are not used: they add fields to a
+Its `network_backend` is documented; by it each connection is one that we have dialed (`wire/blocking.py`), and the
+total timeout reaches every read. What is handed to it as a timeout is the `Attempt`. The awaited pool has connections
+of our own, too, which a cancelled task leaves closed. httpcore's own proxies are not used: they add fields to a
 CONNECT, and their SOCKS takes it that a reply comes in one piece.
 """
 
@@ -13,7 +13,8 @@ from time import monotonic
 
 import httpcore
 
-from . import anyio_dialing, dialing
+from ..wire import anyio as anyio_dialing
+from ..wire import blocking as dialing
 from .base import arrivals
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
@@ -22,9 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 
-    from ..headers import Pairs
-    from ..messages import RawRequest
-    from .anyio_wire import Wire
+    from ..model.headers import Pairs
+    from ..model.messages import RawRequest
+    from ..wire.anyio_wire import Wire
     from .base import Attempt
 
 # Bytes that are handed to a socket at once. TLS would only be done with all of them, and its timeout is for them all.

@@ -11,7 +11,7 @@ from ..errors import TooLarge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..headers import Headers
+    from ..model.headers import Headers
     from .base import Attempt
 
 # Bytes; with what one read may bring along.

@@ -27,7 +27,7 @@ from urllib3.util import SKIP_HEADER
 
 from .. import errors
 from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
-from ..messages import RawResponse
+from ..model.messages import RawResponse
 from .base import HTTP_1_CAPABILITIES, Capability
 from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
 from .http_reader import unfolded
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Literal
 
-    from ..messages import RawRequest
+    from ..model.messages import RawRequest
 
 CAPABILITIES = HTTP_1_CAPABILITIES
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})

@@ -16,7 +16,7 @@ from functools import partial
 from time import monotonic
 
 from ..errors import ConfigConflict, ConnectionLost, InvalidRequest, ProtocolError, StreamError, UnifetchError
-from ..messages import RawResponse
+from ..model.messages import RawResponse
 from .base import HTTP_1_CAPABILITIES
 from .http_client import BLOCK, CURRENT, Attempt, Connection, Destination, StrictResponse, destination
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Literal
 
-    from ..messages import RawRequest
+    from ..model.messages import RawRequest
 
 CAPABILITIES = HTTP_1_CAPABILITIES
 

@@ -1,0 +1,1 @@
+"""What a request means: pure decisions, each in a file of its own."""

@@ -17,16 +17,16 @@ from collections.abc import Mapping
 from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
-from ..headers import REDACTED, Headers
-from ..values import Value
+from ..model.frozen import Value
+from ..model.headers import REDACTED, Headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
-    from ..headers import HeaderTypes, Pairs
-    from ..url import URL
+    from ..model.headers import HeaderTypes, Pairs
+    from ..model.url import URL
 
     Sign: TypeAlias = "Callable[[FinalRequest], HeaderTypes]"
     AuthTypes: TypeAlias = "Auth | tuple[str, str] | Mapping[str, Any] | str | Sign | None"

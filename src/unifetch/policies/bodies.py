@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
 
 from ..errors import InvalidBody, InvalidHeader, InvalidSetting
-from ..headers import Headers
-from ..url import form_urlencode
+from ..model.headers import Headers
+from ..model.url import form_urlencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
     from typing import IO, Any
 
-    from ..headers import HeaderTypes, Pairs
+    from ..model.headers import HeaderTypes, Pairs
 
     Progress = Callable[[int, int | None], object]
     InThread = Callable[..., Awaitable[Any]]

@@ -20,15 +20,15 @@ from functools import cache
 from itertools import islice
 
 from ..errors import InvalidHeader, InvalidSetting, evidence
-from ..headers import is_token
-from ..values import Value
+from ..model.frozen import Value
+from ..model.headers import is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, NoReturn
 
-    from ..url import URL
+    from ..model.url import URL
 
     Key = tuple[str, str, bool]  # name, path, host_only: with its domain, what makes a cookie the same one
     Domains = dict[str, dict[Key, "Cookie"]]

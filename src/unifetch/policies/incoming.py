@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..headers import Headers
+    from ..model.headers import Headers
     from .limits import Limits
 
 IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into its place saves nothing

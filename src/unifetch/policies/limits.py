@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from itertools import chain
 
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
-from ..values import Value
+from ..model.frozen import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    from ..headers import Pairs
+    from ..model.headers import Pairs
 
     LimitsTypes: TypeAlias = "Mapping[str, Any] | Limits"
 

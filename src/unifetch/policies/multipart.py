@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import InvalidBody, evidence
-from ..url import form_urlencode
+from ..model.url import form_urlencode
 from .bodies import BLOCK, Body, Bytes, File, Stream, content_of
 
 TYPE_CHECKING = False

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ..errors import ConfigError, InvalidSetting, evidence
-from ..headers import REDACTED
-from ..values import Value
+from ..model.frozen import Value
+from ..model.headers import REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

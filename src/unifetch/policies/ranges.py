@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 
 from ..errors import InvalidSetting, evidence
-from ..values import Value
+from ..model.frozen import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, TypeAlias
 
-    from ..headers import Headers, Pairs
+    from ..model.headers import Headers, Pairs
 
     DigestTypes: TypeAlias = "str | Mapping[str, str] | None"
 

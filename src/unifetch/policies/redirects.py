@@ -7,12 +7,12 @@ leads to a scheme other than http and https, and userinfo in a Location is ignor
 from __future__ import annotations
 
 from ..errors import InvalidURL, RedirectError, evidence
-from ..messages import Request
-from ..url import location_url
+from ..model.messages import Request
+from ..model.url import location_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..headers import Headers
+    from ..model.headers import Headers
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

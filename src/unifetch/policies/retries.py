@@ -19,8 +19,8 @@ from ..errors import (
     TLSError,
     TotalTimeout,
 )
-from ..headers import is_token
-from ..values import Value
+from ..model.frozen import Value
+from ..model.headers import is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from ..errors import UnifetchError
-    from ..headers import Headers
+    from ..model.headers import Headers
 
     RetryTypes: TypeAlias = "int | Mapping[str, Any] | Retry | None"
 

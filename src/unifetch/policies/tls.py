@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import InvalidSetting
-from ..values import Value
+from ..model.frozen import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

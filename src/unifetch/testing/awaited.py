@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..async_client import AsyncClient, AsyncStream
-from ..client import Client
-from ..messages import Response
+from ..client.async_client import AsyncClient, AsyncStream
+from ..client.sync_client import Client
+from ..model.messages import Response
 
 T = TypeVar("T")
 

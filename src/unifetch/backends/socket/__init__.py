@@ -2,8 +2,8 @@
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     ../dialing.py, ../attempts.py, and with a
-             │                                                           proxy in between ../tunnels.py
+    URL ─► address ─► connect ─► TLS                                     wire/blocking.py, happy_eyeballs.py, and with a
+             │                                                           proxy in between wire/tunnels.py
              ▼
     ┌──► request head ─► body                                            http11.py §1
     │        │
@@ -21,7 +21,7 @@ One request and its response, in wire order, and where each step stands:
 
 `http11.py` decides everything and does no I/O: its generators ask for bytes with a bare `yield`. `reader.py`
 holds the bytes between the two. `connection.py` writes and feeds. This file puts them together. Only what waits
-is written once more for asyncio: `async_dial.py`, `async_connection.py` and, beside this file, `asynchronous.py`.
+is written once more for asyncio: `wire/asyncio.py`, `async_connection.py` and, beside this file, `async_adapter.py`.
 
 The smallest walk through an exchange, without this file:
 
@@ -46,20 +46,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...messages import RawResponse
-from ...routes import DIRECT
+from ...model.messages import RawResponse
+from ...model.route import DIRECT
+from ...wire.blocking import dial
+from ...wire.sized_body import SizedBody
 from ..base import HTTP_1_CAPABILITIES, Capability
-from ..dialing import dial
 from .connection import Connection
 from .pool import Pool
-from .sized_body import SizedBody
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Literal
 
-    from ...messages import RawRequest
+    from ...model.messages import RawRequest
 
 CAPABILITIES = HTTP_1_CAPABILITIES
 ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC}
@@ -130,7 +130,7 @@ def _nothing() -> None:
 def __getattr__(name: str) -> object:
     # So that asyncio is imported by those who want it.
     if name == "AsyncSocketBackend":
-        from .asynchronous import AsyncSocketBackend
+        from .async_adapter import AsyncSocketBackend
 
         return AsyncSocketBackend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,10 +15,10 @@ from contextlib import suppress
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
-from . import http11
-from .async_stream import Pieces
+from ...wire import http11
+from ...wire.asyncio_wire import Pieces
+from ...wire.reader import RECEIVE, ByteReader
 from .pool import IDLE_SECONDS, MAX_AGE
-from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
 
     from ...errors import RequestSent
-    from ...headers import Headers, Pairs
-    from ...messages import RawRequest
-    from .async_stream import TLS, Wire
-    from .http11 import Framing, Head
+    from ...model.headers import Headers, Pairs
+    from ...model.messages import RawRequest
+    from ...wire.asyncio_wire import TLS, Wire
+    from ...wire.http11 import Framing, Head
 
     HeadSteps = Generator[Head | None, None, Head]
 

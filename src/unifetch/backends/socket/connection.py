@@ -11,10 +11,10 @@ from math import inf
 from time import monotonic
 
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
+from ...wire import http11
+from ...wire.reader import RECEIVE, ByteReader
 from ..base import arrivals, kernel_timeouts
-from . import http11
 from .pool import IDLE_SECONDS, MAX_AGE
-from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ...errors import RequestSent
-    from ...headers import Headers, Pairs
-    from ...messages import RawRequest
-    from ...timeouts import Timeout
-    from ..dialing import Stream
-    from .http11 import Framing, Head
+    from ...model.headers import Headers, Pairs
+    from ...model.messages import RawRequest
+    from ...model.timeouts import Timeout
+    from ...wire.blocking import Stream
+    from ...wire.http11 import Framing, Head
 
     R = TypeVar("R")
     T = TypeVar("T")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ... import Client, events
+from ... import Client
 from ...backends.base import Capability
 from ...errors import InvalidBody, InvalidHeader, UnsupportedCapability
+from ...observe import events
 from .. import OnHead, Receive, Server, Signal, Wait, reply
 from .base import Conformance, requires
 

@@ -10,7 +10,7 @@ import pytest
 
 from ... import Client
 from ...errors import ConnectError, ConnectionLost, IncompleteBody, StatusError, UnifetchError
-from ...events import Attempt, Event
+from ...observe.events import Attempt, Event
 from ...policies.auth import FinalRequest
 from .. import Close, Reset, Script, Server, Step, refused_port, reply
 from .base import Conformance

@@ -27,7 +27,7 @@ import pytest
 
 from ... import Client, Timeout
 from ...backends.base import Capability
-from ...config import environment_rules
+from ...client.config import environment_rules
 from ...errors import (
     ConfigError,
     ConnectError,

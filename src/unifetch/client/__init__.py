@@ -1,0 +1,1 @@
+"""The call and its drivers: what a request means is decided here, once for every backend."""

@@ -1,0 +1,97 @@
+"""The keyword arguments of the public calls, written down once for type checkers.
+
+Nothing imports this module at run time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from typing import IO, Any, TypedDict
+
+from ..model.headers import HeaderTypes
+from ..model.timeouts import TimeoutTypes
+from ..observe.events import Event
+from ..policies.auth import AuthTypes
+from ..policies.bodies import Progress
+from ..policies.limits import LimitsTypes
+from ..policies.proxies import ProxyTypes
+from ..policies.ranges import DigestTypes
+from ..policies.retries import RetryTypes
+from ..policies.tls import TLSTypes
+from .config import BackendTypes
+
+ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
+BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
+FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
+FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
+OneOrMore = FileTypes | list[Any]
+# Pairs as a sequence, not any iterable: a mapping is one of those, and a literal would not know which it is.
+FilesTypes = Mapping[str, OneOrMore] | Sequence[tuple[str, OneOrMore]] | None
+
+
+class CallArguments(TypedDict, total=False):
+    """What every call accepts."""
+
+    params: ParamTypes
+    headers: HeaderTypes
+    cookies: Mapping[str, str] | None
+    trailers: HeaderTypes
+    auth: AuthTypes
+    timeout: TimeoutTypes
+    redirects: int
+    retry: RetryTypes
+    limits: LimitsTypes
+    tls: TLSTypes
+    proxy: ProxyTypes
+    unix_socket: str | os.PathLike[str] | None
+    resolve: Mapping[str, str]
+    forbid_private: bool
+    backend: BackendTypes | None
+
+
+class BodyArguments(CallArguments, total=False):
+    """What a call with a body accepts besides."""
+
+    body: BodyTypes
+    json: Any
+    form: ParamTypes
+    files: FilesTypes
+    progress: Progress | None
+
+
+class AsyncBodyArguments(CallArguments, total=False):
+    """The same of an AsyncClient, which also sends what has to be awaited."""
+
+    body: BodyTypes | AsyncIterable[bytes]
+    json: Any
+    form: ParamTypes
+    files: FilesTypes
+    progress: Progress | None
+
+
+class DownloadArguments(CallArguments, total=False):
+    """What a download accepts besides."""
+
+    resume: bool
+    digest: DigestTypes
+    progress: Progress | None
+
+
+class ClientArguments(TypedDict, total=False):
+    """The settings of a client."""
+
+    base_url: str | None
+    headers: HeaderTypes
+    auth: AuthTypes
+    timeout: TimeoutTypes
+    redirects: int
+    retry: RetryTypes
+    limits: LimitsTypes
+    tls: TLSTypes
+    proxy: ProxyTypes
+    unix_socket: str | os.PathLike[str] | None
+    resolve: Mapping[str, str]
+    forbid_private: bool
+    listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]]

@@ -1,0 +1,221 @@
+"""What both clients are before the first byte: settings, memory, and from the arguments of a call to its journey.
+
+It does no I/O, and waits for nothing; `sync_client.py` and `async_client.py` drive what is made here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from time import monotonic, time
+from weakref import WeakSet
+
+from ..errors import InvalidSetting
+from ..model.frozen import trusted
+from ..model.headers import Headers
+from ..model.messages import USUAL_METHODS, Request, check_method
+from ..model.timeouts import Timeout
+from ..model.url import URL
+from ..policies.bodies import NO_BODY, add_trailers, with_content_type
+from .call import Journey, Memory
+from .call_settings import Plan
+from .config import PROCESS, check_request, check_settings, chosen_backend, environment_rules
+from .connection_limit import Slots
+from .settings import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Unpack
+
+    from ..policies.bodies import Body
+    from ..policies.cookies import CookieJar
+    from .arguments import CallArguments, ClientArguments, ParamTypes
+    from .config import BackendTypes
+    from .settings import Settings
+
+
+class BaseClient:
+    """The half of a client that waits for nothing; see `Client` for its arguments."""
+
+    _slots_type = Slots
+
+    def __init__(
+        self,
+        backend: BackendTypes | None = None,
+        *,
+        cookies: CookieJar | bool = True,
+        **settings: Unpack[ClientArguments],
+    ) -> None:
+        self._named = backend
+        self._own = parse(settings)
+        self._memory = self._remember(cookies)
+        self._merged: tuple[Settings, Settings] | None = None
+        self._plan: Plan | None = None
+        self._backends: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._slots = self._slots_type()
+        self._closed = False
+        # A native object is refused here, not at the first request.
+        self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
+        _clients.add(self)
+
+    def _remember(self, cookies: Any) -> Memory:
+        from_caller = None
+        if not isinstance(cookies, bool):
+            from ..policies.cookies import CookieJar
+
+            if not isinstance(cookies, CookieJar):
+                raise InvalidSetting(
+                    "cookies: a client takes a CookieJar, True or False; cookies of one origin belong to a call, "
+                    "or into the jar by its set()"
+                )
+            from_caller = cookies
+        return Memory(
+            threading.Lock(),
+            monotonic,
+            time,
+            jar=from_caller,
+            keeps_cookies=cookies is not False,
+            settings_auth=self._own.get("auth"),
+        )
+
+    # --- From a call to its journey ---------------------------------------------------------------
+
+    def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
+        headers = named = params = cookies = None
+        if call:
+            headers, named = call.pop("headers", None), call.pop("backend", None)
+            params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
+            if (trailers := call.pop("trailers", None)) is not None:
+                add_trailers(content, trailers)
+        plan, backend = self._plan, self._backend(named)
+        if call:
+            plan = self._planned(self.settings.replace(**call), backend)
+        elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
+            plan = self._plan = self._planned(self.settings, backend)
+        base = plan.base_url
+        target = URL(url) if base is None and params is None else absolute(url, base, params)
+        fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
+        body = None
+        if content is not NO_BODY:
+            body, fields = content.source, with_content_type(fields, content)
+        if type(method) is not str or method not in USUAL_METHODS:
+            check_method(method)
+        request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
+        if fields.pairs or content is not NO_BODY:
+            check_request(plan.backend, fields, content)
+        return Journey(plan, request, content, self._memory, cookies)
+
+    def _planned(self, settings: Settings, backend: Any) -> Plan:
+        check_settings(backend, settings)
+        if "proxy" not in vars(settings) and (rules := environment_rules()) is not None:
+            settings = settings.replace(proxy=rules)
+        return Plan(settings, backend, PROCESS.settings, self.settings.limits)
+
+    def unbounded(self, call: CallArguments) -> Timeout:
+        """The timeout of a stream or a download: there is no total, unless the call itself names one."""
+        phases = self.settings.timeout.replace(total=None)
+        if "timeout" not in call:
+            return phases
+        named = call["timeout"]
+        return Timeout.of({**vars(phases), **named} if isinstance(named, Mapping) else named)
+
+    # --- Settings and backends --------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
+        process = PROCESS.settings
+        merged = self._merged
+        if merged is None or merged[0] is not process:
+            merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
+        return merged[1]
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that this client keeps; a module's own functions keep none."""
+        if self._memory.jar is None:
+            from ..policies.cookies import CookieJar
+
+            self._memory.jar = CookieJar()
+        return self._memory.jar
+
+    def _backend(self, named: BackendTypes | None) -> Any:
+        if self._closed:
+            raise InvalidSetting("this client is closed")
+        if named is None:
+            if self._native is not None:
+                return self._native
+            named = self._named or chosen_backend()[0]
+        if not isinstance(named, str):
+            return self._wrap(named)
+        return self._backends.get(named) or self._open(named)
+
+    def _open(self, name: str) -> Any:
+        with self._lock:
+            if name not in self._backends:
+                self._backends[name] = self._load(name)
+            return self._backends[name]
+
+    def _load(self, name: str) -> Any:
+        """A new backend of this name."""
+        raise NotImplementedError
+
+    def _wrap(self, native: object) -> Any:
+        """The backend of a native object."""
+        raise NotImplementedError
+
+    # --- Being copied -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        named = self._native.name if self._native else self._named or chosen_backend()[0]
+        return f"<{type(self).__name__} {named}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._native is not None:
+            raise TypeError(
+                f"a {type(self).__name__} around a native object cannot be pickled; name the backend instead"
+            )
+        return _revive, (type(self), self._named, self._memory.keeps_cookies, self._own)
+
+    def _forget(self) -> None:
+        # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
+        self._lock = threading.Lock()
+        self._memory.lock = threading.Lock()
+        self._slots.reset()
+        self._backends = {}
+
+
+def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:
+    return kind(backend, cookies=keeps_cookies, **own)
+
+
+def _cookie_header(cookies: Any) -> str | None:
+    if cookies is None:
+        return None
+    from ..policies.cookies import cookie_header
+
+    return cookie_header(cookies)
+
+
+def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
+    """The URL of a call: relative to the base, if there is one, and with its parameters appended.
+
+    Raises:
+        InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
+    """
+    found = URL(url) if base is None else base.join(url)
+    return found if params is None else found.with_params(params)
+
+
+_clients: WeakSet[BaseClient] = WeakSet()
+
+
+def _forget_after_fork() -> None:
+    for client in list(_clients):
+        client._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

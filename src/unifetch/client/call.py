@@ -1,0 +1,527 @@
+"""The journey of a request: everything that unifetch decides, from the call to the response.
+
+It is one generator, and it does no I/O. It yields what it needs done, one step at a time, and finds the
+outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is
+all that is needed around it (`sync_client.py`), and it can be a synchronous or an asynchronous one:
+
+    RawRequest           send it                             -> RawResponse
+    Receive(raw, …)      read the body, or open the stream   -> the body
+    Discard(raw)         be done with this response          -> None
+    Close(raw)           give it up, with its connection     -> None
+    Sleep(seconds)       wait                                -> None
+
+A body that came with its head, and needs no decoding, is there already: then there is no step to receive it.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from ..backends.base import PROXY_CAPABILITIES
+from ..errors import (
+    ConfigError,
+    ConnectionLost,
+    StatusError,
+    TimedOut,
+    TooManyRedirects,
+    TotalTimeout,
+    UnifetchError,
+    UnsupportedCapability,
+    evidence,
+)
+from ..model.frozen import trusted
+from ..model.headers import NO_HEADERS, REDACTED, Headers
+from ..model.messages import RawRequest, RawResponse, Response
+from ..model.route import Route
+from ..observe import events
+from ..policies.bodies import NO_BODY
+from ..policies.incoming import Incoming
+from ..policies.limits import check_head
+from ..policies.redirects import follow
+from .call_settings import AGENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
+    from typing import Any, TypeAlias
+
+    from ..backends.base import Backend
+    from ..errors import RequestSent
+    from ..model.headers import Pairs
+    from ..model.messages import Request
+    from ..model.url import URL
+    from ..policies.auth import Auth, AuthMemory
+    from ..policies.bodies import Body
+    from ..policies.cookies import CookieJar
+    from ..policies.retries import Retry
+    from .call_settings import Plan
+    from .settings import Settings
+
+    Step: TypeAlias = "RawRequest | Receive | Discard | Close | Sleep"
+    Steps = Generator[Step, None, None]
+
+_calls = count(1)  # next() is atomic
+
+# RFC 9110 §9.2.2: repeating one of these does what sending it once did.
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+
+class Receive:
+    """Read the body of a response: all of it, or as a stream.
+
+    Attributes:
+        raw: the response: a RawResponse, or an AsyncRawResponse for a driver that awaits.
+        incoming: what to pass its body through.
+        whole: whether to read it to the end.
+        journey: the call that it belongs to; it gives errors their context.
+    """
+
+    __slots__ = ("incoming", "journey", "raw", "whole")
+
+    def __init__(self, raw: Any, incoming: Incoming, whole: bool, journey: Journey) -> None:
+        self.raw = raw
+        self.incoming = incoming
+        self.whole = whole
+        self.journey = journey
+
+
+class Discard:
+    """Be done with a response: read on if little is left, so that the connection can be used again."""
+
+    __slots__ = ("raw",)
+    most = 64 * 1024  # bytes; reading more than this costs more than a new connection
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+
+class Close:
+    """Close a response of which no more is wanted: something about it went wrong."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+
+class Sleep:
+    """Wait."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Memory:
+    """What a client keeps from one call to the next: its cookies, and what its auth has learnt; and its clocks.
+
+    Attributes:
+        clock: monotonic time, in seconds.
+        calendar: seconds since the epoch, for cookies and dates.
+        settings_auth: the client's own auth, which the memory belongs to.
+        lock: makes storing cookies one step for all the threads of a client.
+        jar: the cookies; None until there is one.
+        keeps_cookies: whether cookies are kept at all.
+        auth: what the client's own auth has learnt; None until it is used.
+    """
+
+    __slots__ = ("auth", "calendar", "clock", "jar", "keeps_cookies", "lock", "settings_auth")
+
+    def __init__(
+        self,
+        lock: AbstractContextManager[Any],
+        clock: Callable[[], float],
+        calendar: Callable[[], float],
+        *,
+        jar: CookieJar | None,
+        keeps_cookies: bool,
+        settings_auth: Auth | None,
+    ) -> None:
+        self.lock = lock
+        self.clock = clock
+        self.calendar = calendar
+        self.settings_auth = settings_auth
+        self.jar = jar
+        self.keeps_cookies = keeps_cookies
+        self.auth: AuthMemory | None = None
+
+    def store(self, url: URL, set_cookie: list[str], now: float) -> None:
+        """Keep the cookies of a response."""
+        from ..policies.cookies import CookieJar
+
+        with self.lock:
+            if self.jar is None:
+                self.jar = CookieJar()
+            self.jar.store(url, set_cookie, now)
+
+
+class Journey:
+    """One call, from its start to the last byte: what is being sent, by whom, and until when.
+
+    Args:
+        plan: what the call goes by, and who carries it.
+        request: what is asked.
+        body: the body that goes with it.
+        memory: what the client keeps.
+        cookies: the value of a Cookie field for the origin of this request, and for no other.
+
+    Attributes:
+        outcome: of the last step, put there by the driver. Not to send it, and not to return the response, saves
+            an exception for each call: 1 µs.
+        response: what the call is answered with.
+    """
+
+    attempts = 0
+    call = 0  # its number, for listeners
+    history: tuple[Response[bytes], ...] = ()
+
+    outcome: Any = None
+    response: Any = None
+
+    _answer: Pairs | None = None  # what answers the last 401, and how many were answered
+    _answered = 0
+    _own_memory: AuthMemory | None = None
+    _failures: tuple[str, ...] = ()
+    _resent = False
+    _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
+
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        body: Body,
+        memory: Memory,
+        cookies: str | None,
+    ) -> None:
+        self.plan = plan
+        self.request = request
+        self.body = body
+        self.memory = memory
+        clock = memory.clock
+        self.started = started = clock()
+        total = plan.total
+        self.deadline = None if total is None else started + total
+        self._cookies = cookies
+        self._auth: Auth | None = plan.auth
+        if self._auth is None and request.url.username is not None:
+            from ..policies.auth import Basic
+
+            self._auth = Basic.of_url(request.url)
+
+    @property
+    def settings(self) -> Settings:
+        """What the call goes by."""
+        return self.plan.settings
+
+    @property
+    def backend(self) -> Backend:
+        """Who carries it."""
+        return self.plan.backend
+
+    def steps(self, whole: bool) -> Steps:
+        """The steps of this call; when they end, `response` is there.
+
+        This is the main loop of all of unifetch. Each turn is one request on the wire; what comes of it is
+        either the end, or the reason for another turn.
+
+        Args:
+            whole: whether the body is read into memory, or left to be read as a stream.
+
+        Raises:
+            UnifetchError: whatever ends the call.
+        """
+        plan, memory = self.plan, self.memory
+        if plan.listeners:
+            self.call = next(_calls)
+            self._tell(events.RequestStarted)
+        try:
+            while True:
+                raw: RawResponse | None = None
+                try:
+                    yield self._attempt()
+                    raw = self.outcome
+                    headers = raw.headers
+                    by_name = headers.by_name()
+                    if plan.listeners:
+                        self._tell_of(raw)
+                    if not raw.is_checked:
+                        check_head(raw.status, raw.http_version, headers.pairs)
+                    if "set-cookie" in by_name and memory.keeps_cookies:
+                        memory.store(self.request.url, headers.get_all("set-cookie"), memory.calendar())
+                    wait = None if raw.status < 300 else self._goes_on(raw)
+                    if wait is None:
+                        body = raw.content if whole else None
+                        if body is None or "content-encoding" in by_name or len(body) > plan.most:
+                            limits = plan.limits if whole else None
+                            incoming = Incoming(self.request.method, raw.status, headers, limits)
+                            yield Receive(raw, incoming, whole, self)
+                            body = self.outcome
+                        self.response = response = self._response(raw, body)
+                        break
+                    yield Discard(raw)
+                except GeneratorExit:  # the driver was interrupted, and has closed what it held
+                    raise
+                except BaseException as error:
+                    if raw is not None:
+                        yield Close(raw)
+                    wait = self._tries_again(error)
+                    if wait is None:
+                        raise
+                if wait:
+                    yield Sleep(wait)
+        except BaseException as error:
+            self._tell(events.Failed, error)
+            raise
+        if plan.listeners:
+            self._tell(events.Finished, response)
+
+    # --- The request ------------------------------------------------------------------------------
+
+    def _attempt(self) -> RawRequest:
+        self.attempts += 1
+        if self.attempts > 1:
+            self._check_deadline("no")
+        plan, request, body = self.plan, self.request, self.body
+        if body is NO_BODY and request.headers is plan.headers:
+            fields = plan.usual_fields(request)
+        else:
+            fields = plan.raw_fields(request, body)
+        fields["deadline"] = self.deadline
+        if self.memory.jar or self._cookies is not None or self._auth is not None:
+            fields["headers"] = self._with_credentials(fields["headers"])
+        if fields["trailers"]:
+            names = ", ".join([name for name, _ in fields["trailers"]])
+            fields["headers"] = (*fields["headers"], ("Trailer", names))  # RFC 9110 §6.6.2
+        if plan.listeners:
+            self._tell(events.Attempt, self.attempts, Headers.trusted(fields["headers"]), plan.name)
+        raw = trusted(RawRequest, fields)
+        return raw if plan.is_direct else self._routed(raw)
+
+    def _routed(self, raw: RawRequest) -> RawRequest:
+        settings, url = self.settings, self.request.url
+        rules = settings.proxy
+        proxy = None if rules is None or settings.unix_socket else rules.proxy_for(url.scheme, url.host, url.port)
+        changes: dict[str, Any] = {}
+        connect_headers: Pairs = ()
+        if proxy is not None and (lacking := PROXY_CAPABILITIES[proxy.scheme]) not in self.backend.capabilities:
+            # The environment's: one that was set has been refused before. Whom it exempts is known only here.
+            raise UnsupportedCapability(
+                f"the environment ({url.scheme}_proxy, all_proxy) names {proxy.url} for {url.host}, and this "
+                f"{self.backend.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
+                "no_proxy exempts hosts, and a backend by name goes through proxies"
+            )
+        if proxy is not None and REDACTED in (proxy.username, proxy.password):
+            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
+        if proxy is not None and not proxy.scheme.startswith("socks"):
+            authorization = proxy.authorization
+            credentials: Pairs = () if authorization is None else (("Proxy-Authorization", authorization),)
+            if url.scheme == "http":
+                changes = {"target": str(url), "headers": (*raw.headers, *credentials)}
+            else:
+                host = f"[{url.host}]" if ":" in url.host else url.host
+                connect_headers = (("Host", f"{host}:{url.port}"), *AGENT, *credentials)
+        secure = proxy is not None and proxy.scheme == "https"
+        route = Route(
+            proxy=proxy,
+            connect_headers=connect_headers,
+            proxy_tls=settings.tls.context() if secure else None,
+            unix_socket=settings.unix_socket,
+            address=settings.resolve.get(url.host),
+            public_only=settings.forbid_private,
+        )
+        return raw.routed(route, **changes)
+
+    def _with_credentials(self, pairs: Pairs) -> Pairs:
+        jar = self.memory.jar
+        if (jar or self._cookies is not None) and "cookie" not in self.request.headers:
+            # A Cookie field of the caller's own says it all.
+            value = jar.header(self.request.url, self.memory.calendar()) if jar else None
+            if self._cookies is not None and self._at_home:
+                from ..policies.cookies import merged
+
+                value = merged(value, self._cookies)
+            if value is not None:
+                pairs = (*pairs, ("Cookie", value))
+        if self._auth is None or not self._at_home:
+            return pairs
+        from ..policies.auth import FinalRequest
+
+        headers = Headers.trusted(pairs)
+        self._signed = FinalRequest(self.request.method, self.request.url, headers, self.body.source)
+        credentials, self._answer = self._answer, None
+        if credentials is None:
+            credentials = self._auth.authorize(self._signed, self._auth_memory(self._auth))
+        return headers.merged(Headers(credentials)).pairs
+
+    def _auth_memory(self, auth: Auth) -> AuthMemory:
+        from ..policies.auth import AuthMemory
+
+        if auth is not self.memory.settings_auth:
+            if self._own_memory is None:  # auth of this call alone
+                self._own_memory = AuthMemory()
+            return self._own_memory
+        if self.memory.auth is None:
+            self.memory.auth = AuthMemory()
+        return self.memory.auth
+
+    # --- What came of it --------------------------------------------------------------------------
+
+    def _tell_of(self, raw: RawResponse) -> None:
+        for status, fields in raw.interim:
+            self._tell(events.InterimResponse, status, fields)
+        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
+
+    def _goes_on(self, raw: RawResponse) -> float | None:
+        """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""
+        if raw.status == 401 and self._is_answered(raw):
+            return 0
+        settings = self.settings
+        wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
+        if wait is not None:
+            self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
+            self._tell(events.Retry, wait, None, raw.status)
+            return wait
+        if settings.redirects and raw.status < 400:
+            target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
+            if target is not None:
+                self._move(raw, target)
+                return 0
+        return None
+
+    def _is_answered(self, raw: RawResponse) -> bool:
+        if self._auth is None or not self._at_home or not self.body.replayable:
+            return False
+        memory = self._auth_memory(self._auth)
+        self._answer = self._auth.answer(self._signed, memory, response=raw.headers, answered=self._answered)
+        self._answered += 1
+        return self._answer is not None
+
+    def _move(self, raw: RawResponse, target: Request) -> None:
+        if len(self.history) == self.settings.redirects:
+            raise TooManyRedirects(
+                f"more than {self.settings.redirects} redirects, the last to {target.url}", request_sent="yes"
+            )
+        self._tell(events.Redirect, raw.status, target.url)
+        self.history += (self._response(raw, b""),)
+        if target.url.origin != self.request.url.origin:
+            self._at_home = False
+        if target.body is None:
+            self.body = NO_BODY
+        self.request = target
+        self._failures = ()
+        self._answered = 0
+
+    def _tries_again(self, error: BaseException) -> float | None:
+        """Whether a failure leads to another request: then the seconds to wait before it.
+
+        Raises:
+            BaseException: what the caller's own stream had raised, in place of what was made of it.
+        """
+        if self.body.failure is not None:
+            raise self.body.failure from None
+        self.explain(error)
+        if not isinstance(error, UnifetchError):
+            return None
+        retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
+        replayable = self.body.replayable and self.request.method in IDEMPOTENT
+        if isinstance(error, ConnectionLost) and error.reused and replayable and not self._resent:
+            # RFC 9112 §9.3.1 allows one, without being asked; but whoever counts attempts has this one counted.
+            self._resent = True
+            if retry is None or len(self._failures) + 1 < retry.attempts:
+                self._failures += (failure,)
+                return 0
+        if retry is None or isinstance(error, StatusError):
+            return None
+        wait = self._wait(retry, error, None)
+        self._failures += (failure,)
+        if wait is None:
+            error.attempts = self._failures
+            return None
+        self._tell(events.Retry, wait, error, None)
+        return wait
+
+    def _wait(self, retry: Retry, error: UnifetchError | None, raw: RawResponse | None) -> float | None:
+        from random import random
+
+        wait = retry.wait_before(
+            len(self._failures) + 1,
+            self.request.method,
+            replayable=self.body.replayable,
+            error=error,
+            status=raw.status if raw else None,
+            headers=raw.headers if raw else None,
+            now=self.memory.calendar(),
+            random=random(),  # noqa: S311  # jitter
+        )
+        if wait is not None and raw is not None and wait > retry.max_wait:
+            message = f"{raw.status} with a Retry-After of {wait:.0f} s, which is above max_wait, {retry.max_wait:g} s"
+            raise StatusError(message, self._response(raw, b""))
+        # A wait that the deadline would cut short only delays the answer.
+        if wait is None or (self.deadline is not None and self.memory.clock() + wait >= self.deadline):
+            return None
+        return wait
+
+    # --- The response -----------------------------------------------------------------------------
+
+    def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
+        request, clock = self.request, self.memory.clock
+        return trusted(
+            Response,
+            {
+                "status": raw.status,
+                "reason": raw.reason,
+                "headers": raw.headers,
+                "body": body,
+                "url": request.url,
+                "http_version": raw.http_version,
+                "history": self.history,
+                "request": request,
+                "backend": self.plan.name,
+                "elapsed": clock() - self.started,
+                "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
+            },
+        )
+
+    # --- Time and errors --------------------------------------------------------------------------
+
+    def check_deadline(self) -> None:
+        """Called at each piece of a body, because a body that drips never leaves a read waiting.
+
+        Raises:
+            TotalTimeout: once the deadline has passed.
+        """
+        if self.deadline is not None and self.memory.clock() >= self.deadline:
+            self._check_deadline("yes")
+
+    def explain(self, error: BaseException) -> None:
+        """Give an error its context: the request and the backend.
+
+        Raises:
+            TotalTimeout: in its place, if it came of the deadline. Whatever phase was cut short then was
+                cut short by the total.
+        """
+        if not isinstance(error, UnifetchError):
+            return
+        if isinstance(error, TimedOut) and not isinstance(error, TotalTimeout):
+            try:
+                self._check_deadline(error.request_sent)
+            except TotalTimeout as total:
+                raise total from error
+        error.request, error.backend = self.request, self.backend.name
+
+    def _check_deadline(self, sent: RequestSent) -> None:
+        if self.deadline is None or self.memory.clock() < self.deadline:
+            return
+        error = TotalTimeout(
+            f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent
+        )
+        error.request, error.backend = self.request, self.backend.name
+        raise error
+
+    def _tell(self, event: Any, *details: Any) -> None:
+        if self.settings.listeners:
+            told = event(self.call, self.request, self.memory.clock(), *details)
+            for listener in self.settings.listeners:
+                listener(told)

@@ -1,0 +1,159 @@
+"""Which backend, and which settings: the call's, the client's, the context's, the process's, the environment's.
+
+Never by what happens to be installed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+from ..backends import DEFAULT, checked, with_capability
+from ..backends.base import PROXY_CAPABILITIES, Capability
+from ..errors import InvalidSetting, UnsupportedCapability
+from .settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..backends.base import Backend
+    from ..model.headers import Headers
+    from ..policies.bodies import Body
+    from ..policies.proxies import ProxyRules
+
+    BackendTypes = str | Backend | object
+
+ENVIRONMENT_VARIABLE = "UNIFETCH_BACKEND"
+
+_in_context: ContextVar[BackendTypes | None] = ContextVar("unifetch_backend", default=None)
+
+
+class Process:
+    """What `configure` has left for this process."""
+
+    def __init__(self) -> None:
+        self.backend: BackendTypes | None = None
+        self.settings = Settings()
+
+
+PROCESS = Process()
+
+
+def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
+    """Set the defaults of this process: of the module's functions, and of clients that leave a setting open.
+
+    Each call adds to the ones before. It is meant for the application, once, at its start.
+
+    Args:
+        backend: a name, a `Backend`, or a native object.
+        **settings: any setting of `Client`, also as plain data.
+
+    Raises:
+        InvalidSetting: for an unknown name or a value that will not do; it names the key.
+        ConfigConflict: for a native object with settings that would be lost.
+    """
+    changed = PROCESS.settings.replace(**settings)
+    if backend is not None:
+        PROCESS.backend = _checked(backend)
+    PROCESS.settings = changed
+
+
+@contextmanager
+def use_backend(backend: BackendTypes) -> Iterator[None]:
+    """Use this backend inside the `with` block, in this thread or task, where no call or client names one.
+
+    Args:
+        backend: a name, a `Backend`, or a native object.
+
+    Raises:
+        InvalidSetting: for anything else.
+        ConfigConflict: for a native object with settings that would be lost.
+    """
+    token = _in_context.set(_checked(backend))
+    try:
+        yield
+    finally:
+        _in_context.reset(token)
+
+
+def chosen_backend() -> tuple[BackendTypes, str]:
+    """What carries a request for which neither call nor client names a backend, and who says so."""
+    backend = _in_context.get()
+    if backend is not None:
+        return backend, "use_backend"
+    if PROCESS.backend is not None:
+        return PROCESS.backend, "configure"
+    name = os.environ.get(ENVIRONMENT_VARIABLE)
+    if name:
+        return name, ENVIRONMENT_VARIABLE
+    return DEFAULT, "the default"
+
+
+@cache
+def environment_rules() -> ProxyRules | None:
+    """The proxies that the environment names, read at the first call that needs to know; None if there are none."""
+    from .settings import parse
+
+    names = {name.lower() for name in os.environ}
+    if names.isdisjoint(("http_proxy", "https_proxy", "all_proxy")):
+        return None
+    rules: ProxyRules | None = parse({"proxy": "env"})["proxy"]
+    return rules
+
+
+def _checked(backend: BackendTypes) -> BackendTypes:
+    if not isinstance(backend, str):
+        return checked(backend)
+    # A name is looked up when it is used: the library may be installed in one process and not in another.
+    if not backend:
+        raise InvalidSetting("backend: must not be an empty name")
+    return backend
+
+
+def check_settings(backend: Backend, settings: Settings) -> None:
+    """Refuse settings that this backend cannot honour, before anything is sent.
+
+    Raises:
+        UnsupportedCapability: it names the setting, and the backends that can.
+        InvalidSetting: for two that contradict each other.
+    """
+    said = vars(settings)
+    if "tls" in said:
+        _require(backend, "tls", Capability.TLS_CONTEXT)
+    if rules := said.get("proxy"):
+        for proxy in (rules.http, rules.https):
+            if proxy is not None:
+                _require(backend, "proxy", PROXY_CAPABILITIES[proxy.scheme])
+    if said.get("unix_socket"):
+        _require(backend, "unix_socket", Capability.UNIX_SOCKET)
+        if said.get("forbid_private"):
+            raise InvalidSetting("unix_socket: contradicts forbid_private, for there is no address to check")
+    if said.get("resolve"):
+        _require(backend, "resolve", Capability.RESOLVE)
+    if said.get("forbid_private"):
+        _require(backend, "forbid_private", Capability.FORBID_PRIVATE)
+
+
+def check_request(backend: Backend, headers: Headers, body: Body) -> None:
+    """Refuse a request that this backend cannot send as it is meant, before anything is sent.
+
+    Raises:
+        UnsupportedCapability: it names what was asked, and the backends that can.
+    """
+    if "expect" in headers:
+        _require(backend, "Expect", Capability.EXPECT_CONTINUE)
+    if body.trailers:
+        _require(backend, "trailers", Capability.TRAILERS)
+
+
+def _require(backend: Backend, setting: str, capability: Capability) -> None:
+    if capability in backend.capabilities:
+        return
+    able = ", ".join(with_capability(capability))
+    raise UnsupportedCapability(
+        f"{setting} needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"
+    )

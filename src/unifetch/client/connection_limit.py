@@ -1,0 +1,248 @@
+"""Who may use a connection now, and who waits for one: `Limits.connections`, once, above every backend.
+
+A call holds a slot from just before its request is sent until its response is closed. Idle connections
+hold none: how many of those to keep is the backend's affair.
+
+    take ─► send ─► … ─► body at its end, or closed ─► give back ─► the first in the queue that fits
+      └──► no room: the queue, in the order in which calls came
+
+A call puts itself among those who hold a slot, looks whether that is too many, and only then has it: so it needs no
+lock, which only the queue has. Giving back is one `dict.pop`, so that an interrupt (Ctrl-C) comes before or after it,
+never in the middle, and giving back twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from time import monotonic
+
+from ..errors import PoolTimeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..model.timeouts import Timeout
+    from ..policies.limits import Limits
+
+# Seconds. Ctrl-C may come between a slot and the bell that announces it; so nobody relies on the bell alone.
+_LOOK = 1.0
+_LOOK_ASYNC = 30.0  # ten thousand tasks may wait
+
+
+class Slots:
+    """The slots of one client, and the queue before them. It never waits; `wait_for_slot` does.
+
+    Attributes:
+        held: the origin of each call that holds a slot. `held.pop(call, None)` is what gives it back.
+        queue: those who wait, the first to come first.
+    """
+
+    __slots__ = ("_abandoned", "_lock", "held", "queue")
+
+    def __init__(self) -> None:
+        self.held: dict[object, str] = {}
+        self.queue: deque[Place] = deque()
+        self._abandoned: deque[tuple[object, Callable[[], Any]]] = deque()
+        self._lock = Lock()
+
+    def take(self, call: object, origin: str, limits: Limits) -> bool:
+        """Take a slot for a call that holds none, unless there is no room, or somebody else waits."""
+        if self._abandoned:
+            self.close_abandoned()
+        self.held[call] = origin
+        if self._fits(origin, limits) and not self.queue:
+            return True
+        self.held.pop(call, None)
+        return False
+
+    def _fits(self, origin: str, limits: Limits) -> bool:
+        # Asked for one that was just taken. Of all those who are told yes, the last to come has seen the others.
+        held, total, each = len(self.held), limits.connections, limits.connections_per_origin
+        if held == 1:
+            return True
+        if total is not None and held > total:
+            return False
+        # No origin has more than all together, so that they are rarely counted.
+        return each is None or held <= each or list(self.held.values()).count(origin) <= each
+
+    def join(self, place: Place) -> None:
+        """Stand at the end of the queue."""
+        with self._lock:
+            while self.queue and self.queue[0].left:
+                self.queue.popleft()
+            self.queue.append(place)
+        self.serve()
+
+    def serve(self) -> None:
+        """Give a slot that has become free to the first in the queue that fits."""
+        if self._abandoned:
+            self.close_abandoned()
+        with self._lock:
+            full = set()
+            for at, place in enumerate(self.queue):
+                if place.left or place.origin in full:
+                    continue
+                self.held[place.call] = place.origin
+                if not self._fits(place.origin, place.limits):
+                    self.held.pop(place.call, None)
+                    full.add(place.origin)
+                    continue
+                del self.queue[at]
+                if place.left:  # just now, in another thread; that is asked last, so that one of us notices
+                    self.held.pop(place.call, None)
+                place.ring()
+                return
+
+    def leave(self, place: Place) -> None:
+        """Take a place that was left out of the queue."""
+        with self._lock:
+            if place in self.queue:
+                self.queue.remove(place)
+        self.serve()  # it may have stood in the way
+
+    def give_back(self, call: object) -> None:
+        """Give back the slot of a call, if it holds one."""
+        self.held.pop(call, None)
+        if self.queue:
+            self.serve()
+
+    def abandon(self, call: object, close: Callable[[], Any]) -> None:
+        """Give back a slot from a finalizer: whoever comes next closes the connection first.
+
+        The garbage collector runs finalizers in the middle of anything, so that this must wait for no lock of
+        ours, nor for one of a library, as closing may.
+        """
+        self._abandoned.append((call, close))
+        for place in self.queue.copy():
+            place.ring()
+
+    def close_abandoned(self) -> None:
+        """Close what was dropped unclosed, and free its slots."""
+        while self._abandoned:
+            try:
+                call, close = self._abandoned.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            try:
+                close()
+            except Exception:  # noqa: BLE001, S110  # it is no affair of the call that happens to come next
+                pass
+            finally:
+                self.held.pop(call, None)
+
+    def reset(self) -> None:
+        """All slots are free, as in the child of a fork: those who held one, or the lock, are in the parent."""
+        self.held.clear()
+        self.queue.clear()
+        self._abandoned.clear()
+        self._lock = Lock()
+
+
+class Place:
+    """Somebody's place in the queue.
+
+    Attributes:
+        ring: tells who waits to look again. It waits for no lock.
+        left: whether nobody waits there any more.
+    """
+
+    __slots__ = ("call", "left", "limits", "origin", "ring")
+
+    def __init__(self, call: object, origin: str, limits: Limits, ring: Callable[[], object]) -> None:
+        self.call = call
+        self.origin = origin
+        self.limits = limits
+        self.ring = ring
+        self.left = False
+
+
+def wait_for_slot(
+    slots: Slots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
+) -> None:
+    """Stand in the queue until the call holds a slot.
+
+    Raises:
+        PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
+    """
+    from contextlib import suppress
+    from queue import Empty, SimpleQueue
+
+    bell: SimpleQueue[None] = SimpleQueue()  # its put() may be called in a finalizer
+    place = Place(call, origin, limits, lambda: bell.put(None))
+    ends = None if timeout.pool is None else monotonic() + timeout.pool
+    if deadline is not None and (ends is None or deadline < ends):
+        ends = deadline
+    try:
+        slots.join(place)
+        while call not in slots.held:
+            left = _LOOK if ends is None else ends - monotonic()
+            if left <= 0:
+                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
+                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+            with suppress(Empty):
+                bell.get(timeout=min(left, _LOOK))
+            slots.serve()
+    except BaseException:
+        place.left = True  # before anything that can be interrupted
+        slots.leave(place)
+        raise
+
+
+class AsyncSlots(Slots):
+    """The same for the tasks of an event loop, in which closing what was dropped has to be awaited."""
+
+    __slots__ = ()
+
+    def close_abandoned(self) -> None:
+        """Nothing: it is done by those who can wait, in `await_abandoned`."""
+
+    @property
+    def has_abandoned(self) -> bool:
+        """Whether something was dropped unclosed."""
+        return bool(self._abandoned)
+
+    async def await_abandoned(self) -> None:
+        """Close what was dropped unclosed, and free its slots."""
+        while self._abandoned:
+            call, close = self._abandoned.popleft()
+            try:
+                await close()
+            except Exception:  # noqa: BLE001, S110  # as above
+                pass
+            finally:
+                self.held.pop(call, None)
+
+
+async def await_slot(
+    slots: AsyncSlots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
+) -> None:
+    """Stand in the queue until the call holds a slot; `wait_for_slot`, awaited.
+
+    Raises:
+        PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
+    """
+    from .event_loops import Bell
+
+    bell = Bell()
+    place = Place(call, origin, limits, bell.ring)
+    ends = None if timeout.pool is None else monotonic() + timeout.pool
+    if deadline is not None and (ends is None or deadline < ends):
+        ends = deadline
+    try:
+        slots.join(place)
+        while call not in slots.held:
+            left = _LOOK_ASYNC if ends is None else ends - monotonic()
+            if left <= 0:
+                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
+                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+            await bell.wait(min(left, _LOOK_ASYNC))
+            if slots.has_abandoned:
+                await slots.await_abandoned()
+                slots.serve()
+    except BaseException:
+        place.left = True
+        slots.leave(place)
+        raise

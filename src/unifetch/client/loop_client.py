@@ -1,0 +1,84 @@
+"""What an event loop asks of a client, besides that it is awaited: its connections end with the loop.
+
+`AsyncClient` is one of these; `async_client.py` can then be read beside `sync_client.py`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..backends import with_capability
+from ..backends.base import Capability
+from ..errors import InvalidSetting, UnsupportedCapability
+from .base_client import BaseClient
+from .connection_limit import AsyncSlots
+from .event_loops import in_thread, in_trio, is_running, running_loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from typing import Any
+
+    from ..backends.base import AsyncBackend
+    from ..model.messages import RawRequest
+    from .call import Journey
+    from .config import BackendTypes
+
+
+class LoopClient(BaseClient):
+    """A client of one event loop at a time: of another only when the first has ended, with its connections."""
+
+    _slots: AsyncSlots
+    _slots_type = AsyncSlots
+    _loop: object = None
+    _in_trio = False
+    _end_of_loop: AsyncGenerator[None, None] | None = None
+
+    def _backend(self, named: BackendTypes | None) -> AsyncBackend:
+        loop = running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
+        backend: AsyncBackend = super()._backend(named)
+        if self._in_trio and Capability.TRIO not in backend.capabilities:
+            for name in [name for name, each in self._backends.items() if each is backend]:
+                del self._backends[name]  # it has opened nothing, and cannot be closed here
+            able = ", ".join(with_capability(Capability.TRIO))
+            raise UnsupportedCapability(
+                f"trio needs TRIO, which this {backend.name!r} backend does not have; {able} have it"
+            )
+        return backend
+
+    def _move_to(self, loop: object) -> None:
+        # Connections belong to the loop that they were opened in, and are closed when it ends.
+        if self._loop is not None:
+            if is_running(self._loop):
+                raise InvalidSetting("this AsyncClient is in use in another event loop; each loop needs one of its own")
+            self._forget()
+        self._loop, self._in_trio = loop, in_trio()
+        # Begun, but not awaited: asyncio and trio close the asynchronous generators that were begun when they end.
+        self._end_of_loop = _closing(self._backends)
+        with suppress(StopIteration):
+            self._end_of_loop.__anext__().send(None)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._loop = self._end_of_loop = None
+
+    async def _upload(self, step: RawRequest, journey: Journey) -> Any:
+        """Send a request whose body is no bytes: a loop must not wait for a file, or for a caller's iterator."""
+        blocks = journey.body.open_async(in_thread)
+        send: Any = journey.backend.send
+        try:
+            return await send(step.routed(step.route, body=blocks))
+        finally:
+            # An early answer leaves some of it unsent. It is still running if a thread asked for it and is cancelled.
+            with suppress(RuntimeError):
+                await blocks.aclose()
+
+
+async def _closing(backends: dict[str, AsyncBackend]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        while backends:
+            await backends.popitem()[1].close()

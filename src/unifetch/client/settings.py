@@ -1,0 +1,195 @@
+"""Everything that can be set, as one frozen value, from plain data as well as from our own types.
+
+The same names serve `configure(…)`, `Client(…)` and a single call, so a table in a TOML file will do:
+`Client(**tomllib.load(file)["http"])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ConfigError, InvalidSetting
+from ..model.frozen import Value
+from ..model.headers import Headers
+from ..model.timeouts import Timeout
+from ..policies.limits import Limits
+from ..policies.tls import TLS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..model.url import URL
+    from ..observe.events import Event
+    from ..policies.auth import Auth
+    from ..policies.proxies import ProxyRules
+    from ..policies.retries import Retry
+
+    Listener = Callable[[Event], None]
+
+
+def _redirects(setting: Any) -> int:
+    if isinstance(setting, bool) or not isinstance(setting, int) or setting < 0:
+        raise InvalidSetting(f"redirects: must be the most redirects to follow, 0 for none, not {setting!r}")
+    return setting
+
+
+def _base_url(setting: Any) -> URL | None:
+    if setting is None:
+        return None
+    from ..model.url import URL
+
+    return URL(setting)
+
+
+def _listeners(setting: Any) -> tuple[Listener, ...]:
+    return tuple(map(_listener, (setting,) if callable(setting) or isinstance(setting, str) else setting))
+
+
+def _listener(setting: Any) -> Listener:
+    if callable(setting):
+        listener: Listener = setting
+        return listener
+    if setting == "logging":
+        from ..observe.logging import log_events
+
+        return log_events
+    if setting == "opentelemetry":
+        from ..observe.opentelemetry import OpenTelemetry
+
+        return OpenTelemetry()
+    raise InvalidSetting('listeners: must be callables that take one event, "logging" or "opentelemetry"')
+
+
+def _auth(setting: Any) -> Auth | None:
+    if setting is None:
+        return None
+    from ..policies.auth import Auth  # not before it is asked for: it compiles what it parses with
+
+    return Auth.of(setting)
+
+
+def _retry(setting: Any) -> Retry | None:
+    if setting is None:
+        return None
+    from ..policies.retries import Retry
+
+    return Retry.of(setting)
+
+
+def _proxy(setting: Any) -> ProxyRules | None:
+    import os
+
+    from ..policies.proxies import ProxyRules
+
+    rules = ProxyRules.of(setting, os.environ)
+    return rules if rules.http or rules.https else None
+
+
+def _unix_socket(setting: Any) -> str | None:
+    import os
+
+    return None if setting is None else os.fsdecode(setting)
+
+
+def _resolve(setting: Any) -> Mapping[str, str]:
+    from ipaddress import ip_address
+
+    from ..model.url import URL
+
+    return {URL(f"http://{host}/").host: str(ip_address(address)) for host, address in dict(setting or {}).items()}
+
+
+def _forbid_private(setting: Any) -> bool:
+    if not isinstance(setting, bool):
+        raise InvalidSetting(f"forbid_private: must be true or false, not {type(setting).__name__}")
+    return setting
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "base_url": _base_url,
+    "headers": Headers,
+    "auth": _auth,
+    "timeout": Timeout.of,
+    "redirects": _redirects,
+    "retry": _retry,
+    "limits": Limits.of,
+    "tls": TLS.of,
+    "proxy": _proxy,
+    "unix_socket": _unix_socket,
+    "resolve": _resolve,
+    "forbid_private": _forbid_private,
+    "listeners": _listeners,
+}
+
+
+class Settings(Value):
+    """What one call goes by.
+
+    Attributes:
+        base_url: what a relative URL is joined to.
+        headers: fields of every request.
+        auth: credentials for the origin of a call.
+        timeout: seconds for each phase and in all.
+        redirects: the most redirects to follow; 0 returns the redirect itself.
+        retry: whether and when a request is sent again; None for never.
+        limits: bounds on what is used and accepted.
+        tls: how https connections are secured.
+        proxy: which proxy for which origin; None for none. Where nothing is said, the environment says it.
+        unix_socket: the path of a unix socket to connect to, whatever the host.
+        resolve: addresses to connect to, by host, in place of what the system's resolver says.
+        forbid_private: whether to refuse addresses that are not public, on every hop.
+        listeners: callables that are told each event.
+    """
+
+    base_url: URL | None = None
+    headers: Headers = Headers()
+    auth: Auth | None = None
+    timeout: Timeout = Timeout()
+    redirects: int = 20
+    retry: Retry | None = None
+    limits: Limits = Limits()
+    tls: TLS = TLS()
+    proxy: ProxyRules | None = None
+    unix_socket: str | None = None
+    resolve: Mapping[str, str] = {}
+    forbid_private: bool = False
+    listeners: tuple[Listener, ...] = ()
+
+    def __init__(self, **fields: Any) -> None:
+        """From fields that are parsed already; those that are not given have their default."""
+        vars(self).update(fields)
+
+    def replace(self, **changes: Any) -> Settings:
+        """A copy with these fields changed, from whatever a caller may write for them.
+
+        A mapping for `timeout` or `limits` changes the fields that it names, and leaves the others. One for `tls`
+        does not: verification that was switched off has to be switched off again.
+
+        Raises:
+            InvalidSetting: for an unknown name or a value that will not do; it names the key.
+        """
+        for name in ("timeout", "limits"):
+            if isinstance(changes.get(name), Mapping):
+                changes[name] = {**vars(getattr(self, name)), **changes[name]}
+        return Settings(**{**vars(self), **parse(changes)})
+
+
+def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Settings` from what a caller wrote.
+
+    Raises:
+        InvalidSetting: for an unknown name, or a value that will not do; it names the key.
+    """
+    parsed = {}
+    for name, value in settings.items():
+        if name not in _PARSERS:
+            raise InvalidSetting(f"unknown setting {name!r}; known are {', '.join(['backend', *_PARSERS])}")
+        try:
+            parsed[name] = _PARSERS[name](value)
+        except ConfigError:
+            raise
+        except (TypeError, ValueError) as error:  # InvalidURL and InvalidHeader are ValueErrors
+            raise InvalidSetting(f"{name}: {error}") from error
+    return parsed

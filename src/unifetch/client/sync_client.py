@@ -1,0 +1,374 @@
+"""The driver: it does what the exchange asks for.
+
+A `Client` holds settings and connections. It is used by many threads at once, and after a fork the
+child starts with connections of its own. `async_client.py` is the same, awaited.
+"""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from time import sleep
+
+from ..backends import load, wrap
+from ..errors import StreamError
+from ..model.headers import Headers
+from ..model.messages import RawRequest, RawResponse
+from ..policies.bodies import NO_BODY, encode
+from .base_client import BaseClient, absolute
+from .call import Close, Discard, Receive, Sleep
+from .connection_limit import Slots, wait_for_slot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from types import TracebackType
+    from typing import Any, Self, Unpack
+
+    from ..backends.base import Backend
+    from ..model.messages import Response
+    from ..policies.bodies import Progress
+    from ..policies.ranges import DigestTypes
+    from .arguments import BodyArguments, CallArguments
+    from .call import Journey
+    from .downloads import Download
+
+
+class Client(BaseClient):
+    """Settings and connections that many requests share.
+
+    Args:
+        backend: who carries the requests: a name, a `Backend`, or a native object. None leaves it to
+            `use_backend`, `configure`, the environment and the default, each time anew.
+        cookies: a jar to begin with and to fill; True for a new one, False to keep none.
+        **settings: see `Settings`; each accepts plain data. One that is not given is left to `configure`.
+
+    Raises:
+        ConfigError: for an unknown setting or a value that will not do; it names the key.
+    """
+
+    # --- Asking -----------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Response[bytes]:
+        """Send a request and read its response into memory.
+
+        Args:
+            method: the method, sent as it is written.
+            url: an absolute http or https URL, or one relative to `base_url`.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            headers: a mapping or pairs; they replace the client's fields of the same name.
+            cookies: a mapping, sent to the origin of the URL and no other.
+            auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
+            body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes.
+            json: sent as compact UTF-8.
+            form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
+            files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
+                file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+            trailers: a mapping or pairs, sent after a body that is an iterator.
+            progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
+                body; `total` is None where only the end will tell. What it raises ends the call.
+            timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
+            redirects: the most redirects to follow; 0 returns the redirect itself.
+            retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
+            backend: a name, a `Backend`, or a native object, for this call.
+
+        Raises:
+            InvalidRequest, ConfigError: before anything is sent.
+            ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
+        """
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        return self._drive(self._journey(method, url, content, call))
+
+    def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a GET request; see `request`."""
+        return self._drive(self._journey("GET", url, NO_BODY, call))
+
+    def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a HEAD request; see `request`."""
+        return self._drive(self._journey("HEAD", url, NO_BODY, call))
+
+    def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send an OPTIONS request; see `request`."""
+        return self._drive(self._journey("OPTIONS", url, NO_BODY, call))
+
+    def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a DELETE request; see `request`."""
+        return self._drive(self._journey("DELETE", url, NO_BODY, call))
+
+    def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a POST request; see `request`."""
+        return self.request("POST", url, **call)
+
+    def put(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a PUT request; see `request`."""
+        return self.request("PUT", url, **call)
+
+    def patch(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+        """Send a PATCH request; see `request`."""
+        return self.request("PATCH", url, **call)
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Stream:
+        """Send a request, and read its body as it comes: `with client.stream("GET", url) as response: …`.
+
+        The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
+        """
+        call["timeout"] = self.unbounded(call)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        return Stream(self, self._journey(method, url, content, call))
+
+    def download(
+        self,
+        url: str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = False,
+        digest: DigestTypes = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Download:
+        """Get a file, which is at `path` once it is whole and verified; until then, what was there stays.
+
+        The other arguments are those of `request`. Without a `timeout` of its own, a download has no total.
+
+        Args:
+            path: where it goes; no server chooses a name.
+            resume: go on where an earlier download of this URL broke off, if the server's file is still the same
+                (a strong validator says so); else begin anew. What can be gone on with is kept in a hidden file
+                beside `path`.
+            digest: what the file has to have: `"sha-256:…"` in hexadecimal, or a mapping of several. A Repr-Digest
+                of the response (RFC 9530) is verified as well.
+            progress: called as `progress(received, total)`, in bytes of the file, when a response begins and at
+                each piece; `total` is None where only the end will tell. What it raises ends the call.
+
+        Raises:
+            StatusError: for any response that brings no file; it has the beginning of its body.
+            ProtocolError: for a digest that differs; what was received is removed.
+            OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
+        """
+        from .downloads import download
+
+        target = absolute(url, self.settings.base_url, call.pop("params", None))
+        return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+
+    # --- Driving the exchange ---------------------------------------------------------------------
+
+    def _drive(self, journey: Journey, whole: bool = True) -> Response[Any]:
+        send: Any = journey.plan.backend.send
+        steps, slots = journey.steps(whole), self._slots
+        outcome: Any = None
+        try:
+            step = next(steps, None)
+            while step is not None:
+                outcome = None
+                try:
+                    if type(step) is RawRequest:
+                        origin, limits = journey.request.url.origin, journey.plan.shared
+                        if not slots.take(journey, origin, limits):
+                            wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
+                        outcome = send(step)
+                        if whole and outcome.content is not None:  # its connection is free
+                            slots.give_back(journey)
+                    elif type(step) is Receive:
+                        outcome = self._receive(step)
+                    elif type(step) is Discard:
+                        self._discard(step)
+                        slots.give_back(journey)
+                    elif type(step) is Close:
+                        step.raw.close()
+                        slots.give_back(journey)
+                    elif type(step) is Sleep:
+                        sleep(step.seconds)
+                except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
+                    step = steps.throw(error)
+                    slots.give_back(journey)
+                else:
+                    journey.outcome = outcome
+                    step = next(steps, None)
+            response: Response[Any] = journey.response
+            journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
+            return response
+        except BaseException:
+            slots.held.pop(journey, None)  # before anything that can be interrupted
+            if isinstance(outcome, (RawResponse, BodyStream)):  # it will reach nobody
+                outcome.close()
+            slots.give_back(journey)
+            raise
+
+    def _receive(self, step: Receive) -> bytes | BodyStream:
+        if not step.whole:
+            return BodyStream(step, self._slots)
+        journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
+        if step.raw.read_into is not None and (place := incoming.place()) is not None:
+            chunks = iter([place.fill(step.raw.read_into, journey.check_deadline)])
+        body = next(chunks, b"")
+        journey.check_deadline()
+        if incoming.is_all(body):
+            for excess in chunks:
+                incoming.feed(excess)
+                incoming.finish()  # it raises: this is more than was declared
+        else:
+            # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
+            whole = BytesIO()
+            whole.writelines(incoming.feed(body))
+            for chunk in chunks:
+                journey.check_deadline()
+                whole.writelines(incoming.feed(chunk))
+            whole.writelines(incoming.finish())
+            body = whole.getvalue()
+        step.raw.close()
+        self._slots.give_back(journey)
+        return body
+
+    def _discard(self, step: Discard) -> None:
+        left = step.most
+        try:
+            for chunk in step.raw.body:
+                left -= len(chunk)
+                if left < 0:
+                    break
+        finally:
+            step.raw.close()
+
+    # --- Settings and backends --------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that a call would use now; `client.backend.native` is the library's own object."""
+        backend: Backend = self._backend(None)
+        return backend
+
+    def _load(self, name: str) -> Backend:
+        backend: Backend = load(name)()
+        return backend
+
+    def _wrap(self, native: object) -> Backend:
+        return wrap(native)
+
+    # --- Ending -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close idle connections. A native object that was injected stays open. The client is done."""
+        self._closed = True
+        self._slots.close_abandoned()
+        with self._lock:
+            backends, self._backends = self._backends, {}
+        for backend in backends.values():
+            backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Stream:
+    """A response whose body is read as it comes, inside a `with` block; at its end the response is closed."""
+
+    def __init__(self, client: Client, journey: Journey) -> None:
+        self._client = client
+        self._journey = journey
+        self._used = False
+        self._response: Response[Iterator[bytes]] | None = None
+
+    def __enter__(self) -> Response[Iterator[bytes]]:
+        if self._used:
+            raise StreamError("this stream was used already; ask for another")
+        self._used = True
+        response: Response[Iterator[bytes]] = self._client._drive(self._journey, whole=False)
+        self._response = response
+        return response
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        body = self._response and self._response.body
+        if isinstance(body, BodyStream):
+            body.close()
+
+
+class BodyStream:
+    """The decoded body of a stream: an iterator over what is there, as soon as it is there.
+
+    One that is dropped before its end and unclosed is closed by the next call of its client; a ResourceWarning
+    tells of it.
+    """
+
+    _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
+
+    def __init__(self, step: Receive, slots: Slots) -> None:
+        self._raw: RawResponse = step.raw
+        self._pieces: Generator[bytes, None, None] = _decoded(step, slots)
+        self._closed = False
+        self._slots = slots
+        self._journey = step.journey
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._closed:
+            raise StreamError("this stream is closed; read it inside its `with` block")
+        return next(self._pieces)
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields that came after the body, once it was read to its end."""
+        return Headers.trusted(self._raw.trailers)
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        self._closed = True
+        self._pieces.close()  # which a generator refuses while another thread reads
+        self._raw.close()
+        self._slots.give_back(self._journey)
+
+    def __del__(self) -> None:
+        if self._journey is None or self._journey not in self._slots.held:
+            return
+        self._slots.abandon(self._journey, self._raw.close)
+        from warnings import warn
+
+        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+
+
+def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
+    # A function, not a method: a generator that knew its stream would keep it alive.
+    journey, incoming = step.journey, step.incoming
+    try:
+        for chunk in step.raw.body:
+            journey.check_deadline()
+            yield from incoming.feed(chunk)
+        yield from incoming.finish()
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        step.raw.close()
+        slots.give_back(journey)
+        journey.explain(error)
+        raise
+    slots.give_back(journey)

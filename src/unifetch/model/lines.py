@@ -1,0 +1,203 @@
+"""A streamed body as lines, and as server-sent events, wherever its chunks are cut.
+
+Both are fed and answer at once, without I/O, so that a blocking and an asyncio driver use the same. A line
+ends at LF, CRLF or CR and nothing else: not at the form feeds and Unicode separators of `str.splitlines`.
+We do not reconnect: an event tells what is needed for that, and when to do it is the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import getincrementaldecoder
+
+from ..errors import TooLarge
+from .frozen import Value
+from .text import BYTE_ORDER_MARKS, codec_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from codecs import IncrementalDecoder
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+MAX_LINE = 16 * 1024**2  # characters; a picture in base64 comes as one line
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_RETRY = re.compile(r"[0-9]{1,15}\Z")
+
+
+def lines(chunks: Iterable[bytes], content_type: str = "", *, max_line: int | None = MAX_LINE) -> Iterator[str]:
+    """The lines of a streamed body, without their ends, each as soon as it is complete.
+
+    Args:
+        chunks: the decoded body, as it comes.
+        content_type: the value of the field; the charset is found as for `Response.text`.
+        max_line: characters that a line may have; None for any number.
+
+    Raises:
+        TooLarge: for a longer line.
+    """
+    splitter = LineSplitter(content_type, max_line=max_line)
+    for chunk in chunks:
+        yield from splitter.feed(chunk)
+    yield from splitter.finish()
+
+
+async def async_lines(
+    chunks: AsyncIterable[bytes], content_type: str = "", *, max_line: int | None = MAX_LINE
+) -> AsyncIterator[str]:
+    """The same of a body that is awaited; see `lines`."""
+    splitter = LineSplitter(content_type, max_line=max_line)
+    async for chunk in chunks:
+        for line in splitter.feed(chunk):
+            yield line
+    for line in splitter.finish():
+        yield line
+
+
+class LineSplitter:
+    """Splits a body into lines; see `lines`."""
+
+    def __init__(self, content_type: str = "", *, max_line: int | None = MAX_LINE) -> None:
+        self._content_type = content_type
+        self._max_line = max_line
+        self._head = b""
+        self._decoder: IncrementalDecoder | None = None
+        self._parts: list[str] = []  # of the line that is not complete
+        self._length = 0  # their characters
+        self._after_cr = False
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The lines that this chunk completes.
+
+        Raises:
+            TooLarge: for a line over `max_line`, complete or not.
+        """
+        if self._decoder is None:
+            chunk = self._head = self._head + chunk
+            if any(mark.startswith(chunk) and mark != chunk for mark in BYTE_ORDER_MARKS):
+                return []  # it may become a byte order mark
+        return self._split(self._decode(chunk))
+
+    def finish(self) -> list[str]:
+        """The last line, if the body does not end with a line end."""
+        # What was held back as the start of a byte order mark was none.
+        done = self._split(self._decode(b"" if self._decoder else self._head, final=True))
+        return [*done, "".join(self._parts)] if self._parts else done
+
+    def _decode(self, chunk: bytes, *, final: bool = False) -> str:
+        if self._decoder is None:
+            codec, mark = codec_of(chunk, self._content_type)
+            self._decoder = getincrementaldecoder(codec)("replace")
+            chunk = chunk[mark:]
+        return self._decoder.decode(chunk, final)
+
+    def _split(self, text: str) -> list[str]:
+        # A CR ends its line at once: waiting for a LF that may never come would hold back an event. A LF that
+        # does come belongs to it.
+        if self._after_cr and text:
+            text = text.removeprefix("\n") if text[0] == "\n" else text
+            self._after_cr = False
+        if not text:
+            return []
+        self._after_cr = text[-1] == "\r"
+        *done, rest = _LINE_END.split(text)
+        if done:
+            done[0] = "".join([*self._parts, done[0]])
+            self._parts.clear()
+            self._length = 0
+        if rest:
+            self._parts.append(rest)
+            self._length += len(rest)
+        if self._max_line is not None and max(self._length, *map(len, done), 0) > self._max_line:
+            raise TooLarge(f"a line of the body is over the limit of {self._max_line} characters", request_sent="yes")
+        return done
+
+
+class ServerSentEvent(Value):
+    """One event of a `text/event-stream` (WHATWG HTML §9.2).
+
+    Attributes:
+        event: its type; `"message"` if it names none.
+        data: its data, the lines joined with LF.
+        id: the last event id, which may have come with an earlier event: what to send as `Last-Event-ID`.
+        retry: milliseconds to wait before reconnecting, if that was set since the event before.
+    """
+
+    event: str
+    data: str
+    id: str
+    retry: int | None
+
+    def __init__(self, event: str = "message", data: str = "", id: str = "", retry: int | None = None) -> None:
+        vars(self).update(event=event, data=data, id=id, retry=retry)
+
+
+def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iterator[ServerSentEvent]:
+    """The events of a streamed body, each as soon as it is complete. An incomplete last one is discarded.
+
+    Args:
+        chunks: the decoded body, as it comes; it is UTF-8, whatever its Content-Type says.
+        max_event: characters that a line, and the data of an event, may have; None for any number.
+
+    Raises:
+        TooLarge: for a larger event.
+    """
+    parser = EventParser(max_event=max_event)
+    for line in lines(chunks, max_line=max_event):
+        if (event := parser.feed_line(line)) is not None:
+            yield event
+
+
+async def async_events(
+    chunks: AsyncIterable[bytes], *, max_event: int | None = MAX_LINE
+) -> AsyncIterator[ServerSentEvent]:
+    """The same of a body that is awaited; see `events`."""
+    parser = EventParser(max_event=max_event)
+    async for line in async_lines(chunks, max_line=max_event):
+        if (event := parser.feed_line(line)) is not None:
+            yield event
+
+
+class EventParser:
+    """Makes events of lines (WHATWG HTML §9.2.6); see `events`."""
+
+    def __init__(self, *, max_event: int | None = MAX_LINE) -> None:
+        self._max_event = max_event
+        self._event = ""
+        self._data: list[str] = []
+        self._length = 0
+        self._id = ""
+        self._retry: int | None = None
+
+    def feed_line(self, line: str) -> ServerSentEvent | None:
+        """The event that this line completes: an empty line does, after data.
+
+        Raises:
+            TooLarge: for data over `max_event`.
+        """
+        if not line:
+            return self._dispatch()
+        field, _, value = line.partition(":")  # a comment is a field without a name
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+            self._length += len(value) + 1
+            if self._max_event is not None and self._length > self._max_event + 1:
+                raise TooLarge(f"an event is over the limit of {self._max_event} characters", request_sent="yes")
+        elif field == "event":
+            self._event = value
+        elif field == "id" and "\0" not in value:
+            self._id = value
+        elif field == "retry" and _RETRY.match(value):
+            self._retry = int(value)
+        return None
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        event = None
+        if self._data:
+            event = ServerSentEvent(self._event or "message", "\n".join(self._data), self._id, self._retry)
+            self._data.clear()
+            self._length = 0
+            self._retry = None
+        self._event = ""
+        return event

@@ -1,0 +1,452 @@
+"""What goes in and what comes out: requests and responses, as frozen values.
+
+`Request` and `Response` are what callers see. `RawRequest` and `RawResponse` are what the core and a
+backend exchange: everything decided, nothing decoded.
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidMethod, StatusError, StreamError, evidence
+from .frozen import Value
+from .headers import NO_HEADERS, Headers, is_token
+from .route import DIRECT, Route
+from .url import URL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+    from typing import IO, Any, Generic, NoReturn, TypeVar, overload
+
+    from .headers import HeaderTypes, Pairs
+    from .lines import ServerSentEvent
+    from .timeouts import Timeout
+
+    BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
+    B_co = TypeVar("B_co", bound=bytes | Iterator[bytes] | AsyncIterator[bytes], covariant=True)
+else:
+    B_co = None
+
+    def overload(declaration: object) -> object:
+        """Stands in for `typing.overload`, which only type checkers read."""
+        return declaration
+
+    class Generic:
+        """Stands in for `typing.Generic` at run time, where `Response[bytes]` only has to be `Response`."""
+
+        def __class_getitem__(cls, parameter: object) -> type:
+            return cls
+
+
+class Request(Value):
+    """One request, as the caller means it: no framing, no Host, nothing that belongs to a connection.
+
+    Args:
+        method: a token of RFC 9110 §9.1; it is sent as it is written.
+        url: an absolute http or https URL.
+        headers: a mapping or pairs.
+        body: what `post(body=…)` accepts.
+
+    Raises:
+        InvalidMethod, InvalidURL, InvalidHeader: before anything is sent.
+    """
+
+    method: str
+    url: URL
+    headers: Headers
+    body: BodyTypes
+
+    def __init__(self, method: str, url: str, *, headers: HeaderTypes = None, body: BodyTypes = None) -> None:
+        check_method(method)
+        vars(self).update(
+            method=method,
+            url=url if isinstance(url, URL) else URL(url),
+            headers=headers if isinstance(headers, Headers) else Headers(headers),
+            body=body,
+        )
+
+    def without_stream(self) -> Request:
+        """This request, without a body that is a stream: what is left to show once the stream was sent."""
+        return self if self.body is None or isinstance(self.body, (bytes, str)) else self.replace(body=None)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.without_stream() is not self:
+            raise TypeError("a Request whose body is a stream cannot be pickled; read the body into bytes first")
+        return super().__getstate__()
+
+
+USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
+
+
+def check_method(method: object) -> None:
+    """Refuse a method that cannot be sent, or must not be.
+
+    Raises:
+        InvalidMethod: it names the reason.
+    """
+    if not isinstance(method, str) or not is_token(method):
+        shown = evidence(method) if isinstance(method, (str, bytes)) else type(method).__name__
+        raise InvalidMethod(f"method {shown} is not a token (RFC 9110 §9.1)")
+    if method.upper() in ("CONNECT", "TRACE", "TRACK"):
+        # Fetch's forbidden methods: CONNECT opens a tunnel, which is a connection's own business, and the
+        # other two echo credentials.
+        raise InvalidMethod(f"method {method} is not for a client of this kind (Fetch, forbidden methods)")
+
+
+class Response(Value, Generic[B_co]):
+    """One response, whichever backend carried it; `Response[bytes]` is plain data and pickles.
+
+    Attributes:
+        status: the status code, 200 to 999.
+        reason: the reason phrase as the server sent it, possibly empty.
+        headers: the header fields as they came.
+        body: the decoded body: bytes, or for a stream an iterator of bytes.
+        url: the URL that answered, after redirects, without userinfo and fragment.
+        http_version: `"HTTP/1.1"`, `"HTTP/1.0"` or `"HTTP/2"`.
+        history: the redirects that led here, oldest first; their bodies are not kept.
+        request: the request that this answers.
+        backend: the name of the backend that carried it.
+        elapsed: seconds from the call to the end of the body (for a stream: to the head).
+        trailers: the fields that came after the body, from a backend that tells them (for a stream: none).
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: B_co
+    url: URL
+    http_version: str
+    history: tuple[Response[bytes], ...]
+    request: Request
+    backend: str
+    elapsed: float
+    trailers: Headers
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        headers: Headers,
+        body: B_co,
+        request: Request,
+        reason: str = "",
+        url: URL | None = None,
+        http_version: str = "HTTP/1.1",
+        history: tuple[Response[bytes], ...] = (),
+        backend: str = "",
+        elapsed: float = 0.0,
+        trailers: Headers = NO_HEADERS,
+    ) -> None:
+        vars(self).update(
+            status=status,
+            reason=reason,
+            headers=headers,
+            body=body,
+            url=request.url if url is None else url,
+            http_version=http_version,
+            history=history,
+            request=request,
+            backend=backend,
+            elapsed=elapsed,
+            trailers=trailers,
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status < 400
+
+    def raise_for_status(self: Response[B_co]) -> Response[B_co]:
+        """This response, unless its status is 400 or above.
+
+        Raises:
+            StatusError: it carries the response.
+        """
+        if self.status < 400:
+            return self
+        reason = f" {evidence(self.reason)[1:-1]}" if self.reason else ""
+        raise StatusError(f"{self.status}{reason} for {self.request.method} {self.url}", self)
+
+    @property
+    def text(self: Response[bytes]) -> str:
+        """The body as text: by its byte order mark, else its charset parameter, else UTF-8.
+
+        Bytes that do not decode become U+FFFD (WHATWG Encoding, "decode").
+        """
+        from .text import decode_text
+
+        return decode_text(self._read_body(), self.headers.get("content-type", ""))
+
+    def json(self: Response[bytes]) -> Any:
+        """The body parsed as JSON, whatever its Content-Type says.
+
+        Raises:
+            InvalidJSON: if it is empty, not UTF-8 (UTF-16 and UTF-32 are recognised), or not JSON (RFC 8259).
+        """
+        from .text import decode_json
+
+        return decode_json(self._read_body())
+
+    def _read_body(self: Response[bytes]) -> bytes:
+        # A type checker refuses the call on a stream; this is for those who run none.
+        if not isinstance(self.body, bytes):
+            raise StreamError("the body of this stream has not been read: use response.read()")
+        return self.body
+
+    @overload
+    def lines(self: Response[Iterator[bytes]], *, max_line: int | None = ...) -> Iterator[str]: ...
+    @overload
+    def lines(self: Response[AsyncIterator[bytes]], *, max_line: int | None = ...) -> AsyncIterator[str]: ...
+    def lines(self: Response[Any], *, max_line: int | None = 16 * 1024**2) -> Any:
+        """The lines of a stream without their ends, each as soon as it is complete; decoded as for `text`.
+
+        A line ends at LF, CRLF or CR and nothing else. Of an AsyncClient's stream, they are to be awaited.
+
+        Args:
+            max_line: characters that a line may have; None for any number.
+
+        Raises:
+            TooLarge: for a longer line.
+        """
+        from .lines import async_lines, lines
+
+        split: Any = async_lines if self._is_awaited() else lines
+        return split(self.body, self.headers.get("content-type", ""), max_line=max_line)
+
+    @overload
+    def events(self: Response[Iterator[bytes]], *, max_event: int | None = ...) -> Iterator[ServerSentEvent]: ...
+    @overload
+    def events(
+        self: Response[AsyncIterator[bytes]], *, max_event: int | None = ...
+    ) -> AsyncIterator[ServerSentEvent]: ...
+    def events(self: Response[Any], *, max_event: int | None = 16 * 1024**2) -> Any:
+        """The server-sent events of a stream (WHATWG HTML §9.2), each as soon as it is complete.
+
+        Of an AsyncClient's stream, they are to be awaited.
+
+        Args:
+            max_event: characters that a line, and the data of an event, may have; None for any number.
+
+        Raises:
+            TooLarge: for a larger event.
+        """
+        from .lines import async_events, events
+
+        parse: Any = async_events if self._is_awaited() else events
+        return parse(self.body, max_event=max_event)
+
+    @overload
+    def read(self: Response[Iterator[bytes]]) -> Response[bytes]: ...
+    @overload
+    def read(self: Response[AsyncIterator[bytes]]) -> Coroutine[Any, Any, Response[bytes]]: ...
+    def read(self: Response[Any]) -> Any:
+        """The rest of a stream's body, read to its end, as a response that is plain data.
+
+        Of an AsyncClient's stream, it is to be awaited.
+        """
+        return self._read_async() if self._is_awaited() else self._whole(b"".join(self.body))
+
+    async def _read_async(self: Response[Any]) -> Response[bytes]:
+        return self._whole(b"".join([piece async for piece in self.body]))
+
+    def _whole(self: Response[Any], body: bytes) -> Response[bytes]:
+        return self.replace(body=body, trailers=getattr(self.body, "trailers", self.trailers))
+
+    def _is_awaited(self) -> bool:
+        # Bytes, too, can be iterated over, and give numbers.
+        if isinstance(self.body, bytes):
+            raise StreamError("the body of this response has been read: ask for it with stream()")
+        return hasattr(self.body, "__aiter__")
+
+    def without_stream(self) -> Response[bytes]:
+        """This response as plain data; what was not read of a stream is left out."""
+        body = self.body if isinstance(self.body, bytes) else b""
+        return self.replace(body=body, request=self.request.without_stream())  # type: ignore[return-value]  # as in read
+
+    def __repr__(self) -> str:
+        size = f"{len(self.body)} bytes" if isinstance(self.body, bytes) else "a stream"
+        return f"<Response {self.status} {self.url} {size}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not isinstance(self.body, bytes):
+            raise TypeError("a stream cannot be pickled; response.read() gives a response that can")
+        return {**vars(self), "request": self.request.without_stream()}
+
+
+class RawRequest(Value):
+    """One attempt, with everything decided: what a backend writes, unchanged.
+
+    Attributes:
+        method: the method.
+        scheme: `"http"` or `"https"`.
+        host: the host to connect to: ASCII, an IPv6 address without its brackets.
+        port: the port to connect to.
+        target: the request target, percent-encoded: in origin form, or for a proxy in absolute form.
+        headers: every field to send, in order, Host and framing included. A backend adds none.
+        body: bytes, an iterable of non-empty bytes (for an `AsyncBackend`, an asynchronous one), or None. An
+            iterable is framed by `length`.
+        length: bytes that the iterable yields, declared as Content-Length; None means chunked.
+        timeout: the timeouts of the phases, in seconds.
+        deadline: the value of `time.monotonic()` at which the exchange must have ended, or None.
+        tls: for https, the context to use.
+        route: how to get there.
+        trailers: fields to send after a chunked body.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    headers: Pairs
+    body: Any  # bytes | Iterable[bytes] | AsyncIterable[bytes] | None; each backend knows which it is handed
+    length: int | None
+    timeout: Timeout
+    deadline: float | None
+    tls: ssl.SSLContext | None
+    route: Route
+    trailers: Pairs
+
+    def __init__(
+        self,
+        method: str,
+        url: URL,
+        headers: Pairs,
+        body: Any,
+        length: int | None,
+        timeout: Timeout,
+        deadline: float | None = None,
+        tls: ssl.SSLContext | None = None,
+        route: Route = DIRECT,
+        trailers: Pairs = (),
+    ) -> None:
+        vars(self).update(
+            method=method,
+            scheme=url.scheme,
+            host=url.host,
+            port=url.port,
+            target=url.target,
+            headers=headers,
+            body=body,
+            length=length,
+            timeout=timeout,
+            deadline=deadline,
+            tls=tls,
+            route=route,
+            trailers=trailers,
+        )
+
+    def routed(self, route: Route, **changes: Any) -> RawRequest:
+        """This request by another route, and with what that changes in it."""
+        other = object.__new__(RawRequest)
+        vars(other).update(vars(self), route=route, **changes)
+        return other
+
+    @property
+    def url(self) -> str:
+        """The absolute URL, for a library that takes no less."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 80 if self.scheme == "http" else 443
+        authority = host if self.port == default else f"{host}:{self.port}"
+        return self.target if self.target[:1] != "/" else f"{self.scheme}://{authority}{self.target}"
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body is to be sent with chunked transfer coding."""
+        return self.length is None and self.body is not None and not isinstance(self.body, bytes)
+
+    def __repr__(self) -> str:
+        return f"<RawRequest {self.method} {self.url}>"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a RawRequest is of one attempt, and its credentials do not travel in a pickle")
+
+
+class RawResponse:
+    """What a backend hands back: the head as the wire had it, and the body, unframed but not decoded.
+
+    Attributes:
+        status: the status code of the final response; 1xx were skipped.
+        reason: the reason phrase, one character a byte.
+        http_version: `"HTTP/1.1"`, `"HTTP/1.0"` or `"HTTP/2"`.
+        headers: the fields in wire order, duplicates and case kept, values stripped of white space.
+        body: what is there, as soon as it is there, to be iterated over once; it raises unifetch's errors.
+        close: gives the connection back if the body was read to its end, else closes it. It may be called again.
+        trailers: the trailer fields, once the body was read to its end; filled by who reads it.
+        interim: the 1xx responses that came before, as (status, headers).
+        is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks: 1 µs less.
+        read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
+            is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
+        content: optional: what `body` gives, if all of it is there, by framing that the backend has held to RFC 9112,
+            and the connection is free already. Most small bodies come with their head; not to receive them saves 2 µs.
+    """
+
+    __slots__ = (
+        "body",
+        "close",
+        "content",
+        "headers",
+        "http_version",
+        "interim",
+        "is_checked",
+        "read_into",
+        "reason",
+        "status",
+        "trailers",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        http_version: str,
+        headers: Headers,
+        body: Iterable[bytes],
+        close: Callable[[], None],
+        trailers: Sequence[tuple[str, str]] = (),
+        interim: Sequence[tuple[int, Headers]] = (),
+        is_checked: bool = False,
+        read_into: Callable[[memoryview], int] | None = None,
+        content: bytes | None = None,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.http_version = http_version
+        self.headers = headers
+        self.body = body
+        self.close = close
+        self.trailers = trailers
+        self.interim = interim
+        self.is_checked = is_checked
+        self.read_into = read_into
+        self.content = content
+
+
+class AsyncRawResponse(RawResponse):
+    """What an `AsyncBackend` hands back: the same, with a body to be iterated over by `async for`, and a `close`
+    to be awaited."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            status: int,
+            reason: str,
+            http_version: str,
+            headers: Headers,
+            body: AsyncIterator[bytes],
+            close: Callable[[], Awaitable[None]],
+            trailers: Sequence[tuple[str, str]] = (),
+            interim: Sequence[tuple[int, Headers]] = (),
+            is_checked: bool = False,
+            read_into: None = None,
+            content: bytes | None = None,
+        ) -> None: ...
+
+        body: AsyncIterator[bytes]  # type: ignore[assignment]  # the two never meet: a driver knows which it has
+        close: Callable[[], Awaitable[None]]  # type: ignore[assignment]  # as above

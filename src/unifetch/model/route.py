@@ -1,0 +1,111 @@
+"""How to get to an origin: directly or through a proxy, by name or to an address, over TCP or a unix socket.
+
+The core chooses the route of each attempt; a backend takes it or has refused it beforehand, by its
+capabilities. It never falls back to another one: a dead proxy does not mean a direct connection.
+"""
+
+from __future__ import annotations
+
+from ..errors import ConfigError, ConnectError
+from .frozen import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, NoReturn
+
+    from .headers import Pairs
+
+
+class Route(Value):
+    """Where one attempt connects to.
+
+    Attributes:
+        proxy: the proxy to go through, with `scheme`, `host`, `port`, `username` and `password`; or None. To an
+            http origin, an http or https proxy is asked with the absolute URL, which the request target already
+            is, and its credentials are among the headers. To an https origin it is asked for a tunnel by
+            CONNECT, with `connect_headers`. A socks5 proxy is asked for a connection to the name's address,
+            socks5h for one to the name.
+        connect_headers: every field of that CONNECT; none of them is for the origin.
+        proxy_tls: the context for a proxy of scheme https.
+        unix_socket: the path of a unix socket to connect to, instead of the host.
+        address: the address to connect to, instead of those of the host. The host keeps its name for TLS.
+        public_only: whether to refuse addresses that are not public, after resolution and before connecting.
+    """
+
+    proxy: Any
+    connect_headers: Pairs
+    proxy_tls: ssl.SSLContext | None
+    unix_socket: str | None
+    address: str | None
+    public_only: bool
+
+    def __init__(
+        self,
+        *,
+        proxy: Any = None,
+        connect_headers: Pairs = (),
+        proxy_tls: ssl.SSLContext | None = None,
+        unix_socket: str | None = None,
+        address: str | None = None,
+        public_only: bool = False,
+    ) -> None:
+        vars(self).update(
+            proxy=proxy,
+            connect_headers=connect_headers,
+            proxy_tls=proxy_tls,
+            unix_socket=unix_socket,
+            address=address,
+            public_only=public_only,
+        )
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if value and name != "connect_headers"}
+        return f"Route({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Route is of one attempt, and its credentials do not travel in a pickle")
+
+
+DIRECT = Route()
+
+
+def is_looked_up(route: Route, host: str) -> bool:
+    """Whether a host on this route is looked up here, and not by the proxy.
+
+    Raises:
+        ConfigError: it is for the proxy to do, which cannot keep to what the route says of addresses.
+    """
+    proxy = route.proxy
+    if proxy is None or proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
+        return True
+    if route.public_only or route.address is not None:
+        setting = "forbid_private" if route.public_only else "resolve"
+        raise ConfigError(f"{setting} cannot be kept with the proxy {proxy.url}, which itself resolves {host}")
+    return False
+
+
+def refuse_private(host: str, address: str) -> None:
+    """Refuse an address that only this machine or its own network can reach, whatever name led to it.
+
+    Loopback, private, link-local (the cloud's metadata among them), unspecified, multicast and reserved
+    addresses are refused, and so is any of them inside an IPv6 address: IPv4-mapped, 6to4, Teredo or NAT64.
+
+    Args:
+        host: the name that was asked for.
+        address: what it resolved to, and what will be connected to.
+
+    Raises:
+        ConnectError: it names both; nothing was sent.
+    """
+    from ipaddress import IPv6Address, IPv6Network, ip_address
+
+    found = ip_address(address.partition("%")[0])
+    inside: list[Any] = [found]
+    if isinstance(found, IPv6Address):
+        inside += [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
+        if found in IPv6Network("64:ff9b::/96"):  # NAT64, RFC 6052
+            inside.append(ip_address(int(found) & 0xFFFFFFFF))
+    for each in inside:
+        if each is not None and (not each.is_global or each.is_multicast):
+            raise ConnectError(f"{host} leads to {address}, which is not public, and forbid_private is set")

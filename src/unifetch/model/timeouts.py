@@ -1,0 +1,86 @@
+"""How long each phase may take, and all of them together.
+
+A timeout is never infinite unless `None` is written out. The total is a deadline: it covers the wait
+for a connection, name resolution, connecting, TLS, every redirect and retry, and the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import InvalidSetting
+from .frozen import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    TimeoutTypes: TypeAlias = "float | Mapping[str, Any] | Timeout | None"
+
+
+class Timeout(Value):
+    """Seconds, per phase and in all; `None` means no limit.
+
+    Args:
+        total: from the call to the last byte of the body.
+        connect: for one TCP connection with its TLS handshake.
+        read: without a byte from the server.
+        write: without the server taking a byte.
+        pool: waiting for a free connection.
+
+    Raises:
+        InvalidSetting: for anything but a positive, finite number or None.
+    """
+
+    total: float | None
+    connect: float | None
+    read: float | None
+    write: float | None
+    pool: float | None
+
+    def __init__(
+        self,
+        total: float | None = 300,
+        *,
+        connect: float | None = 10,
+        read: float | None = 30,
+        write: float | None = 30,
+        pool: float | None = 30,
+    ) -> None:
+        fields = {"total": total, "connect": connect, "read": read, "write": write, "pool": pool}
+        for name, seconds in fields.items():
+            _check(name, seconds)
+        vars(self).update(fields)
+
+    @classmethod
+    def of(cls, setting: TimeoutTypes) -> Timeout:
+        """A `Timeout` from what a caller may write: a number (the total), None (no limit at all), or a mapping.
+
+        Raises:
+            InvalidSetting: for any other type, an unknown key, or a number that is no duration.
+        """
+        if isinstance(setting, Timeout):
+            return setting
+        if setting is None:
+            return cls(None, connect=None, read=None, write=None, pool=None)
+        if isinstance(setting, Mapping):
+            unknown = setting.keys() - {"total", "connect", "read", "write", "pool"}
+            if unknown:
+                raise InvalidSetting(
+                    f"timeout: unknown key {sorted(map(str, unknown))[0]!r}; "
+                    "accepted are total, connect, read, write and pool"
+                )
+            return cls(**setting)
+        _check("total", setting)
+        return cls(setting)
+
+
+def _check(name: str, seconds: object) -> None:
+    # bool is an int in Python; `timeout=True` is a mistake, not one second.
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidSetting(f"timeout: {name} must be a number of seconds or None, not {type(seconds).__name__}")
+    # A year is more than any platform's socket timeout needs, and less than what overflows it.
+    if not 0 < seconds <= 31_536_000:
+        raise InvalidSetting(f"timeout: {name} must be above 0 and at most a year of seconds, not {seconds!r}")

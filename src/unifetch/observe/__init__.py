@@ -1,0 +1,1 @@
+"""What is told of a call: events, and two listeners to them."""

@@ -1,0 +1,577 @@
+"""HTTP/1.1 as RFC 9112 has it, from the request head to the decision to keep the connection.
+
+Strategy: every reader is a generator in wire order. It takes what the `ByteReader` holds; where that is
+not enough, a bare `yield` (of None) means "feed me", and a `yield` of something else hands it out: the
+head of an interim response, a piece of the body. The result is what the generator returns.
+
+Every rule stands once, as a pure function of one line: `_status_line`, `_field_line`, `_chunk_line`. They are
+strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, and often its whole head, so
+what was found valid is remembered, up to a bound, and what differs in one byte is something else.
+
+What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, at the byte that makes it
+certain, as waiting for more would end in a timeout. What it says MAY be tolerated is tolerated only where
+real servers need it, with a comment. A bare LF as a line ending (§2.2, MAY) is not: where two parsers disagree
+about line endings, responses are smuggled, and the clients of Node.js have long lived without it.
+
+Left out: HTTP/1.0 keep-alive, 101 and `Upgrade`, transfer codings other than chunked, content decoding.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from struct import Struct
+
+from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, evidence
+from ..model.headers import CREDENTIALS, Headers
+from .reader import RECEIVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from typing import Literal
+
+    from ..model.headers import Pairs
+    from .reader import ByteReader, Steps
+
+    Framing = int | Literal["chunked", "close"]
+
+# In bytes or in number; a continuation line counts as a field. The first three are common to all backends.
+MAX_LINE = 65_536
+MAX_BLOCK = 102_400
+MAX_FIELDS = 99
+MAX_INTERIM = 32
+MAX_EXTENSIONS = 16_384
+MAX_TRAILERS = 8_192
+
+_CRLF = b"\r\n"
+_BLANK_LINE = b"\r\n\r\n"
+
+
+# === §1 The request head (RFC 9112 §3) ===============================================================
+
+
+def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The request line, the fields in the order given, and the blank line.
+
+    Raises:
+        InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
+    """
+    before, after = around_target(method, headers)
+    return before + target_bytes(target) + after
+
+
+def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[bytes, bytes]:
+    """What is written before and after the target, as it is the same for many requests; raises as `request_head`."""
+    if " " in method:
+        raise InvalidRequest(f"a space in the method of a request: {evidence(method)}")
+    head = _lines([f"{method}  HTTP/1.1", *map(": ".join, headers)], "the method or the fields of a request")
+    at = len(method) + 1
+    return head[:at], head[at:]
+
+
+def target_bytes(target: str) -> bytes:
+    """The target as it is written between the two.
+
+    Raises:
+        InvalidRequest: as `request_head`; it was percent-encoded above, so that is all that is left to ask.
+    """
+    if " " in target or "\n" in target or "\r" in target or "\0" in target or not target.isascii():
+        raise InvalidRequest(f"a character that a request target cannot hold: {evidence(target)}")
+    return target.encode()
+
+
+# Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
+WITH_HEAD = 16 * 1024
+# Seconds to wait for 100 (Continue).
+LEAVE = 1.0
+
+
+def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    """A body in pieces, so that a server that refuses is heard before it was sent all of it."""
+    if not isinstance(body, bytes):
+        return body
+    return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of a request body as one chunk (RFC 9112 §7.1); b"" for b"", which would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The end of a chunked request body, with its trailer fields (RFC 9112 §7.1.2).
+
+    Raises:
+        InvalidRequest: as `request_head`.
+    """
+    return _lines(["0", *map(": ".join, trailers)], "the trailers of a request")
+
+
+def _lines(lines: list[str], name: str) -> bytes:
+    # The core has checked every token and value; this is the last door before the wire, for 0.2 µs: there
+    # are as many line endings as were put in here.
+    try:
+        section = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"a request cannot hold the character {error.object[error.start]!a}") from None
+    endings = len(lines) + 1
+    if section.count(b"\n") != endings or section.count(b"\r") != endings or b"\0" in section:
+        raise InvalidRequest(f"CR, LF or NUL in {name}")
+    return section
+
+
+# === §2 The status line (RFC 9112 §4) ================================================================
+
+
+class Head:
+    """What the head of a response says, and what follows from it.
+
+    Attributes:
+        status: the status code.
+        reason: the reason phrase, possibly empty.
+        version: `"HTTP/1.1"` or `"HTTP/1.0"`.
+        headers: the fields.
+        framing: how long the body is (§4).
+        persists: whether the connection can carry another request after it (§6).
+    """
+
+    __slots__ = ("framing", "headers", "persists", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: str, version: str, headers: Headers, framing: Framing, persists: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.headers = headers
+        self.framing = framing
+        self.persists = persists
+
+
+def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, Head]:
+    """Read the head of the final response to this method; those of interim (1xx) responses are yielded on the way.
+
+    Raises:
+        ConnectionLost: the connection ended first; `request_sent` is "yes" if a byte had come.
+        ProtocolError: something that RFC 9112 does not allow, or 101, which nobody asked for.
+        TooLarge: over MAX_LINE, MAX_FIELDS or MAX_INTERIM, or all heads together over MAX_BLOCK.
+    """
+    budget = MAX_BLOCK
+    for interim in range(MAX_INTERIM + 1):
+        block = reader.take_until(_BLANK_LINE, budget)
+        if not block:
+            try:
+                block = yield from _section(reader, _BLANK_LINE, budget, "response head: 100 KiB", begins=b"HTTP/1.")
+            except EOFError:
+                if not interim and not len(reader):
+                    raise ConnectionLost("the connection ended before a response", request_sent="maybe") from None
+                raise ConnectionLost("the connection ended in the head of the response", request_sent="yes") from None
+        head = parse_head(method, block)
+        if head.status >= 200:
+            return head
+        if head.status == 101:
+            raise _broken("the server switched protocols (101), which was not asked for")
+        budget -= len(block)
+        if interim < MAX_INTERIM:
+            yield head
+    raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
+
+
+class LastHead:
+    """Reads a head that came whole, in the first piece after the request, as most do; one for each connection.
+
+    Then neither a reader nor a generator is needed, which take 1 µs more. And most heads are, byte for byte, the one
+    before, until `Date` changes: to see that takes 3 µs less than to parse it, and 5 with 20 fields.
+    """
+
+    __slots__ = ("_block", "_head", "_method")
+
+    _head: Head
+
+    def __init__(self) -> None:
+        self._method, self._block = "", b""
+
+    def read(self, data: bytes, method: str) -> tuple[Head, bytes] | None:
+        """What `read_head` would return, and what comes behind it; None if it has to be asked."""
+        block = self._block
+        if method == self._method and data.startswith(block):
+            return self._head, data[len(block) :]
+        end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
+        if end < 4 or (head := parse_head(method, block := data[:end])).status < 200:
+            return None
+        self._method, self._block, self._head = method, block, head
+        return head, data[end:]
+
+
+def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
+    # Waits for `mark`, and returns the bytes up to and with it. While it waits it looks at what came:
+    # whatever makes the section invalid is refused now, and before a limit is, so that the verdict is the
+    # same however the bytes were split.
+    seen = 0
+    while not (section := reader.take_until(mark, limit)):
+        start = bytes(reader.data[reader.at : reader.at + len(begins)])
+        if not begins.startswith(start):
+            raise _broken(f"not an HTTP/1 response: it begins with {evidence(start)}")
+        _refuse_illegal(reader.data, reader.at + seen, reader.at + limit)
+        if len(reader) >= limit:
+            raise TooLarge(f"{name} exceeded", request_sent="yes")
+        seen = max(0, len(reader) - 1)
+        yield from reader.more()
+    return section
+
+
+# A control character, a CR without LF, an LF without CR. What else may be wrong needs the whole line.
+_ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
+
+
+def _refuse_illegal(data: bytes | bytearray, start: int, end: int) -> None:
+    if fault := _ILLEGAL.search(data, start, end):
+        # Only this: what is around it may be a credential.
+        raise _broken(f"control character or bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
+
+
+def parse_head(method: str, block: bytes) -> Head:
+    """Parse a status line and its fields, given with the blank line that ends them.
+
+    Raises:
+        ProtocolError: as `read_head`.
+    """
+    first, *lines, _, _ = block.decode("latin-1").split("\r\n")
+    status, reason, version = _status_line(first)
+    if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
+        _refuse_large(block, lines)
+    fields, lowered = _fields(lines)
+    # One look-up for framing, keep-alive and the caller, in place of a search each.
+    index = dict(lowered)
+    if len(index) != len(fields):
+        index = dict(Headers.trusted(fields))
+    headers = Headers.trusted(fields, index)
+    if status < 200:
+        return Head(status, reason, version, headers, 0, persists=False)
+    size = framing(method, status, version, index)
+    return Head(status, reason, version, headers, size, persists(status, version, index, size))
+
+
+def _refuse_large(block: bytes, lines: list[str]) -> None:
+    _refuse_illegal(block, 0, len(block))
+    if len(lines) > MAX_FIELDS:
+        raise TooLarge(f"more than {MAX_FIELDS} header lines", request_sent="yes")
+    if max(map(len, block.split(_CRLF))) > MAX_LINE:
+        raise TooLarge("header line longer than 64 KiB", request_sent="yes")
+
+
+# The space before the reason may be missing if the reason is (§4 lets a recipient split at white space): servers
+# that send "HTTP/1.1 200" exist (scrapy#345). Status codes of 600 and above are invalid, but have a meaning for a
+# client (RFC 9110 §15: treat them as 5xx); below 100 there is none.
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+
+
+@lru_cache(32)
+def _status_line(line: str) -> tuple[int, str, str]:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise _broken(f"bad status line: {evidence(line)}")
+    minor, status, reason = match.groups()
+    # RFC 9110 §2.5: a higher minor version is processed as the highest that we know.
+    return int(status), reason or "", "HTTP/1.0" if minor == "0" else "HTTP/1.1"
+
+
+# === §3 The fields (RFC 9112 §5) =====================================================================
+
+
+class _FieldLines(dict[str, tuple[tuple[str, str], tuple[str, str]]]):
+    """From a field line to its field, and to the same with its name in lower case: a look-up for those that were seen.
+
+    Twenty lines that are known cost 2.7 µs instead of 19, as `map` asks a dict without a step in Python.
+    Bounded: 1,024 lines of at most 256 characters, then it starts again. No credential is kept.
+    """
+
+    def __missing__(self, line: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        name, value = _field_line(line)
+        lowered = name.lower()
+        known = (name, value), (lowered, value)
+        if len(line) <= 256 and lowered not in CREDENTIALS:
+            if len(self) >= 1024:
+                self.clear()
+            self[line] = known
+        return known
+
+
+_known_field = _FieldLines().__getitem__
+
+
+def _fields(lines: list[str]) -> tuple[Pairs, Pairs]:
+    # The fields as they came, and with their names in lower case.
+    try:
+        known = list(map(_known_field, lines))
+    except ProtocolError:
+        unfolded = _unfold(lines)
+        if len(unfolded) == len(lines):
+            raise
+        known = list(map(_known_field, unfolded))
+    fields, lowered = zip(*known, strict=True) if known else ((), ())
+    return fields, lowered
+
+
+def _unfold(lines: list[str]) -> list[str]:
+    # RFC 9112 §5.2, obs-fold: in a response, a line that begins with white space MUST be taken as the
+    # continuation of the one before. There is none before the first, which §2.2 forbids.
+    fields: list[list[str]] = []
+    for line in lines:
+        if fields and line[:1] in (" ", "\t"):
+            fields[-1].append(line.strip(" \t"))
+        else:
+            fields.append([line.rstrip(" \t")])
+    return [" ".join(parts) for parts in fields]
+
+
+# No space before the colon (§5.1), and in a value no control character but HTAB: RFC 9110 §5.5 lets others
+# than CR, LF and NUL pass "in a safe context", and we do not know what the caller does with it.
+_FIELD_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
+
+
+def _field_line(line: str) -> tuple[str, str]:
+    match = _FIELD_LINE.fullmatch(line)
+    if match is None:
+        raise _broken(_fault(line))
+    name, value = match.groups()
+    return name, value.strip(" \t")
+
+
+def _fault(line: str) -> str:
+    name, colon, value = line.partition(":")
+    if not colon:
+        return f"header line without a colon: {evidence(line)}"
+    if not _FIELD_LINE.fullmatch(name + ":"):
+        return f"header name is not a token (RFC 9110 §5.1): {evidence(name)}"
+    illegal = re.sub(r"[\t\x20-\x7e\x80-\xff]+", "", value)
+    return f"header {name} has a character that no field value may hold: {evidence(illegal[:1])}"
+
+
+# === §4 Framing (RFC 9112 §6.3) ======================================================================
+
+
+def framing(method: str, status: int, version: str, index: dict[str, str]) -> Framing:
+    """How long the body is: a number of bytes, "chunked", or up to the "close" of the connection.
+
+    Args:
+        method: of the request.
+        status, version, index: of the final response; the index holds its fields by name in lower case.
+
+    Raises:
+        ProtocolError: the fields contradict each other or cannot be understood.
+    """
+    # Step 1: no body, whatever the fields say. (1xx never come here.)
+    if method == "HEAD" or status in {204, 304}:
+        return 0
+    # Step 2: after the head of a successful CONNECT, the tunnel begins; what refuses one says it in its status.
+    if method == "CONNECT":
+        return 0
+    coding = index.get("transfer-encoding")
+    length = index.get("content-length")
+    if coding is not None:
+        # Step 3: "ought to be handled as an error", as one of the two came from somebody else.
+        if length is not None:
+            raise _broken(f"both Transfer-Encoding {evidence(coding)} and Content-Length {evidence(length)}")
+        # §6.1: in HTTP/1.0 there is none, and the framing is faulty.
+        if version == "HTTP/1.0":
+            raise _broken(f"Transfer-Encoding {evidence(coding)} in an HTTP/1.0 response")
+        # Step 4: we sent no TE, so nothing but chunked, once, may come.
+        if coding.lower() != "chunked":
+            raise _broken(f"Transfer-Encoding is not chunked: {evidence(coding)}")
+        return "chunked"
+    # Step 8 (7 is about requests).
+    if length is None:
+        return "close"
+    # Steps 5 and 6: a number, or the same one several times.
+    if length.isdecimal() and len(length) < 20:  # as _LENGTH, in half the time: the other decimals are not Latin-1
+        return int(length)
+    if not _LENGTH.fullmatch(length):
+        first, *others = (value.strip(" \t") for value in length.split(","))
+        if not _LENGTH.fullmatch(first) or any(other != first for other in others):
+            raise _broken(f"bad Content-Length: {evidence(length)}")
+        length = first
+    return int(length)
+
+
+# int() alone would take "+5", "5_0" and " 5", and fail on 5,000 digits; 19 are more than any file has.
+_LENGTH = re.compile("[0-9]{1,19}")
+
+
+# === §5 The body (RFC 9112 §6 to §8) =================================================================
+
+
+def read_body(reader: ByteReader, framing: Framing) -> Generator[bytes | None, None, Pairs]:
+    """Read the body: pieces are yielded as soon as they are there, the trailer fields are returned.
+
+    The trailers are kept apart, as a field that came after the body must never pass for one of the head
+    (RFC 9110 §6.5.1). A driver may read a body with a length itself, without the reader in between: the
+    first `len(reader)` bytes with `reader.take(framing)`, the rest from the socket.
+
+    Raises:
+        IncompleteBody: the connection ended before the body did.
+        ProtocolError: the chunked coding is not as it should be; TooLarge: over MAX_EXTENSIONS or MAX_TRAILERS.
+    """
+    if framing == "chunked":
+        return (yield from _read_chunked(reader))
+    if framing == "close":
+        yield from _read_to_close(reader)
+    else:
+        yield from _read_length(reader, framing)
+    return ()
+
+
+def _read_length(reader: ByteReader, length: int) -> Generator[bytes | None, None, None]:
+    left = length
+    while left:
+        try:
+            piece = yield from reader.read_some(left)
+        except EOFError:
+            raise _incomplete(f"{length - left} of {length} bytes") from None
+        left -= len(piece)
+        yield piece
+
+
+def _read_to_close(reader: ByteReader) -> Generator[bytes | None, None, None]:
+    while len(reader) or not reader.ended:
+        if piece := reader.take(len(reader)):
+            yield piece
+        else:
+            yield None
+
+
+def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
+    received = extensions = 0
+    try:
+        while True:
+            while not len(reader):
+                yield from reader.more()
+            if whole := _whole_chunks(reader):
+                received += len(whole)
+                yield whole
+            size, extension = _chunk_line((yield from _line(reader, MAX_EXTENSIONS, "chunk extensions: 16 KiB")))
+            # What they say is ignored (§7.1.1), so there may be no more of them than a body can justify.
+            extensions += extension
+            if extensions > MAX_EXTENSIONS + received:
+                raise TooLarge("chunk extensions: 16 KiB beyond the data exceeded", request_sent="yes")
+            if not size:
+                return (yield from _read_trailers(reader))
+            while size:
+                piece = yield from reader.read_some(size)
+                size -= len(piece)
+                received += len(piece)
+                yield piece
+            ending = yield from reader.read_exact(2)
+            if ending != _CRLF:
+                raise _broken(f"chunk data goes on after its size: {evidence(ending)}")
+    except EOFError:
+        raise _incomplete(f"{received} bytes, without the last chunk") from None
+
+
+def _line(reader: ByteReader, limit: int, name: str) -> Steps[bytes]:
+    return (reader.take_until(_CRLF, limit) or (yield from _section(reader, _CRLF, limit, name)))[:-2]
+
+
+# No white space before or after the size (§7.1), and no more digits than 64 bits. An extension is not taken
+# apart; what matters is that it cannot hide a line ending.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+
+
+def _chunk_line(line: bytes) -> tuple[int, int]:
+    # The size of the chunk, and the number of bytes of its extensions.
+    match = _CHUNK_LINE.fullmatch(line)
+    if match is None:
+        raise _broken(f"bad chunk size: {evidence(line)}")
+    return int(match[1], 16), len(match[2] or b"")
+
+
+def _whole_chunks(reader: ByteReader) -> bytes:
+    """The data of the chunks that are completely there, joined. Anything else is left to `_read_chunked`.
+
+    It costs 0.5 µs a chunk, where the general loop costs 1.5.
+    """
+    if isinstance(reader.data, bytearray):
+        reader.data = bytes(reader.data)
+    data, at = reader.data, reader.at
+    pieces: list[bytes] = []
+    while (end := data.find(_CRLF, at, at + 18)) > at and (size := _plain_size(data[at:end])):
+        start = end + 2
+        delimiter = _CRLF + data[at:start]
+        if run := _equal_chunks(data, start, size, delimiter):
+            pieces += run
+            at += len(run) * (size + len(delimiter))
+            continue
+        stop = start + size
+        if data[stop : stop + 2] != _CRLF:
+            break
+        pieces.append(data[start:stop])
+        at = stop + 2
+    reader.at = at
+    return b"".join(pieces)
+
+
+@lru_cache(1024)
+def _plain_size(line: bytes) -> int:
+    # The size, of a line that is nothing but a size; else 0.
+    return int(line, 16) if _CHUNK_LINE.fullmatch(line) and b";" not in line else 0
+
+
+def _equal_chunks(data: bytes, start: int, size: int, delimiter: bytes) -> tuple[bytes, ...]:
+    """The data of chunks of one size in a row, from the first data on, each with its delimiter verified.
+
+    A server that copies through a buffer sends nothing else. One `struct` call cuts 64 of them apart:
+    0.1 µs a chunk instead of 0.5. The delimiter is the CRLF of one chunk and the size line of the next.
+    """
+    unit = size + len(delimiter)
+    if data[start + size : start + unit] != delimiter or (count := min(64, (len(data) - start) // unit)) < 4:
+        return ()
+    # A power of two, so that there are few cutters to keep.
+    parts = _cutter(size, len(delimiter), 1 << (count.bit_length() - 1)).unpack_from(data, start)
+    delimiters = parts[1::2]
+    if delimiters.count(delimiter) == len(delimiters):
+        return parts[::2]
+    verified = 1
+    while delimiters[verified] == delimiter:
+        verified += 1
+    return parts[: 2 * verified : 2]
+
+
+@lru_cache(256)
+def _cutter(size: int, delimiter: int, count: int) -> Struct:
+    return Struct(f"{size}s{delimiter}s" * count)
+
+
+def _read_trailers(reader: ByteReader) -> Steps[Pairs]:
+    # One step back, onto the line ending of the last chunk: then there is a blank line, trailers or not.
+    reader.at -= 2
+    block = yield from _section(reader, _BLANK_LINE, MAX_TRAILERS, "trailers: 8 KiB")
+    _, *lines, _, _ = block.decode("latin-1").split("\r\n")
+    return _fields(lines)[0]
+
+
+# === §6 Keep or close (RFC 9112 §9.3) ================================================================
+
+
+def persists(status: int, version: str, index: dict[str, str], framing: Framing) -> bool:
+    """Whether the connection can carry another request once this body was read, by what the response says.
+
+    That bytes are left over, or that the request itself said `Connection: close`, is the driver's to know.
+    """
+    # No HTTP/1.0 keep-alive: it is rare and ambiguous, so we close.
+    if framing == "close" or version != "HTTP/1.1":
+        return False
+    # A 204 that announces a body may be sending one, and that would be taken for the next response.
+    if status == 204 and (index.get("content-length", "0") != "0" or "transfer-encoding" in index):
+        return False
+    # A substring is enough: to close is always safe.
+    connection = index.get("connection")
+    return connection is None or "close" not in connection.lower()
+
+
+def _broken(message: str) -> ProtocolError:
+    return ProtocolError(message, request_sent="yes")
+
+
+def _incomplete(received: str) -> IncompleteBody:
+    return IncompleteBody(f"the connection ended after {received} of the body", request_sent="yes")

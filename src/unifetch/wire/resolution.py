@@ -1,0 +1,111 @@
+"""Names to addresses, by the system's `getaddrinfo`, which nothing interrupts.
+
+So that a timeout reaches it, it runs in a thread of its own, and is left behind there if it takes too long. Neither the
+end of the program waits for that thread nor that of an event loop, as it would for one of its executor.
+
+What was found is what is to be connected to: there is no second look-up, whose outcome nobody has checked.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+from ..model.route import refuse_private
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from ..model.route import Route
+
+    Address: TypeAlias = tuple[int, Any]  # the family, and what `socket.connect` takes
+    Outcome: TypeAlias = list[Address] | Exception
+
+
+def numeric(host: str, port: int) -> list[Address] | None:
+    """What an address stands for, which needs no resolver and no thread; None for a name."""
+    try:
+        return _ask(host, port, socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return None
+
+
+def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
+    """The addresses of a host.
+
+    Raises:
+        OSError, UnicodeError: there is none.
+        TimeoutError: there is none in time.
+    """
+    if found := numeric(host, port):
+        return found
+    outcome: list[Outcome] = []
+    begin(host, port, outcome.append).join(seconds)
+    if not outcome:
+        raise TimeoutError(f"no address for {host} in time")
+    return settled(outcome[0])
+
+
+async def look_up_awaited(host: str, port: int, seconds: float | None = None) -> list[Address]:
+    """The same, awaited on asyncio."""
+    import asyncio  # who awaits has it already
+
+    if found := numeric(host, port):
+        return found
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[Outcome] = loop.create_future()
+
+    def tell(outcome: Outcome) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    def settle(outcome: Outcome) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    begin(host, port, tell)
+    async with asyncio.timeout(seconds):
+        return settled(await told)
+
+
+def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.Thread:
+    """Look a name up in a thread, which tells the outcome itself."""
+
+    def ask() -> None:
+        outcome: Outcome
+        try:
+            outcome = _ask(host, port)
+        except Exception as error:  # noqa: BLE001  # it is raised where the outcome is waited for
+            outcome = error
+        tell(outcome)
+
+    thread = threading.Thread(target=ask, name=f"resolving {host}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _ask(host: str, port: int, flags: int = 0) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def settled(outcome: Outcome) -> list[Address]:
+    """What was found, or the error raised."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def checked(route: Route, host: str, found: list[Address]) -> list[Address]:
+    """The same addresses, if this route may lead to each of them.
+
+    Raises:
+        ConnectError: one is not public, and that is asked for.
+    """
+    if route.public_only:
+        for _, address in found:
+            refuse_private(host, str(address[0]))
+    return found
