@@ -17,8 +17,8 @@ import pytest
 from servers import certificate_authority
 from unifetch import __version__, available_backends
 from unifetch.backends import BACKENDS, capabilities, is_installed
+from unifetch.cli import main as command_line
 from unifetch.cli.main import main
-from unifetch.cli.main import main as command_line
 from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
 
 COMMAND = [sys.executable, "-m", "unifetch"]

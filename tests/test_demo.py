@@ -12,7 +12,8 @@ from unifetch import URL, ConnectError, Headers, Request, Response, available_ba
 from unifetch.backends import BACKENDS, Entry
 from unifetch.backends.socket.async_adapter import AsyncSocketBackend
 from unifetch.backends.urllib import UrllibBackend
-from unifetch.cli import demo, main
+from unifetch.cli import demo
+from unifetch.cli.main import main
 from unifetch.model.messages import AsyncRawResponse, RawRequest, RawResponse
 
 Change = Callable[[RawRequest, RawResponse], None]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import unifetch
-from unifetch import Client, Request, Response, Result, api, fetch_all, use_backend
+from unifetch import Client, Request, Response, Result, fetch_all, use_backend
 from unifetch.errors import (
     ConfigError,
     ConnectionLost,
@@ -29,6 +29,7 @@ from unifetch.errors import (
     UnifetchError,
     UnknownBackend,
 )
+from unifetch.many import fetch_all as fetch_all_module
 from unifetch.policies.auth import Basic, Bearer, FinalRequest
 from unifetch.testing import Close, RecordedRequest, Script, Server, reply
 
@@ -52,7 +53,7 @@ def server() -> Iterator[Server]:
 def _fresh_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A client for the module's functions that has carried nothing yet; and no thread is left."""
     with Client(cookies=False) as client:
-        monkeypatch.setattr(api, "_client", client)
+        monkeypatch.setattr(fetch_all_module, "SHARED", client)
         yield
     assert [] == our_threads()
 

@@ -140,7 +140,7 @@ def test_a_large_body_in_memory(tls: bool) -> None:
 def test_the_walk_of_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """The walk through an exchange that the package shows is a program that works."""
     text = backend_module.__doc__ or ""
-    walk = re.sub(r"^    ", "", text[text.index("    from unifetch.backends.socket import") :], flags=re.MULTILINE)
+    walk = re.sub(r"^    ", "", text[text.index("    from unifetch.wire import") :], flags=re.MULTILINE)
     with Server(reply(200, b"hello")) as server:
         exec(walk.replace("8000", str(server.port)), {})  # our own docstring
 

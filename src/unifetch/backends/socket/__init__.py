@@ -25,7 +25,7 @@ is written once more for asyncio: `wire/asyncio.py`, `async_connection.py` and, 
 
 The smallest walk through an exchange, without this file:
 
-    from unifetch.backends.socket import http11, reader
+    from unifetch.wire import http11, reader
     import socket
 
     host, port = "127.0.0.1", 8000

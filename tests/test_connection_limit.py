@@ -277,7 +277,7 @@ class Interrupt:
         return self.trace
 
 
-OURS = tuple(f"unifetch/{name}.py" for name in ("client", "slots", "exchange"))
+OURS = tuple(f"unifetch/client/{name}.py" for name in ("sync_client", "connection_limit", "call"))
 _opcodes: dict[CodeType, dict[int, str]] = {}
 
 
