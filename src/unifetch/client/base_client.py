@@ -22,6 +22,7 @@ from .call import Journey, Memory
 from .call_settings import Plan
 from .config import PROCESS, check_request, check_settings, chosen_backend, environment_rules
 from .connection_limit import Slots
+from .interception import SEAM
 from .settings import parse
 
 TYPE_CHECKING = False
@@ -89,7 +90,9 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        plan, backend = self._plan, self._backend(named)
+        plan, backend, interception = self._plan, self._backend(named), SEAM.interception
+        if interception is not None:  # a test has stepped in between
+            backend = interception.before(backend)
         if call:
             plan = self._planned(self.settings.replace(**call), backend)
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
@@ -105,7 +108,8 @@ class BaseClient:
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
             check_request(plan.backend, fields, content)
-        return Journey(plan, request, content, self._memory, cookies)
+        journey = Journey if interception is None else interception.journey
+        return journey(plan, request, content, self._memory, cookies)
 
     def _planned(self, settings: Settings, backend: Any) -> Plan:
         check_settings(backend, settings)

@@ -1,11 +1,14 @@
-"""What authors and users of backends test with: a scripted server, and the contract as tests.
+"""What users of unifetch test with, and authors of backends: one seam before every backend, and a scripted server.
 
+`unifetch.testing.intercept` puts a handler before whatever backend was chosen, and shuts the network.
 `unifetch.testing.Server` answers with exactly the bytes that a test writes, and records what it is sent.
 `unifetch.testing.conformance` holds a backend to its contract; it needs pytest.
 """
 
 from __future__ import annotations
 
+from .answer import Answer
+from .intercept import Forward, Handler, Intercepted, ReadBody, Unanswered, Unmet, forward, intercept
 from .server import (
     Close,
     Drip,
@@ -28,15 +31,21 @@ from .server import (
     refused_port,
     reply,
 )
+from .virtual_time import VirtualTime
 
 __all__ = [
+    "Answer",
     "Close",
     "Drip",
     "Flood",
+    "Forward",
     "HalfClose",
+    "Handler",
+    "Intercepted",
     "OnConnect",
     "OnHead",
     "Pause",
+    "ReadBody",
     "Receive",
     "RecordedRequest",
     "Reset",
@@ -47,7 +56,12 @@ __all__ = [
     "StartTLS",
     "Step",
     "Truncate",
+    "Unanswered",
+    "Unmet",
+    "VirtualTime",
     "Wait",
+    "forward",
+    "intercept",
     "refused_port",
     "reply",
 ]

@@ -1,0 +1,574 @@
+"""The seam of the kit: a handler stands before whatever backend was chosen, and inside it the network is shut.
+
+    def handler(request):                       # of every Client and AsyncClient of the process, in any thread or loop
+        return Answer(200, json={"id": 7}) if request.path == "/orders/7" else None
+
+    with intercept(handler):
+        ...
+
+It stands below all that unifetch decides: redirects, cookies, auth, retries, decoding, limits and deadlines are real.
+What no handler takes raises `Unanswered`, which is no `Exception`, so that neither a retry nor an `except` of the
+code under test can swallow it; should one do so all the same, it is raised again when the block ends.
+
+A handler is written once, for both kinds of client: what it decides is a generator of steps (`Handler.handle`), and the
+two drivers at the end of this file do what it asks for. A plain function is enough for most.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Literal, TypeAlias
+
+from ..backends.base import Capability
+from ..client.call import Journey
+from ..client.event_loops import sleep
+from ..client.interception import SEAM, SHUT
+from ..client.interception import Unanswered as Unanswered  # it is told of from here
+from ..errors import ReadTimeout
+from ..model.headers import Headers
+from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
+from .answer import Answer, Pieces
+from .server import Pause
+from .virtual_time import TimedJourney, VirtualTime
+
+
+class Unmet(AssertionError):
+    """Something that a test announced and that did not happen: a route never called, a fault that never fired, …"""
+
+
+# --- What a handler sees, and what it may ask for -------------------------------------------------
+
+
+class Intercepted:
+    """A request on its way to a backend.
+
+    Attributes:
+        raw: the request, as the backend would have had it.
+        backend: the name of the backend.
+        capabilities: what that backend can do; a handler can do no more.
+        time: the time that the call goes by, if it is not the real one.
+        awaited: whether it is an AsyncClient that asks.
+        body: what it brings, in bytes: for a handler that is a function, or after the step `ReadBody`.
+    """
+
+    def __init__(self, raw: RawRequest, backend: Any, awaited: bool, virtual: VirtualTime | None) -> None:
+        self.raw = raw
+        self.backend: str = backend.name
+        self.capabilities: frozenset[Capability] = backend.capabilities
+        self.time = virtual
+        self.awaited = awaited
+        self.body = raw.body if isinstance(raw.body, bytes) else b""
+        self.is_read = raw.body is None or isinstance(raw.body, bytes)
+
+    @property
+    def method(self) -> str:
+        """The method, as it was written."""
+        return self.raw.method
+
+    @property
+    def url(self) -> str:
+        """The absolute URL, with its query."""
+        return self.raw.url
+
+    @property
+    def path(self) -> str:
+        """The path, percent-encoded, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def target(self) -> str:
+        """The path with the query, also where a proxy is asked with the absolute URL."""
+        target = self.raw.target
+        return target if target[:1] in "/*" else "/" + target.split("//", 1)[-1].partition("/")[2]
+
+    @property
+    def headers(self) -> Headers:
+        """Every field that would go out."""
+        return Headers.trusted(self.raw.headers)
+
+    def with_body(self, pieces: list[bytes]) -> None:
+        """Take the body as read; who reads the request after this finds it again, in the same pieces."""
+        self.body, self.is_read = b"".join(pieces), True
+        self.change(body=_Again(pieces))
+
+    def change(self, **changes: Any) -> None:
+        """Change what goes out."""
+        self.raw = self.raw.routed(changes.pop("route", self.raw.route), **changes)
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.url}>"
+
+
+class ReadBody:
+    """Step: read the body of the request."""
+
+
+class Forward:
+    """Step: let the request go on, to the handler around this one or to the backend; gives its RawResponse."""
+
+
+Step: TypeAlias = ReadBody | Forward | Pause
+Steps: TypeAlias = "Generator[Step, Any, Answer | RawResponse | None]"
+
+
+class Handler:
+    """Stands before a backend, or before another handler.
+
+    Attributes:
+        time: the time that calls go by; None leaves it as it is.
+    """
+
+    time: VirtualTime | None = None
+
+    def handle(self, request: Intercepted) -> Steps:
+        """What becomes of a request, step by step.
+
+        A step is `ReadBody`, `Forward`, or a `Pause`. The end is an `Answer`, the response that was forwarded, or None
+        for a request that this handler does not take. What it raises is raised by the call.
+        """
+        raise NotImplementedError
+
+    def explain(self, request: Intercepted) -> str:
+        """Why this handler did not take a request."""
+        return f"{self!r} did not take it"
+
+    def finish(self) -> None:
+        """The block has ended without an error: what was announced has to have happened.
+
+        Raises:
+            Unmet: it has not.
+        """
+
+
+class _Function(Handler):
+    def __init__(self, function: Callable[[Intercepted], Any]) -> None:
+        self._function = function
+
+    def handle(self, request: Intercepted) -> Steps:
+        yield ReadBody()
+        taken = self._function(request)
+        if taken is None or isinstance(taken, Answer):
+            return taken
+        if taken is forward:
+            return (yield Forward())  # type: ignore[no-any-return]  # what a step gives depends on the step
+        from .scripts import played
+
+        return (yield from played(taken, request))
+
+    def explain(self, request: Intercepted) -> str:
+        return f"{getattr(self._function, '__qualname__', self._function)} returned None"
+
+
+class _Forwarding(Handler):
+    """Lets everything through, to the handler around it or to the network."""
+
+    def handle(self, request: Intercepted) -> Steps:
+        return (yield Forward())  # type: ignore[no-any-return]  # as above
+
+    def __repr__(self) -> str:
+        return "forward"
+
+
+forward = _Forwarding()  # as a handler, or as what a handler function returns
+
+
+# --- Stepping in ----------------------------------------------------------------------------------
+
+
+class _Block:
+    """A block that is open: its handler, and the requests that it did not take and nobody around it."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.unanswered: list[Unanswered] = []
+
+
+_lock = Lock()
+_everywhere: tuple[_Block, ...] = ()  # innermost first
+_here: ContextVar[tuple[_Block, ...]] = ContextVar("unifetch_handlers", default=())
+_open = 0  # blocks that are open
+_AT_REST = SEAM.interception  # in a process that was started inside a block, the network stays shut after its own
+
+
+@contextmanager
+def intercept(handler: Handler | Callable[[Intercepted], Any], *, local: bool = False) -> Iterator[Handler]:
+    """Put a handler before every backend while the block runs; the network is shut inside.
+
+    Blocks may stand in each other: the inner handler is asked first. Processes that are forked have the handlers too;
+    others that are started inside have none, and no network.
+
+    Args:
+        handler: a function of the `Intercepted` request that gives an `Answer`, a script of `testing.Server`,
+            `forward`, or None for a request that it does not take; or a `Handler`.
+        local: for tests that run at once: it is there in this thread or task only, and where its context is copied to.
+            Calls without any handler in their context are shut out as well.
+
+    Raises:
+        Unanswered: a request that no handler took, at the call, and again at the end if the call hid it.
+        Unmet: what the handler announced did not happen.
+    """
+    global _everywhere
+    block = _Block(handler if isinstance(handler, Handler) else _Function(handler))
+    token = _here.set((block, *_here.get())) if local else None
+    with _lock:
+        if not local:
+            _everywhere = (block, *_everywhere)
+        _open_seam(1)
+    try:
+        yield block.handler
+    finally:
+        if token is not None:
+            _here.reset(token)
+        with _lock:
+            if not local:
+                _everywhere = tuple(each for each in _everywhere if each is not block)
+            _open_seam(-1)
+    # Only a block that ends without an error comes here.
+    if block.unanswered:
+        raise block.unanswered[0]
+    block.handler.finish()
+
+
+def _open_seam(change: int) -> None:
+    global _open
+    _open += change
+    if _open:
+        SEAM.interception, os.environ[SHUT] = _SEAM, "1"
+    else:
+        SEAM.interception = _AT_REST
+        if _AT_REST is None:
+            os.environ.pop(SHUT, None)
+
+
+class _Stack:
+    """What stands in the slot of the seam while any block is open."""
+
+    def before(self, backend: Any) -> Any:
+        blocks = _here.get() + _everywhere
+        driver = AsyncFront if inspect.iscoroutinefunction(backend.send) else Front
+        return driver(backend, blocks)
+
+    def journey(self, plan: Any, *what: Any) -> Journey:
+        virtual = plan.backend.time
+        return Journey(plan, *what) if virtual is None else TimedJourney(virtual, plan, *what)
+
+
+_SEAM = _Stack()
+
+
+# --- Deciding -------------------------------------------------------------------------------------
+
+
+def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, Any, RawResponse]:
+    """The response of the first handler that takes the request."""
+    for at, block in enumerate(blocks):
+        taken = yield from _relay(block.handler.handle(request), blocks[at + 1 :], request)
+        if isinstance(taken, Answer):
+            return response_of(taken, request)
+        if taken is not None:
+            return taken
+    why = "\n\n".join(block.handler.explain(request) for block in blocks)
+    why = why or "this thread or task has no handler; others have one that is local to them (intercept(local=True))"
+    error = Unanswered(f"{request.method} {request.url}: nobody took this request, and the network is shut.\n\n{why}")
+    for block in blocks:
+        block.unanswered.append(error)
+    raise error
+
+
+def _relay(steps: Steps, around: tuple[_Block, ...], request: Intercepted) -> Steps:
+    """The steps of one handler; what it forwards goes to the handlers around it, if there are any."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                outcome = (yield from _ask(around, request)) if around and type(step) is Forward else (yield step)
+            except BaseException as error:  # noqa: BLE001  # it is for the handler to decide
+                step = steps.throw(error)
+            else:
+                step = steps.send(outcome)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # what the handler's generator returned
+
+
+def check_wait(pause: Pause, request: Intercepted, sent: Literal["maybe", "yes"]) -> tuple[float, ReadTimeout | None]:
+    """How long to wait for the server, and the timeout that ends it, if one does."""
+    limits = [] if request.raw.timeout.read is None else [request.raw.timeout.read]
+    if request.raw.deadline is not None:
+        now = time.monotonic() if request.time is None else request.time.clock()
+        limits.append(max(0.0, request.raw.deadline - now))
+    if not limits or pause.seconds < min(limits):
+        return pause.seconds, None
+    return min(limits), ReadTimeout(f"no byte within {min(limits):g} s", request_sent=sent)
+
+
+def response_of(answer: Answer, request: Intercepted) -> RawResponse:
+    """What a backend would have handed back."""
+    status, fields, pieces, trailers, interim = answer.parts(request.method, request.capabilities)
+    steps = _Body(pieces, request)
+    head = (status, answer.reason, answer.http_version, Headers.trusted(fields))
+    if request.awaited:
+        awaited = _AsyncPieces(steps, _nothing_async)
+        return AsyncRawResponse(*head, awaited, awaited.close, trailers, interim)
+    return RawResponse(*head, _pieces(steps), lambda: None, trailers, interim)
+
+
+def tapped(
+    raw: RawResponse, request: Intercepted, tap: Callable[[bytes | None], Pieces], close: Callable[[], None]
+) -> Any:
+    """The same response with every piece of its body passing through a function.
+
+    Args:
+        tap: gives for a piece, and for None at the end, what takes its place; it may raise.
+        close: called when the response is closed.
+    """
+    head = (raw.status, raw.reason, raw.http_version, raw.headers)
+    if isinstance(raw, AsyncRawResponse):
+        give_back = raw.close
+
+        async def closed_async() -> None:
+            close()
+            await give_back()
+
+        awaited = _AsyncPieces(_Body(iter(()), request, tap), closed_async, aiter(raw.body))
+        return AsyncRawResponse(*head, awaited, awaited.close, raw.trailers, raw.interim)
+    plain_close = raw.close
+
+    def closed() -> None:
+        close()
+        plain_close()
+
+    return RawResponse(
+        *head, _pieces(_Body(iter(()), request, tap), iter(raw.body)), closed, raw.trailers, raw.interim, raw.is_checked
+    )
+
+
+def tapped_upload(body: Any, tap: Callable[[bytes | None], object]) -> Any:
+    """The same body of a request, each piece of which, and then None, is shown to a function; it may raise."""
+    if isinstance(body, bytes) or body is None:
+        return body
+    return _TappedUpload(body, tap) if hasattr(body, "__aiter__") else _tapped_blocks(body, tap)
+
+
+def _tapped_blocks(body: Any, tap: Callable[[bytes | None], object]) -> Iterator[bytes]:
+    for piece in body:
+        tap(piece)
+        yield piece
+    tap(None)
+
+
+class _TappedUpload:
+    def __init__(self, body: Any, tap: Callable[[bytes | None], object]) -> None:
+        self._pieces = aiter(body)
+        self._tap = tap
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece: bytes | None = await anext(self._pieces, None)
+        self._tap(piece)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+
+class _Again:
+    """A body that was read, for whoever reads it next, awaited or not."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    async def __aiter__(self) -> Any:
+        for piece in self._pieces:
+            yield piece
+
+
+class _Body:
+    """The pieces of a body, and what each becomes; what has to be waited for is for the driver to do."""
+
+    def __init__(
+        self, pieces: Iterator[Any], request: Intercepted, tap: Callable[[bytes | None], Pieces] | None = None
+    ):
+        self._pieces = iter(pieces)
+        self._request = request
+        self._tap = tap
+
+    def next(self) -> bytes | Pause | None:
+        """The next piece, a wait, or None at the end of what was fed."""
+        item = next(self._pieces, None)
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def feed(self, piece: bytes | None) -> None:
+        """Let this piece pass through."""
+        assert self._tap is not None
+        self._pieces = iter(self._tap(piece))
+
+    def wait(self, pause: Pause) -> tuple[float, ReadTimeout | None]:
+        """The seconds that the driver has to wait, and what to raise then."""
+        seconds, error = check_wait(pause, self._request, "yes")
+        if self._request.time is not None:
+            self._request.time.advance(seconds)
+            seconds = 0
+        return seconds, error
+
+
+# --- The driver that blocks, and the one that awaits ----------------------------------------------
+
+
+class Front:
+    """Stands before a `Backend`, and looks like it."""
+
+    contract: Literal[1] = 1
+
+    def __init__(self, backend: Any, blocks: tuple[_Block, ...]) -> None:
+        self._backend = backend
+        self._blocks = blocks
+        self.name: str = backend.name
+        self.capabilities: frozenset[Capability] = backend.capabilities
+        self.native: object = backend.native
+        self.time = next((each.handler.time for each in blocks if each.handler.time is not None), None)
+
+    def send(self, raw: RawRequest) -> RawResponse:
+        """Perform one exchange, as the handlers have it."""
+        request = Intercepted(raw, self._backend, False, self.time)
+        steps = _ask(self._blocks, request)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    outcome = self._do(step, request)
+                except BaseException as error:  # noqa: BLE001  # the handler decides
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what _ask returned
+
+    def _do(self, step: Step, request: Intercepted) -> Any:
+        if isinstance(step, Pause):
+            seconds, late = _waited(step, request)
+            time.sleep(seconds)
+            if late is not None:
+                raise late
+        elif type(step) is Forward:
+            return self._backend.send(_real(request))
+        elif not request.is_read:
+            request.with_body(list(request.raw.body))
+        return None
+
+    def close(self) -> None:
+        """Nothing: the backend is its client's."""
+
+
+class AsyncFront(Front):
+    """The same before an `AsyncBackend`."""
+
+    async def send(self, raw: RawRequest) -> AsyncRawResponse:  # type: ignore[override]  # it is awaited
+        """Perform one exchange, as the handlers have it."""
+        request = Intercepted(raw, self._backend, True, self.time)
+        steps = _ask(self._blocks, request)
+        await sleep(0)  # a real exchange would let other tasks run, too
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    outcome = await self._do_async(step, request)
+                except BaseException as error:  # noqa: BLE001  # the handler decides
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what _ask returned
+
+    async def _do_async(self, step: Step, request: Intercepted) -> Any:
+        if isinstance(step, Pause):
+            seconds, late = _waited(step, request)
+            await sleep(seconds)
+            if late is not None:
+                raise late
+        elif type(step) is Forward:
+            return await self._backend.send(_real(request))
+        elif not request.is_read:
+            request.with_body([piece async for piece in request.raw.body])
+        return None
+
+    async def close(self) -> None:  # type: ignore[override]  # it is awaited
+        """Nothing: the backend is its client's."""
+
+
+def _waited(pause: Pause, request: Intercepted) -> tuple[float, ReadTimeout | None]:
+    # Before the head: whether the server has the request, nobody knows.
+    seconds, late = check_wait(pause, request, "maybe")
+    if request.time is not None:
+        request.time.advance(seconds)
+        seconds = 0
+    return seconds, late
+
+
+def _real(request: Intercepted) -> RawRequest:
+    if request.time is None or request.raw.deadline is None:
+        return request.raw
+    return request.raw.routed(request.raw.route, deadline=request.time.real_deadline(request.raw.deadline))
+
+
+def _pieces(body: _Body, source: Iterator[bytes] | None = None) -> Iterator[bytes]:
+    ended = source is None
+    while True:
+        item = body.next()
+        if item is None:
+            if ended or source is None:
+                return
+            fed = next(source, None)
+            ended = fed is None
+            body.feed(fed)
+        elif isinstance(item, Pause):
+            seconds, late = body.wait(item)
+            time.sleep(seconds)
+            if late is not None:
+                raise late
+        elif item:
+            yield item
+
+
+class _AsyncPieces:
+    # A class, as the event loop would have to close a generator that was dropped.
+    def __init__(self, body: _Body, close: Callable[[], Awaitable[None]], source: Any = None) -> None:
+        self._body = body
+        self._source = source
+        self._ended = source is None
+        self.close = close
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            item = self._body.next()
+            if item is None:
+                if self._ended:
+                    raise StopAsyncIteration
+                fed = await anext(self._source, None)
+                self._ended = fed is None
+                self._body.feed(fed)
+            elif isinstance(item, Pause):
+                seconds, late = self._body.wait(item)
+                await sleep(seconds)
+                if late is not None:
+                    raise late
+            elif item:
+                return item
+
+
+async def _nothing_async() -> None:
+    pass
