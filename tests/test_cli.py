@@ -570,7 +570,7 @@ def test_backends_shows_capabilities(capsys: pytest.CaptureFixture[str]) -> None
     assert heading.split() == ["capability", *available_backends()]
     assert len(http2.split()) == 1 + len(available_backends())
     assert http2.split()[1] == "no"
-    assert "  speaks HTTP/2 where the server offers it" in lines
+    assert "  speaks HTTP/2 where it is asked for and the server offers it" in lines
 
 
 def test_backends_without_a_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

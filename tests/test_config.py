@@ -553,6 +553,17 @@ def test_unsupported_capability(native: tuple[str, Any]) -> None:
         assert 0 == server.connections
 
 
+@pytest.mark.parametrize("call", [{"http2": True}, {"http2": "only"}, {"tls": {"alpn": ["h2", "http/1.1"]}}])
+def test_http2_is_not_for_every_backend(call: dict[str, Any]) -> None:
+    """Who cannot speak it does not offer it: the server would take the offer."""
+    with Server() as server, Client(backend="urllib") as client:
+        with pytest.raises(UnsupportedCapability) as caught:
+            client.get(server.url, **call)
+
+        assert "needs HTTP2" in str(caught.value)
+        assert 0 == server.connections
+
+
 @pytest.fixture
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """An environment with a proxy, which nobody can reach."""

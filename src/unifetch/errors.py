@@ -165,9 +165,12 @@ class ConnectionLost(UnifetchError, ConnectionError):
         reused: whether it had carried a request before, and not one byte of this response came: then
             the server may have closed it as idle, and RFC 9112 §9.3.1 lets an idempotent request be
             sent once more.
+        unprocessed: the server says that it has done nothing with this request, so that any request may be sent once
+            more (RFC 9113 §8.7): `"again"` just so, `"by HTTP/1.1"` if that is what it wants; else "".
     """
 
     reused: bool = False
+    unprocessed: Literal["", "again", "by HTTP/1.1"] = ""
 
 
 class ProtocolError(UnifetchError):

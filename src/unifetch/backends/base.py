@@ -53,7 +53,8 @@ class Capability(Enum):
     EXPECT_CONTINUE = "waits for 100 (Continue) before the body, where the request says Expect"
     TRAILERS = "tells trailer fields, and sends them"
     INTERIM_EVENTS = "tells of 1xx responses"
-    HTTP2 = "speaks HTTP/2 where the server offers it"
+    HTTP2 = "speaks HTTP/2 where it is asked for and the server offers it"
+    MULTIPLEX = "has several exchanges on one connection at once"
     NATIVE_ASYNC = "awaits the network; without it an AsyncClient runs the backend in threads"
     TRIO = "runs under trio as well as under asyncio"
 
@@ -63,7 +64,7 @@ ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO})
 
 # All that there is in HTTP/1.1, for a backend that has a hand on the wire. Whoever adds a capability above makes
 # every such backend keep it; the conformance tests ask.
-HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2} - ASYNC_CAPABILITIES
+HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2, Capability.MULTIPLEX} - ASYNC_CAPABILITIES
 if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import IO, Any, TypedDict
+from typing import IO, Any, Literal, TypedDict
 
 from ..model.headers import HeaderTypes
 from ..model.timeouts import TimeoutTypes
@@ -44,6 +44,7 @@ class CallArguments(TypedDict, total=False):
     retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
+    http2: bool | Literal["only"]
     proxy: ProxyTypes
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
@@ -90,6 +91,7 @@ class ClientArguments(TypedDict, total=False):
     retry: RetryTypes
     limits: LimitsTypes
     tls: TLSTypes
+    http2: bool | Literal["only"]
     proxy: ProxyTypes
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]

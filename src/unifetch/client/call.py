@@ -185,6 +185,8 @@ class Journey:
     _own_memory: AuthMemory | None = None
     _failures: tuple[str, ...] = ()
     _resent = False
+    _by_http1 = False  # what the server has asked for
+    _fresh = False  # whether a 421 was answered by a connection that carries nothing else
     _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
 
     def __init__(
@@ -289,6 +291,11 @@ class Journey:
         else:
             fields = plan.raw_fields(request, body)
         fields["deadline"] = self.deadline
+        if self._by_http1:
+            fields["http2"] = False
+            fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
+        if self._fresh:
+            fields["fresh"] = True
         if self.memory.jar or self._cookies is not None or self._auth is not None:
             fields["headers"] = self._with_credentials(fields["headers"])
         if fields["trailers"]:
@@ -377,6 +384,11 @@ class Journey:
         """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""
         if raw.status == 401 and self._is_answered(raw):
             return 0
+        if raw.status == 421 and raw.http_version == "HTTP/2" and not self._fresh and self.body.replayable:
+            # RFC 9110 §15.5.20: another connection may lead to a server that is responsible.
+            self._fresh = True
+            self._failures += ("421 on a connection that is shared",)
+            return 0
         settings = self.settings
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
@@ -412,6 +424,7 @@ class Journey:
         self.request = target
         self._failures = ()
         self._answered = 0
+        self._by_http1 = self._fresh = False
 
     def _tries_again(self, error: BaseException) -> float | None:
         """Whether a failure leads to another request: then the seconds to wait before it.
@@ -425,9 +438,8 @@ class Journey:
         if not isinstance(error, UnifetchError):
             return None
         retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
-        replayable = self.body.replayable and self.request.method in IDEMPOTENT
-        if isinstance(error, ConnectionLost) and error.reused and replayable and not self._resent:
-            # RFC 9112 §9.3.1 allows one, without being asked; but whoever counts attempts has this one counted.
+        if isinstance(error, ConnectionLost) and not self._resent and self._may_resend(error):
+            # One is allowed, without being asked; but whoever counts attempts has this one counted.
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:
                 self._failures += (failure,)
@@ -441,6 +453,16 @@ class Journey:
             return None
         self._tell(events.Retry, wait, error, None)
         return wait
+
+    def _may_resend(self, error: ConnectionLost) -> bool:
+        if not self.body.replayable:
+            return False
+        if error.unprocessed == "by HTTP/1.1":
+            if self.plan.http2 == "only":
+                return False
+            self._by_http1 = True
+        # RFC 9113 §8.7: whatever the method. RFC 9112 §9.3.1: if it does no harm twice.
+        return bool(error.unprocessed) or (error.reused and self.request.method in IDEMPOTENT)
 
     def _wait(self, retry: Retry, error: UnifetchError | None, raw: RawResponse | None) -> float | None:
         from random import random

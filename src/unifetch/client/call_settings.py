@@ -47,6 +47,7 @@ class Plan:
         "backend",
         "base_url",
         "headers",
+        "http2",
         "is_direct",
         "limits",
         "listeners",
@@ -70,6 +71,7 @@ class Plan:
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
+        self.http2 = settings.http2
         self.limits = settings.limits
         self.most = inf if self.limits.body is None else self.limits.body
         self.listeners = settings.listeners
@@ -98,6 +100,8 @@ class Plan:
             "tls": self.context() if url.scheme == "https" else None,
             "route": DIRECT,
             "trailers": body.trailers,
+            "http2": self.http2,
+            "fresh": False,
         }
 
     def usual_fields(self, request: Request) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class Plan:
     def context(self) -> ssl.SSLContext | None:
         """The TLS context for https, if the backend takes one: to look it up by its settings takes 2 µs."""
         if self._context is None and self.takes_context:
-            self._context = self.settings.tls.context()
+            self._context = self.settings.tls.offering(self.http2).context()
         return self._context
 
 

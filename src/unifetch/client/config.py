@@ -124,6 +124,12 @@ def check_settings(backend: Backend, settings: Settings) -> None:
     said = vars(settings)
     if "tls" in said:
         _require(backend, "tls", Capability.TLS_CONTEXT)
+        if "h2" in settings.tls.alpn:
+            _require(backend, "tls.alpn with h2", Capability.HTTP2)
+            if not said.get("http2"):
+                raise InvalidSetting("tls: alpn is not how HTTP/2 is asked for; http2=True offers h2, and speaks it")
+    if said.get("http2"):
+        _require(backend, "http2", Capability.HTTP2)
     if rules := said.get("proxy"):
         for proxy in (rules.http, rules.https):
             if proxy is not None:

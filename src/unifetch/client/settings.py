@@ -87,6 +87,12 @@ def _proxy(setting: Any) -> ProxyRules | None:
     return rules if rules.http or rules.https else None
 
 
+def _http2(setting: Any) -> bool | str:
+    if not isinstance(setting, bool) and setting != "only":
+        raise InvalidSetting(f'http2: must be true, false or "only", not {setting!r}')
+    return setting  # type: ignore[no-any-return]  # one of the three
+
+
 def _unix_socket(setting: Any) -> str | None:
     import os
 
@@ -116,6 +122,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "retry": _retry,
     "limits": Limits.of,
     "tls": TLS.of,
+    "http2": _http2,
     "proxy": _proxy,
     "unix_socket": _unix_socket,
     "resolve": _resolve,
@@ -136,6 +143,7 @@ class Settings(Value):
         retry: whether and when a request is sent again; None for never.
         limits: bounds on what is used and accepted.
         tls: how https connections are secured.
+        http2: whether HTTP/2 is offered to https servers; `"only"` speaks nothing else, and to http servers, too.
         proxy: which proxy for which origin; None for none. Where nothing is said, the environment says it.
         unix_socket: the path of a unix socket to connect to, whatever the host.
         resolve: addresses to connect to, by host, in place of what the system's resolver says.
@@ -151,6 +159,7 @@ class Settings(Value):
     retry: Retry | None = None
     limits: Limits = Limits()
     tls: TLS = TLS()
+    http2: bool | str = False
     proxy: ProxyRules | None = None
     unix_socket: str | None = None
     resolve: Mapping[str, str] = {}

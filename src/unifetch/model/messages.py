@@ -294,6 +294,8 @@ class RawRequest(Value):
         tls: for https, the context to use.
         route: how to get there.
         trailers: fields to send after a chunked body.
+        http2: whether to speak HTTP/2: True where the server takes the offer of `tls`, `"only"` in any case.
+        fresh: whether to use no connection that has carried another request: the server has answered 421.
     """
 
     method: str
@@ -309,6 +311,8 @@ class RawRequest(Value):
     tls: ssl.SSLContext | None
     route: Route
     trailers: Pairs
+    http2: bool | str
+    fresh: bool
 
     def __init__(
         self,
@@ -322,6 +326,8 @@ class RawRequest(Value):
         tls: ssl.SSLContext | None = None,
         route: Route = DIRECT,
         trailers: Pairs = (),
+        http2: bool | str = False,
+        fresh: bool = False,
     ) -> None:
         vars(self).update(
             method=method,
@@ -337,6 +343,8 @@ class RawRequest(Value):
             tls=tls,
             route=route,
             trailers=trailers,
+            http2=http2,
+            fresh=fresh,
         )
 
     def routed(self, route: Route, **changes: Any) -> RawRequest:

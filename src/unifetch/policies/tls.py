@@ -100,6 +100,16 @@ class TLS(Value):
             return cls(**setting)
         raise InvalidSetting(f"tls: must be a TLS or its fields, not {type(setting).__name__}")
 
+    def offering(self, http2: bool | str) -> TLS:
+        """These settings with what they offer by ALPN (RFC 9113 §3.2): `"h2"` before all else, alone, or not at all.
+
+        Args:
+            http2: True, `"only"` or False.
+        """
+        others = () if http2 == "only" else tuple(name for name in self.alpn if name != "h2")
+        alpn = ("h2", *others) if http2 else others
+        return self if alpn == self.alpn else self.replace(alpn=alpn)
+
     def context(self) -> ssl.SSLContext:
         """The context of these settings, built at the first call and shared by all who have the same.
 
