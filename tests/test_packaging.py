@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.metadata import Distribution, distributions
 from importlib.resources import files
@@ -41,3 +42,11 @@ def test_the_distribution_knows_its_version_and_is_typed(wheel: Distribution) ->
     assert wheel.version == unifetch.__version__
     assert wheel.metadata["Requires-Python"] == ">=3.11"
     assert files("unifetch").joinpath("py.typed").is_file()
+
+
+def test_a_commit_is_checked_with_the_tools_of_continuous_integration() -> None:
+    """The hooks before a commit run the versions that `tox -e lint` runs."""
+    hooks = (Path(__file__).parent.parent / ".pre-commit-config.yaml").read_text("utf-8")
+    pinned = set(re.findall(r'additional_dependencies: \["([^"]+)"\]', hooks))
+
+    assert set(PYPROJECT["dependency-groups"]["lint"]) == pinned
