@@ -57,7 +57,7 @@ from unifetch.testing import (
     reply,
 )
 from unifetch.testing.conformance.routes import Relay
-from unifetch.wire.asyncio_wire import Wire
+from unifetch.wire.asyncio_wire import AsyncioWire
 from unifetch.wire.timer import Clock
 
 AsyncSocketBackend: Any = adapter("socket").AsyncSocketBackend
@@ -169,7 +169,9 @@ class Noted(socket.socket):
 
 @pytest.fixture(autouse=True)
 def _note_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_module, "socket", types.SimpleNamespace(**{**vars(socket), "socket": Noted}))
+    monkeypatch.setattr(
+        sys.modules["unifetch.wire.dial"], "socket", types.SimpleNamespace(**{**vars(socket), "socket": Noted})
+    )
     monkeypatch.setattr(Noted, "all", [])
 
 
@@ -357,7 +359,7 @@ def test_an_answer_outlives_its_connection() -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)
-            wire = Wire(ours, Clock(asyncio.get_running_loop()))
+            wire = AsyncioWire(ours, Clock(asyncio.get_running_loop()))
             theirs.sendall(b"refused")
             wire.connection_lost(ConnectionResetError())
 
@@ -413,7 +415,7 @@ def test_a_consumer_that_lags_holds_up_the_server(run: Any, secure: bool) -> Non
             received = len(await anext(response.body))
             for _ in range(100):
                 await asyncio.sleep(0.001)
-            (wire,) = [each for each in gc.get_objects() if type(each) is Wire]
+            (wire,) = [each for each in gc.get_objects() if type(each) is AsyncioWire]
 
             assert len(wire._data) <= 2 * 65536
             async for piece in response.body:
@@ -786,7 +788,7 @@ def test_sessions_are_resumed(run: Any) -> None:
     """The second connection to a server resumes the session of the first."""
     resumed: list[bool | None] = []
 
-    class NotedTLS(dial_module.TLS):  # type: ignore[misc,name-defined]  # dial_module is Any
+    class NotedTLS(dial_module.AsyncioTLS):  # type: ignore[misc,name-defined]  # dial_module is Any
         async def handshake(self, ends: float | None) -> None:
             await super().handshake(ends)
             resumed.append(self.session_reused)
@@ -794,7 +796,7 @@ def test_sessions_are_resumed(run: Any) -> None:
     async def main() -> None:
         backend = AsyncSocketBackend()
         with server([reply(200, b"x"), Close()], secure=True) as origin, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(dial_module, "TLS", NotedTLS)
+            patch.setattr(dial_module, "AsyncioTLS", NotedTLS)
             for connection in (1, 2):
                 await fetch(backend, ask(origin.url))
                 origin.wait_closed(connection)

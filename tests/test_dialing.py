@@ -151,13 +151,13 @@ def test_families_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "seconds", "expected"),
-    [(1, None, 0.25), (0, None, None), (1, 3000, 0.25), (0, 3000, 3000), (1, 0.2, 0.2)],
+    ("delay", "seconds", "expected"),
+    [(0.25, None, 0.25), (None, None, None), (0.25, 3000, 0.25), (None, 3000, 3000), (0.25, 0.2, 0.2)],
 )
-def test_the_time_before_the_next_attempt(waiting: int, seconds: float | None, expected: float | None) -> None:
+def test_the_time_before_the_next_attempt(delay: float | None, seconds: float | None, expected: float | None) -> None:
     """RFC 8305 §5: a quarter of a second, but never more than is left of the connect timeout; the last has all that."""
     ends = None if seconds is None else monotonic() + seconds
-    given = attempts.until_next([(0, "next")] * waiting, ends)
+    given = attempts.until_next(delay, ends)
 
     assert given == (expected if expected is None else pytest.approx(expected, abs=0.1))
 

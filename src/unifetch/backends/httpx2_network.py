@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..model.headers import Pairs
     from ..model.messages import RawRequest
-    from ..wire.anyio_wire import Wire
+    from ..wire.anyio_wire import AnyioWire
     from .base import Attempt
 
 # Bytes that are handed to a socket at once. TLS would only be done with all of them, and its timeout is for them all.
@@ -168,7 +168,7 @@ class Stream(Exchanges, httpcore2.NetworkStream):
     It also sees whether a byte of the request has left, which httpcore2 does not tell.
     """
 
-    def __init__(self, sock: dialing.Stream) -> None:
+    def __init__(self, sock: dialing.BlockingWire) -> None:
         super().__init__()
         self._sock = sock
 
@@ -222,7 +222,7 @@ class AsyncStream(Exchanges, httpcore2.AsyncNetworkStream):
 
     body: PooledBody
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: AnyioWire) -> None:
         super().__init__()
         self._wire = wire
 

@@ -85,6 +85,11 @@ def is_looked_up(route: Route, host: str) -> bool:
     return False
 
 
+def is_loopback_name(host: str) -> bool:
+    """Whether a name stands for this machine, which no resolver is asked for (RFC 6761 §6.3)."""
+    return f".{host.removesuffix('.').lower()}".endswith(".localhost")
+
+
 def refuse_private(host: str, address: str) -> None:
     """Refuse an address that only this machine or its own network can reach, whatever name led to it.
 

@@ -1,25 +1,24 @@
-"""From a request to an open wire, for the awaited side of httpx and httpx2: `blocking.py` once more, by anyio.
+"""The driver of `dial.py` for every event loop, by anyio: `blocking.py` once more, for the awaited httpx and httpx2.
 
-It has the same steps in the same order, on asyncio, uvloop and trio alike. Every step ends with the connect timeout or
-the deadline, and with the task, if it is cancelled; if it fails, what was opened is closed. A name that is being looked
-up is left behind in its thread, which the end of the loop does not wait for.
+It has the same methods in the same order, on asyncio, uvloop and trio alike. Every step ends with the connect timeout
+or the deadline, and with the task, if it is cancelled. A name that is being looked up is left behind in its thread,
+which the end of the loop does not wait for.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 from functools import partial
 
 import anyio
 
 from ..backends.base import connect_ends, time_left
-from ..errors import UnifetchError
-from ..model.route import is_looked_up
-from .anyio_wire import Wire
-from .happy_eyeballs import no_connection, no_tls, no_way_through, taking_turns, until_next
-from .resolution import begin, checked, numeric, settled
-from .tunnels import agreement
+from . import dial as dialing
+from .anyio_wire import AnyioWire
+from .dial import carried_out_awaited, new_socket, refusal
+from .happy_eyeballs import race, until_next
+from .reader import RECEIVE
+from .resolution import begin, numeric, settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,41 +29,127 @@ if TYPE_CHECKING:
     from .resolution import Address
 
 
-async def dial(request: RawRequest) -> Wire:
-    """Open a connection for this request.
+async def dial(request: RawRequest) -> AnyioWire:
+    """Open a connection for this request; arguments and errors are those of `dial.dial`."""
+    return await carried_out_awaited(dialing.dial(AnyioDialer(connect_ends(request)), request))
+
+
+class AnyioDialer:
+    """Opens one connection.
 
     Args:
-        request: its host and port, its route, its TLS context, its timeouts.
+        ends: when it has to be open, by `monotonic()`.
 
-    Raises:
-        NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
-        ConfigError: its proxy cannot keep to what the route says besides.
+    Attributes:
+        wire: the connection, once there is one.
     """
-    route, ends = request.route, connect_ends(request)
-    try:
-        if route.proxy is not None:
-            wire = await _through_proxy(request, ends)
-        elif route.unix_socket is not None:
-            wire = Wire(await _connect([(socket.AF_UNIX, route.unix_socket)], ends))
-        else:
-            wire = Wire(await _connect(await _chosen(request, ends), ends))
-    except UnifetchError:
-        raise
-    except (OSError, ValueError) as error:
-        raise no_connection(error, request) from error
-    if request.scheme == "https":
-        await _secure(wire, request.tls, request, ends)
-    return wire
 
+    def __init__(self, ends: float | None) -> None:
+        self.wire: Any = None
+        self._ends = ends
+        self._racing: list[socket.socket] = []
+        self._failures: list[OSError] = []
 
-# --- The address ----------------------------------------------------------------------------------
+    # --- The address and the connection -----------------------------------------------------------
 
+    async def look_up(self, host: str, port: int) -> list[Address]:
+        return await look_up(host, port, time_left(self._ends))
 
-async def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
-    # What is refused or allowed here is what is connected to: there is no second look-up.
-    route = request.route
-    found = await look_up(route.address or request.host, request.port, time_left(ends))
-    return taking_turns(checked(route, request.host, found))
+    async def connect(self, addresses: list[Address]) -> None:
+        if len(addresses) > 1:
+            await carried_out_awaited(race(self, addresses))
+            return
+        family, address = addresses[0]
+        sock = new_socket(family)
+        self.wire = AnyioWire(sock)
+        sock.setblocking(False)
+        with anyio.fail_after(time_left(self._ends)):
+            while True:
+                try:
+                    sock.connect(address)
+                    return
+                except (BlockingIOError, InterruptedError):
+                    if not isinstance(address, str):
+                        break
+                    await anyio.sleep(0.005)  # the queue of a unix socket is full, of which nothing tells the end
+            await anyio.wait_writable(sock)
+        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise refusal(code)
+
+    # --- The attempts -----------------------------------------------------------------------------
+
+    def begin(self, address: Address) -> None:
+        sock = None
+        try:
+            sock = new_socket(address[0])
+            self._racing.append(sock)
+            sock.setblocking(False)
+            sock.connect(address[1])
+        except (BlockingIOError, InterruptedError):
+            pass  # it is on its way
+        except OSError as error:
+            self._failed(sock, error)
+
+    async def wait(self, seconds: float | None) -> list[OSError] | None:
+        for sock in () if self._failures else await self._decided(until_next(seconds, self._ends)):
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                self._racing.remove(sock)
+                self.wire = AnyioWire(sock)
+                self._end_race()
+                return None
+            self._failed(sock, refusal(code))
+        failures, self._failures = self._failures, []
+        return failures
+
+    async def _decided(self, seconds: float | None) -> list[socket.socket]:
+        # An attempt that succeeded is writable, and so is one that failed.
+        decided = []
+
+        async def watch(sock: socket.socket) -> None:
+            await anyio.wait_writable(sock)
+            decided.append(sock)
+            group.cancel_scope.cancel()
+
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for sock in self._racing:
+                    group.start_soon(watch, sock)
+        return decided
+
+    def _failed(self, sock: socket.socket | None, error: OSError) -> None:
+        if sock is not None:
+            self._racing.remove(sock)
+            sock.close()
+        self._failures.append(error)
+
+    def _end_race(self) -> None:
+        for sock in self._racing:
+            sock.close()
+        self._racing.clear()
+
+    # --- The proxy --------------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        time_left(self._ends)
+        await self.wire.write(data, partial(time_left, self._ends))
+
+    async def receive(self) -> bytes:
+        time_left(self._ends)
+        data: bytes = await self.wire.read(RECEIVE, partial(time_left, self._ends))
+        return data
+
+    # --- TLS --------------------------------------------------------------------------------------
+
+    async def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
+        await self.wire.start_tls(context, host, partial(time_left, self._ends))
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        self._end_race()
+        if self.wire is not None:
+            self.wire.close()
 
 
 async def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
@@ -85,126 +170,3 @@ async def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
         with anyio.fail_after(seconds):
             await anyio.wait_readable(told)
     return settled(outcome[0])
-
-
-# --- The connection -------------------------------------------------------------------------------
-
-
-async def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
-    if len(addresses) == 1:
-        with anyio.fail_after(time_left(ends)):
-            return await _attempt(*addresses[0])
-    waiting = list(addresses)
-    connected: list[socket.socket] = []
-    failure = OSError("no address")
-
-    async def race(family: int, address: Any) -> None:
-        nonlocal failure
-        try:
-            connected.append(await _attempt(family, address))
-            group.cancel_scope.cancel()
-        except OSError as error:
-            failure = error
-            failed.set()
-
-    try:
-        with anyio.fail_after(time_left(ends)):
-            async with anyio.create_task_group() as group:
-                while waiting:
-                    failed = anyio.Event()
-                    group.start_soon(race, *waiting.pop(0))
-                    with anyio.move_on_after(until_next(waiting, None)):  # the time is up for all of them at once
-                        await failed.wait()
-        if not connected:
-            raise failure
-        return connected.pop()
-    finally:
-        for sock in connected:  # it came in second, or there is nobody any more who would take it
-            sock.close()
-
-
-async def _attempt(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if isinstance(address, str):
-            await _to_unix_socket(sock, address)
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await _to_address(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _to_address(sock: socket.socket, address: Any) -> None:
-    try:
-        sock.connect(address)
-    except (BlockingIOError, InterruptedError):
-        await anyio.wait_writable(sock)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code)) from None
-
-
-async def _to_unix_socket(sock: socket.socket, path: str) -> None:
-    while True:
-        try:
-            return sock.connect(path)
-        except BlockingIOError:
-            await anyio.sleep(0.005)  # its queue is full, of which nothing tells the end
-
-
-# --- The proxy ------------------------------------------------------------------------------------
-
-
-async def _through_proxy(request: RawRequest, ends: float | None) -> Wire:
-    route, proxy, host = request.route, request.route.proxy, request.host
-    if is_looked_up(route, host):
-        host = (await _chosen(request, ends))[0][1][0]
-    wire: Wire | None = None
-    try:
-        found = await look_up(proxy.host, proxy.port, time_left(ends))
-        wire = Wire(await _connect(taking_turns(found), ends))
-        if proxy.scheme == "https":
-            await _secure(wire, route.proxy_tls, proxy, ends)
-        await _converse(wire, request, host, ends)
-    except BaseException as error:
-        if wire is not None:
-            wire.close()
-        if (failure := no_way_through(proxy, error)) is not None:
-            raise failure from error
-        raise
-    return wire
-
-
-async def _converse(wire: Wire, request: RawRequest, host: str, ends: float | None) -> None:
-    from .reader import RECEIVE, ByteReader  # with its package, which nothing else here needs
-
-    limit = partial(time_left, ends)
-    reader = ByteReader()
-    for step in agreement(reader, request, host):
-        limit()
-        if isinstance(step, bytes):
-            await wire.write(step, limit)
-        elif step is None:
-            if data := await wire.read(RECEIVE, limit):
-                reader.feed(data)
-            else:
-                reader.feed_eof()
-
-
-# --- TLS ------------------------------------------------------------------------------------------
-
-
-async def _secure(wire: Wire, tls: ssl.SSLContext | None, peer: Any, ends: float | None) -> None:
-    try:
-        if tls is None:
-            raise ValueError("there is no context for it")
-        await wire.start_tls(tls, peer.host, partial(time_left, ends))
-    except BaseException as error:
-        wire.close()
-        if isinstance(error, (OSError, ValueError)):
-            raise no_tls(error, peer) from error
-        raise

@@ -34,7 +34,7 @@ AT_ONCE = 16
 # --- The wire -------------------------------------------------------------------------------------
 
 
-class Wire:
+class AnyioWire:
     """One connection: a socket, under any number of layers of TLS. One task reads and writes it, at one time.
 
     A step that fails, or is cancelled, leaves it open: its owner closes it.
@@ -42,7 +42,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._layers: list[_Layer] = []
+        self._layers: list[_TLSLayer] = []
         self._at_once = 0
         self._waits = False
         self._closed = False
@@ -59,7 +59,7 @@ class Wire:
             OSError: among which is ssl.SSLError.
         """
         depth = len(self._layers)
-        layer = _Layer(context, host.removesuffix("."))  # no certificate has the dot of a complete name (RFC 6066 §3)
+        layer = _TLSLayer(context, host)
         while True:
             try:
                 layer.tls.do_handshake()
@@ -180,7 +180,7 @@ class Wire:
                 self._socket.close()
 
 
-class _Layer:
+class _TLSLayer:
     """TLS between two buffers."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:

@@ -1,6 +1,6 @@
 """What asyncio has in place of a socket: bytes out by `send`, bytes in by `recv`, both awaited, both with an end.
 
-`Wire` is a TCP connection, and `TLS` is TLS over a wire, or over TLS. They look like the sockets of
+`AsyncioWire` is a TCP connection, and `AsyncioTLS` is TLS over a wire, or over TLS. They look like the sockets of
 `connection.py`, but for two things: a time is handed over with each call, as the point at which the call must be
 over, and there is only ever one task that waits, because a connection has one exchange at a time.
 
@@ -30,12 +30,11 @@ if TYPE_CHECKING:
     from .timer import Clock
 
     T = TypeVar("T")
-    Stream = "Wire | TLS"  # what bytes go through
 
 # --- TCP ------------------------------------------------------------------------------------------
 
 
-class Wire(asyncio.BufferedProtocol):
+class AsyncioWire(asyncio.BufferedProtocol):
     """A connection as its transport sees it, below, and as a `Connection` does, above.
 
     What has come and was not asked for waits here, up to twice RECEIVE; then the transport reads no more, and
@@ -217,7 +216,7 @@ class Wire(asyncio.BufferedProtocol):
 # --- TLS ------------------------------------------------------------------------------------------
 
 
-class TLS:
+class AsyncioTLS:
     """TLS over a wire or over TLS; what goes between the two are the records.
 
     Args:
@@ -227,7 +226,7 @@ class TLS:
     """
 
     def __init__(
-        self, outer: Wire | TLS, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None
+        self, outer: AsyncioWire | AsyncioTLS, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None
     ) -> None:
         self._outer = outer
         self._incoming = ssl.MemoryBIO()
@@ -253,7 +252,7 @@ class TLS:
         await self._carry(self._tls.do_handshake, ends)
 
     async def send(self, data: bytes | memoryview, ends: float | None) -> int:
-        """Send some of the data, and say how much; as `Wire.send`."""
+        """Send some of the data, and say how much; as `AsyncioWire.send`."""
         # One call makes one record, of 16 KiB at most; several leave together.
         sent = 0
         while sent < len(data) and self._outgoing.pending < RECEIVE:

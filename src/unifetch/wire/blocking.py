@@ -1,197 +1,141 @@
-"""From a request to an open connection: address, connect, what a proxy wants to hear, TLS.
+"""The driver of `dial.py` that blocks: for our own client, the three libraries on `http.client`, httpx and httpx2.
 
-Our own client connects like this, and so do the three libraries on `http.client`, httpx and httpx2. By themselves
-those would look a host up where no timeout reaches, try its addresses one after the other, each for the whole of the
-connect timeout, and some take for a tunnel what merely begins like the answer to a CONNECT, or know no SOCKS.
-
-A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection.
-Addresses are tried by Happy Eyeballs (RFC 8305): the two families take turns, and a quarter of a second
-after one attempt began the next may begin, so that a family that leads nowhere costs no more than that.
-
-Every step ends with the connect timeout or the deadline, and if it fails, what was opened is closed.
-
-`happy_eyeballs.py` decides what takes no I/O, `tunnels.py` has the words for a proxy. What waits is written once more
-for asyncio, in `asyncio.py`, and for every event loop, in `anyio.py`.
+Every step ends with the connect timeout or the deadline. `asyncio.py` and `anyio.py` are this once more, awaited.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 
 from ..backends.base import connect_ends, time_left
-from ..errors import UnifetchError
-from ..model.route import is_looked_up
-from .happy_eyeballs import no_connection, no_tls, no_way_through, taking_turns, until_next
-from .resolution import checked, look_up
-from .tunnels import agreement
+from . import dial as dialing
+from .dial import carried_out, new_socket, refusal
+from .happy_eyeballs import race, until_next
+from .reader import RECEIVE
+from .resolution import look_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from ..model.messages import RawRequest
     from .resolution import Address
     from .tls_in_tls import TLSInTLS
 
-    Stream = socket.socket | TLSInTLS  # what bytes go through
+    BlockingWire: TypeAlias = socket.socket | TLSInTLS  # what bytes go through
 
 
-def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Stream:
-    """Open a connection for this request.
+def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> BlockingWire:
+    """Open a connection for this request; arguments and errors are those of `dial.dial`."""
+    wire: BlockingWire = carried_out(dialing.dial(BlockingDialer(connect_ends(request)), request, session))
+    return wire
+
+
+class BlockingDialer:
+    """Opens one connection.
 
     Args:
-        request: its host and port, its route, its TLS context, its timeouts.
-        session: a TLS session to resume.
+        ends: when it has to be open, by `monotonic()`.
 
-    Raises:
-        NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
-        ConfigError: its proxy cannot keep to what the route says besides.
+    Attributes:
+        wire: the connection, once there is one.
     """
-    route, ends = request.route, connect_ends(request)
-    try:
-        if route.proxy is not None:
-            sock = _through_proxy(request, ends)
-        elif route.unix_socket is not None:
-            sock = _connect([(socket.AF_UNIX, route.unix_socket)], ends)
-        else:
-            sock = _connect(_chosen(request, ends), ends)
-    except UnifetchError:
-        raise
-    except (OSError, ValueError) as error:
-        raise no_connection(error, request) from error
-    return sock if request.scheme == "http" else _secure(sock, request.tls, request, ends, session)
 
+    def __init__(self, ends: float | None) -> None:
+        self.wire: Any = None
+        self._ends = ends
+        self._racing: list[socket.socket] = []
+        self._failures: list[OSError] = []
 
-# --- The address ----------------------------------------------------------------------------------
+    # --- The address and the connection -----------------------------------------------------------
 
+    def look_up(self, host: str, port: int) -> list[Address]:
+        return look_up(host, port, time_left(self._ends))
 
-def _chosen(request: RawRequest, ends: float | None) -> list[Address]:
-    # What is refused or allowed here is what is connected to: there is no second look-up.
-    route = request.route
-    found = look_up(route.address or request.host, request.port, time_left(ends))
-    return taking_turns(checked(route, request.host, found))
+    def connect(self, addresses: list[Address]) -> None:
+        if len(addresses) > 1:
+            carried_out(race(self, addresses))
+            return
+        family, address = addresses[0]
+        self.wire = new_socket(family)
+        self.wire.settimeout(time_left(self._ends))
+        self.wire.connect(address)
 
+    # --- The attempts -----------------------------------------------------------------------------
 
-# --- The connection -------------------------------------------------------------------------------
+    def begin(self, address: Address) -> None:
+        sock = None
+        try:
+            sock = new_socket(address[0])
+            self._racing.append(sock)
+            sock.setblocking(False)
+            sock.connect(address[1])
+        except BlockingIOError:
+            pass  # it is on its way
+        except OSError as error:
+            self._failed(sock, error)
 
+    def wait(self, seconds: float | None) -> list[OSError] | None:
+        for sock in () if self._failures else self._decided(until_next(seconds, self._ends)):
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                self._racing.remove(sock)
+                self.wire = sock
+                self._end_race()
+                return None
+            self._failed(sock, refusal(code))
+        failures, self._failures = self._failures, []
+        return failures
 
-def _connect(addresses: list[Address], ends: float | None) -> socket.socket:
-    if len(addresses) == 1:
-        return _attempt(*addresses[0], time_left(ends))
-    waiting = list(addresses)
-    racing: list[socket.socket] = []
-    failure = OSError("no address")
-    try:
-        while waiting or racing:
-            if waiting:
-                try:
-                    racing.append(_attempt(*waiting.pop(0), 0))
-                except OSError as error:
-                    failure = error
-                    continue
-            for sock in _decided(racing, until_next(waiting, ends)):
-                racing.remove(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if not code:
-                    return sock
-                sock.close()
-                failure = OSError(code, os.strerror(code))
-        raise failure
-    finally:
-        for sock in racing:
-            sock.close()
+    def _decided(self, seconds: float | None) -> list[socket.socket]:
+        # An attempt that succeeded is writable, and so is one that failed. select() would not take every descriptor.
+        with selectors.DefaultSelector() as selector:
+            for sock in self._racing:
+                selector.register(sock, selectors.EVENT_WRITE)
+            decided = {key.fd for key, _ in selector.select(seconds)}
+        return [sock for sock in self._racing if sock.fileno() in decided]
 
-
-def _decided(racing: list[socket.socket], seconds: float | None) -> list[socket.socket]:
-    # An attempt that succeeded is writable, and so is one that failed. select() would not take every descriptor.
-    with selectors.DefaultSelector() as selector:
-        for sock in racing:
-            selector.register(sock, selectors.EVENT_WRITE)
-        decided = {key.fd for key, _ in selector.select(seconds)}
-    return [sock for sock in racing if sock.fileno() in decided]
-
-
-def _attempt(family: int, address: Any, seconds: float | None) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if not isinstance(address, str):  # the path of a unix socket
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(seconds)
-        sock.connect(address)
-    except BaseException as error:
-        if seconds == 0 and isinstance(error, BlockingIOError):
-            return sock  # it is on its way
-        sock.close()
-        raise
-    return sock
-
-
-# --- The proxy ------------------------------------------------------------------------------------
-
-
-def _through_proxy(request: RawRequest, ends: float | None) -> socket.socket:
-    route, proxy, host = request.route, request.route.proxy, request.host
-    if is_looked_up(route, host):
-        host = _chosen(request, ends)[0][1][0]
-    sock: socket.socket | None = None
-    try:
-        found = look_up(proxy.host, proxy.port, time_left(ends))
-        sock = _connect(taking_turns(found), ends)
-        if proxy.scheme == "https":
-            sock = _secure(sock, route.proxy_tls, proxy, ends)  # type: ignore[assignment]  # not nested
-        _converse(sock, request, host, ends)
-    except BaseException as error:
+    def _failed(self, sock: socket.socket | None, error: OSError) -> None:
         if sock is not None:
+            self._racing.remove(sock)
             sock.close()
-        if (failure := no_way_through(proxy, error)) is not None:
-            raise failure from error
-        raise
-    return sock
+        self._failures.append(error)
 
+    def _end_race(self) -> None:
+        for sock in self._racing:
+            sock.close()
+        self._racing.clear()
 
-def _converse(sock: socket.socket, request: RawRequest, host: str, ends: float | None) -> None:
-    from .reader import RECEIVE, ByteReader  # not above: its package imports this file
+    # --- The proxy --------------------------------------------------------------------------------
 
-    reader = ByteReader()
-    for step in agreement(reader, request, host):
-        sock.settimeout(time_left(ends))
-        if isinstance(step, bytes):
-            sock.sendall(step)
-        elif step is None:
-            if data := sock.recv(RECEIVE):
-                reader.feed(data)
-            else:
-                reader.feed_eof()
+    def send(self, data: bytes) -> None:
+        self.wire.settimeout(time_left(self._ends))
+        self.wire.sendall(data)
 
+    def receive(self) -> bytes:
+        self.wire.settimeout(time_left(self._ends))
+        data: bytes = self.wire.recv(RECEIVE)
+        return data
 
-# --- TLS ------------------------------------------------------------------------------------------
+    # --- TLS --------------------------------------------------------------------------------------
 
+    def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
+        import ssl
 
-def _secure(
-    sock: socket.socket,
-    tls: ssl.SSLContext | None,
-    peer: Any,
-    ends: float | None,
-    session: ssl.SSLSession | None = None,
-) -> Stream:
-    import ssl
+        from .tls_in_tls import TLSInTLS
 
-    from .tls_in_tls import TLSInTLS
+        seconds = time_left(self._ends)  # for the handshake as a whole
+        if isinstance(self.wire, ssl.SSLSocket):
+            self.wire = TLSInTLS(self.wire, context, host, seconds)
+        else:
+            self.wire.settimeout(seconds)
+            self.wire = context.wrap_socket(self.wire, server_hostname=host, session=session)
 
-    try:
-        if tls is None:
-            raise ValueError("there is no context for it")
-        host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
-        seconds = time_left(ends)  # for the handshake as a whole
-        if isinstance(sock, ssl.SSLSocket):
-            return TLSInTLS(sock, tls, host, seconds)
-        sock.settimeout(seconds)
-        return tls.wrap_socket(sock, server_hostname=host, session=session)
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, (OSError, ValueError)):
-            raise no_tls(error, peer) from error
-        raise
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        self._end_race()
+        if self.wire is not None:
+            self.wire.close()

@@ -1,31 +1,31 @@
-"""Attempts to connect: which address is next, how soon, and what is raised if all of them came to nothing.
+"""Which address is tried next, and how soon: Happy Eyeballs (RFC 8305).
 
-It decides, for `blocking.py`, `asyncio.py` and `anyio.py`, and touches no socket. Whatever is raised,
-the request has not left.
+The two families take turns, and a quarter of a second after one attempt began the next may begin, so that a family
+that leads nowhere costs no more than that. It decides, and touches no socket; a driver of `dial.py` makes the attempts.
 """
 
 from __future__ import annotations
 
 from itertools import zip_longest
-from socket import gaierror
 
 from ..backends.base import time_left
-from ..errors import (
-    ConfigError,
-    ConnectError,
-    ConnectTimeout,
-    NameResolutionError,
-    ProxyError,
-    TLSError,
-    UnifetchError,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Generator
+    from typing import Any, Protocol
 
-    from ..model.messages import RawRequest
     from .resolution import Address
+
+    class Attempts(Protocol):
+        """What makes the attempts."""
+
+        def begin(self, address: Address) -> None:
+            """Begin one; if it fails at once, `wait` tells."""
+
+        def wait(self, seconds: float | None) -> Any:
+            """What failed, as soon as something has, or after these seconds; None once one has connected."""
+
 
 # RFC 8305 §5: the Connection Attempt Delay, in seconds.
 ATTEMPT_DELAY = 0.25
@@ -38,42 +38,31 @@ def taking_turns(addresses: list[Address]) -> list[Address]:
     return [each for pair in zip_longest(first, second) for each in pair if each is not None]
 
 
-def until_next(waiting: list[Address], ends: float | None) -> float | None:
-    """The seconds that the attempts under way have, before the next address joins them or the time is up."""
+def race(attempts: Attempts, addresses: list[Address]) -> Generator[Any, list[OSError] | None, None]:
+    """RFC 8305 §5: try these addresses until one has connected.
+
+    Raises:
+        OSError: none has; the failure that came last.
+        TimeoutError: none has in time.
+    """
+    waiting, under_way = list(addresses), 0
+    while waiting or under_way:
+        if waiting:
+            attempts.begin(waiting.pop(0))
+            under_way += 1
+        failures = yield attempts.wait(ATTEMPT_DELAY if waiting else None)
+        if failures is None:
+            return
+        under_way -= len(failures)
+        if failures and not waiting and not under_way:
+            raise failures[-1]
+
+
+def until_next(delay: float | None, ends: float | None) -> float | None:
+    """The seconds that the attempts under way have, before the next joins them or the time is up.
+
+    Raises:
+        TimeoutError: it is up.
+    """
     left = time_left(ends)
-    return left if not waiting else ATTEMPT_DELAY if left is None else min(ATTEMPT_DELAY, left)
-
-
-def no_connection(error: Exception, request: RawRequest) -> UnifetchError:
-    """What is raised if there is no connection to the origin: no address, no answer, or a refusal."""
-    path = request.route.unix_socket
-    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout(f"no connection to {where} in time")
-    if path is None and isinstance(error, (gaierror, UnicodeError)):
-        return NameResolutionError(f"no address for {request.host}: {_reason(error)}")
-    return ConnectError(f"no connection to {where}: {_reason(error)}")
-
-
-def no_way_through(proxy: Any, error: BaseException) -> UnifetchError | None:
-    """What is raised if there is none through this proxy; None for an error that is to be raised as it is."""
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout(f"no connection through {proxy.url} in time")
-    if isinstance(error, ConfigError) or not isinstance(error, (OSError, UnicodeError, UnifetchError)):
-        return None
-    failure = ProxyError(f"no connection through {proxy.url}: {_reason(error)}")
-    failure.status = getattr(error, "status", None)
-    return failure
-
-
-def no_tls(error: Exception, peer: Any) -> UnifetchError:
-    """What is raised if a handshake with an origin or a proxy has failed."""
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time")
-    # A certificate is refused for a reason in words; other failures have a code.
-    reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or _reason(error)
-    return TLSError(f"TLS with {peer.host}:{peer.port} failed: {reason}")
-
-
-def _reason(error: BaseException) -> object:
-    return getattr(error, "strerror", None) or error
+    return delay if left is None else left if delay is None else min(delay, left)

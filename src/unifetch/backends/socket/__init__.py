@@ -2,7 +2,7 @@
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     wire/blocking.py, happy_eyeballs.py, and with a
+    URL ─► address ─► connect ─► TLS                                     wire/dial.py, happy_eyeballs.py, and with a
              │                                                           proxy in between wire/tunnels.py
              ▼
     ┌──► request head ─► body                                            http11.py §1

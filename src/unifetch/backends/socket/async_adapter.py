@@ -1,6 +1,6 @@
 """The same backend, awaited: this is the end of `__init__.py` once more, on a connection that is awaited.
 
-What parses or decides is shared, line for line: http11.py, reader.py, pool.py, wire/happy_eyeballs.py, wire/tunnels.py.
+What parses or decides is shared, line for line: http11.py, reader.py, pool.py, wire/dial.py, wire/happy_eyeballs.py.
 """
 
 from __future__ import annotations

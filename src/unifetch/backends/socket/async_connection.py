@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...errors import RequestSent
     from ...model.headers import Headers, Pairs
     from ...model.messages import RawRequest
-    from ...wire.asyncio_wire import TLS, Wire
+    from ...wire.asyncio_wire import AsyncioTLS, AsyncioWire
     from ...wire.http11 import Framing, Head
 
     HeadSteps = Generator[Head | None, None, Head]
@@ -44,7 +44,7 @@ class AsyncConnection:
         keeps: whether it can carry another request once this one is over.
     """
 
-    def __init__(self, sock: Wire | TLS) -> None:
+    def __init__(self, sock: AsyncioWire | AsyncioTLS) -> None:
         self.sock = sock
         self.reader = ByteReader()
         self._dies = monotonic() + MAX_AGE

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...model.headers import Headers, Pairs
     from ...model.messages import RawRequest
     from ...model.timeouts import Timeout
-    from ...wire.blocking import Stream
+    from ...wire.blocking import BlockingWire
     from ...wire.http11 import Framing, Head
 
     R = TypeVar("R")
@@ -44,7 +44,7 @@ class Connection:
         keeps: whether it can carry another request once this one is over.
     """
 
-    def __init__(self, sock: Stream) -> None:
+    def __init__(self, sock: BlockingWire) -> None:
         self.sock = sock
         self.reader = ByteReader()
         self._checked = monotonic()  # when it was last seen to be fit

@@ -1,0 +1,265 @@
+"""From a request to an open connection: address, connect, what a proxy wants to hear, TLS.
+
+This decides, once for every backend, what happens and in which order: which name is looked up by whom, which addresses
+are refused, what a proxy is told, whose certificate is asked for, and which error it is if a step fails. It waits for
+nothing. Whatever waits is asked of a driver: `blocking.py`, `asyncio.py` and `anyio.py` have one each, with the same
+methods, and aiohttp's backend has one that connects by aiohttp's connector.
+
+A driver's method returns what a `yield` is to give back: the outcome itself, or what is to be awaited for it.
+
+A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection. What is
+refused or allowed here is what is connected to: there is no second look-up. If anything fails, what was opened is
+closed, and the request has not left.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from ..errors import (
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    NameResolutionError,
+    ProxyError,
+    TLSError,
+    UnifetchError,
+)
+from ..model.route import is_looked_up, is_loopback_name
+from .happy_eyeballs import taking_turns
+from .reader import ByteReader
+from .resolution import checked
+from .tunnels import agreement
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Generator
+    from typing import Any, Protocol, TypeAlias, TypeVar
+
+    from ..model.messages import RawRequest
+    from .resolution import Address
+
+    T = TypeVar("T")
+    Steps: TypeAlias = Generator[Any, Any, T]
+
+    class Driver(Protocol):
+        """What waits. Each step ends in time, or raises TimeoutError; other errors are OSError or ValueError.
+
+        Attributes:
+            wire: the connection, once there is one.
+        """
+
+        wire: Any
+
+        def look_up(self, host: str, port: int) -> Any:
+            """The addresses of a host."""
+
+        def connect(self, addresses: list[Address]) -> Any:
+            """Open a connection to one of these, by Happy Eyeballs."""
+
+        def send(self, data: bytes) -> Any:
+            """Send all of it."""
+
+        def receive(self) -> Any:
+            """What there is, as soon as there is something; `b""` at the end."""
+
+        def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> Any:
+            """Shake hands with this host, inside of whatever the connection is already."""
+
+        def close(self) -> None:
+            """Close what was opened; it waits for nothing."""
+
+
+def dial(driver: Driver, request: RawRequest, session: ssl.SSLSession | None = None) -> Steps[Any]:
+    """Open a connection for this request, and return the driver's wire.
+
+    Args:
+        driver: what waits.
+        request: its host and port, its route, its TLS context.
+        session: a TLS session to resume.
+
+    Raises:
+        NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".
+        ConfigError: its proxy cannot keep to what the route says besides.
+    """
+    try:
+        if request.route.proxy is None:
+            yield from _directly(driver, request)
+        else:
+            yield from _through_proxy(driver, request)
+        if request.scheme == "https":
+            yield from _secured(driver, request.tls, request, session)
+    except BaseException:
+        driver.close()
+        raise
+    return driver.wire
+
+
+def _directly(driver: Driver, request: RawRequest) -> Steps[None]:
+    path = request.route.unix_socket
+    try:
+        yield driver.connect((yield from _chosen(driver, request)) if path is None else [(socket.AF_UNIX, path)])
+    except UnifetchError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _no_connection(error, request) from error
+
+
+# --- The address ----------------------------------------------------------------------------------
+
+
+def _chosen(driver: Driver, request: RawRequest) -> Steps[list[Address]]:
+    route, host = request.route, request.host
+    found: list[Address]
+    if route.address is None and is_loopback_name(host):
+        found = [(socket.AF_INET6, ("::1", request.port, 0, 0)), (socket.AF_INET, ("127.0.0.1", request.port))]
+    else:
+        found = yield driver.look_up(route.address or host, request.port)
+    return taking_turns(checked(route, host, found))
+
+
+# --- The proxy ------------------------------------------------------------------------------------
+
+
+def _through_proxy(driver: Driver, request: RawRequest) -> Steps[None]:
+    route, proxy, host = request.route, request.route.proxy, request.host
+    if is_looked_up(route, host):
+        try:
+            host = (yield from _chosen(driver, request))[0][1][0]
+        except UnifetchError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _no_connection(error, request) from error
+    try:
+        yield driver.connect(taking_turns((yield driver.look_up(proxy.host, proxy.port))))
+        if proxy.scheme == "https":
+            yield from _secured(driver, route.proxy_tls, proxy)
+        yield from _converse(driver, request, host)
+    except (OSError, UnicodeError, UnifetchError) as error:
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
+        if isinstance(error, ConfigError):
+            raise
+        failure = ProxyError(f"no connection through {proxy.url}: {_reason(error)}")
+        failure.status = getattr(error, "status", None)
+        raise failure from error
+
+
+def _converse(driver: Driver, request: RawRequest, host: str) -> Steps[None]:
+    reader = ByteReader()
+    for step in agreement(reader, request, host):
+        if isinstance(step, bytes):
+            yield driver.send(step)
+        elif step is None:
+            if data := (yield driver.receive()):
+                reader.feed(data)
+            else:
+                reader.feed_eof()
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def _secured(
+    driver: Driver, context: ssl.SSLContext | None, peer: Any, session: ssl.SSLSession | None = None
+) -> Steps[None]:
+    try:
+        if context is None:
+            raise ValueError("there is no context for it")
+        host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
+        yield driver.start_tls(context, host, session)
+    except (OSError, ValueError) as error:
+        raise _no_tls(error, peer) from error
+
+
+# --- How a driver goes through the steps ----------------------------------------------------------
+
+
+def carried_out(steps: Steps[T]) -> T:
+    """The outcome of the steps of a driver that blocks: each has been done by the time that it is yielded."""
+    try:
+        outcome = next(steps)
+        while True:
+            outcome = steps.send(outcome)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # what the steps return
+
+
+async def carried_out_awaited(steps: Steps[T]) -> T:
+    """The same for a driver whose steps are to be awaited."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                outcome = await step
+            except BaseException as error:  # noqa: BLE001  # whatever it is, the steps decide
+                step = steps.throw(error)
+            else:
+                step = steps.send(outcome)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # what the steps return
+
+
+# --- A socket -------------------------------------------------------------------------------------
+
+
+def new_socket(family: int) -> socket.socket:
+    """A socket as every connection of ours has it.
+
+    Small writes leave at once. The system asks a silent peer now and then whether it is still there, so that a router
+    between does not forget the connection while a server thinks; many do so after five minutes.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        set_options(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def set_options(sock: Any) -> None:
+    """The same for a socket that somebody else has made."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in _KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, 60)
+
+
+# Seconds until the first question, and between two: the system's own would be two hours. macOS has its own name.
+_KEEPALIVE = [
+    getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL") if hasattr(socket, name)
+]
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+def _no_connection(error: Exception, request: RawRequest) -> UnifetchError:
+    path = request.route.unix_socket
+    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
+    if isinstance(error, TimeoutError):
+        return ConnectTimeout(f"no connection to {where} in time")
+    if path is None and isinstance(error, (socket.gaierror, UnicodeError)):
+        return NameResolutionError(f"no address for {request.host}: {_reason(error)}")
+    return ConnectError(f"no connection to {where}: {_reason(error)}")
+
+
+def _no_tls(error: Exception, peer: Any) -> UnifetchError:
+    if isinstance(error, TimeoutError):
+        return ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time")
+    # A certificate is refused for a reason in words; other failures have a code.
+    reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or _reason(error)
+    return TLSError(f"TLS with {peer.host}:{peer.port} failed: {reason}")
+
+
+def _reason(error: BaseException) -> object:
+    return getattr(error, "strerror", None) or error
+
+
+def refusal(code: int) -> OSError:
+    """The error of an attempt to connect that ended with this code."""
+    return OSError(code, os.strerror(code))
