@@ -12,6 +12,11 @@ from enum import Enum
 from time import monotonic
 
 from ..errors import ConnectError, NameResolutionError, ProxyError, TLSError, evidence
+from ..model.messages import AsyncRawResponse as AsyncRawResponse  # public here, as is all that a backend needs
+from ..model.messages import RawRequest as RawRequest
+from ..model.messages import RawResponse as RawResponse
+from ..model.route import Route as Route
+from ..model.timeouts import Timeout as Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +24,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Protocol
 
     from ..errors import RequestSent
-    from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
-    from ..model.timeouts import Timeout
 else:
     Protocol = object
 

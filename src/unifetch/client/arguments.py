@@ -52,6 +52,20 @@ class CallArguments(TypedDict, total=False):
     backend: BackendTypes | None
 
 
+class ExchangeArguments(TypedDict, total=False):
+    """What a single exchange accepts: how to get there, and within which bounds."""
+
+    trailers: HeaderTypes
+    timeout: TimeoutTypes
+    limits: LimitsTypes
+    tls: TLSTypes
+    proxy: ProxyTypes
+    unix_socket: str | os.PathLike[str] | None
+    resolve: Mapping[str, str]
+    forbid_private: bool
+    backend: BackendTypes | None
+
+
 class BodyArguments(CallArguments, total=False):
     """What a call with a body accepts besides."""
 

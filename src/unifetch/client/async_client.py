@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from ..backends.base import AsyncBackend
+    from ..model.headers import HeaderTypes
     from ..model.messages import Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import AsyncBodyArguments, CallArguments
+    from .arguments import AsyncBodyArguments, CallArguments, ExchangeArguments
     from .call import Journey
     from .downloads import Download
 
@@ -139,6 +140,53 @@ class AsyncClient(LoopClient):
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return AsyncStream(self, lambda: self._journey(method, url, content, call))  # in the loop that awaits it
+
+    async def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Response[AsyncIterator[bytes]]:
+        """Send a request, and hand over its response as soon as its head is there; whoever has it closes it.
+
+        It is for a response that outlives any `with` block, as where a library gives it to its own callers: read it to
+        its end, or call `response.close()`. `response.file()` gives the body to what wants a file. Otherwise `stream`
+        is the better word. The arguments are those of `request`. Without a `timeout` of its own, there is no total.
+        """
+        call["timeout"] = self.unbounded(call)
+        content = encode_async(body, json=json, form=form, files=files, progress=progress)
+        return await self._drive(self._journey(method, url, content, call), whole=False)
+
+    async def exchange(
+        self, method: str, url: str, *, headers: HeaderTypes = None, body: Any = None, **call: Unpack[ExchangeArguments]
+    ) -> Response[AsyncIterator[bytes]]:
+        """Perform one exchange: this request as it is written, and its response as it comes, which its caller closes.
+
+        No policy has a part in it: no redirect is followed, no cookie sent or kept, no credential added, nothing
+        repeated (not even on a connection that the server has just closed), no content decoded. It is what a library
+        with policies of its own stands on. The client's timeouts, limits, TLS, proxies and listeners hold.
+
+        Args:
+            method: the method.
+            url: an absolute http or https URL; userinfo in it is not sent.
+            headers: every field to send, in order, and none besides: only Host and the framing of the body are added
+                where they are missing. The client's own headers are not sent.
+            body: as in `request`.
+            trailers, timeout, limits, tls, proxy, unix_socket, resolve, forbid_private, backend: as in `request`.
+                Without a `timeout` of its own, there is no total.
+
+        Raises:
+            InvalidHeader: for framing that contradicts the body, and for fields that no exchange can carry.
+            UnifetchError: as `request` does.
+        """
+        call["timeout"] = self.unbounded(call)
+        return await self._drive(self._exchange(method, url, headers, encode_async(body), call), whole=False)
 
     async def download(
         self,

@@ -29,9 +29,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
+    from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
-    from .arguments import CallArguments, ClientArguments, ParamTypes
+    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes
     from .config import BackendTypes
     from .settings import Settings
 
@@ -51,8 +52,10 @@ class BaseClient:
         self._named = backend
         self._own = parse(settings)
         self._memory = self._remember(cookies)
+        self._no_memory = Memory(threading.Lock(), monotonic, time, jar=None, keeps_cookies=False, settings_auth=None)
         self._merged: tuple[Settings, Settings] | None = None
         self._plan: Plan | None = None
+        self._exact: Plan | None = None
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._slots = self._slots_type()
@@ -111,13 +114,31 @@ class BaseClient:
         journey = Journey if interception is None else interception.journey
         return journey(plan, request, content, self._memory, cookies)
 
-    def _planned(self, settings: Settings, backend: Any) -> Plan:
+    def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
+        """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
+        if unknown := call.keys() - _OF_AN_EXCHANGE:
+            raise InvalidSetting(f"exchange() takes no {min(unknown)}=; it takes {', '.join(_OF_AN_EXCHANGE)}")
+        settings, backend = self.settings, self._backend(call.pop("backend", None))
+        if (trailers := call.pop("trailers", None)) is not None:
+            add_trailers(content, trailers)
+        plan = self._exact
+        if call or plan is None or plan.backend is not backend or plan.settings is not settings:
+            plan = self._planned(settings.replace(**call) if call else settings, backend, exact=True)
+            if not call:
+                self._exact = plan
+        request = Request(method, url, headers=headers, body=content.source)
+        check_request(backend, request.headers, content)
+        return Journey(plan, request, content, self._no_memory, None)
+
+    def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
         if "proxy" not in vars(settings) and (rules := environment_rules()) is not None:
             settings = settings.replace(proxy=rules)
-        return Plan(settings, backend, PROCESS.settings, self.settings.limits)
+        if exact:
+            settings = settings.replace(redirects=0, retry=None, auth=None)
+        return Plan(settings, backend, PROCESS.settings, self.settings.limits, exact=exact)
 
-    def unbounded(self, call: CallArguments) -> Timeout:
+    def unbounded(self, call: CallArguments | ExchangeArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""
         phases = self.settings.timeout.replace(total=None)
         if "timeout" not in call:
@@ -189,6 +210,22 @@ class BaseClient:
         self._memory.lock = threading.Lock()
         self._slots.reset()
         self._backends = {}
+
+
+# What one exchange can be told: how to get there, and within which bounds.
+_OF_AN_EXCHANGE = (
+    "headers",
+    "body",
+    "trailers",
+    "timeout",
+    "limits",
+    "tls",
+    "proxy",
+    "unix_socket",
+    "resolve",
+    "forbid_private",
+    "backend",
+)
 
 
 def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:

@@ -207,7 +207,7 @@ class Journey:
         self.deadline = None if total is None else started + total
         self._cookies = cookies
         self._auth: Auth | None = plan.auth
-        if self._auth is None and request.url.username is not None:
+        if self._auth is None and request.url.username is not None and not plan.exact:
             from ..policies.auth import Basic
 
             self._auth = Basic.of_url(request.url)
@@ -257,7 +257,8 @@ class Journey:
                         body = raw.content if whole else None
                         if body is None or "content-encoding" in by_name or len(body) > plan.most:
                             limits = plan.limits if whole else None
-                            incoming = Incoming(self.request.method, raw.status, headers, limits)
+                            coded = headers.without("content-encoding") if plan.exact else headers
+                            incoming = Incoming(self.request.method, raw.status, coded, limits)
                             yield Receive(raw, incoming, whole, self)
                             body = self.outcome
                         self.response = response = self._response(raw, body)
@@ -438,7 +439,7 @@ class Journey:
         if not isinstance(error, UnifetchError):
             return None
         retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
-        if isinstance(error, ConnectionLost) and not self._resent and self._may_resend(error):
+        if isinstance(error, ConnectionLost) and not (self._resent or self.plan.exact) and self._may_resend(error):
             # One is allowed, without being asked; but whoever counts attempts has this one counted.
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:

@@ -39,6 +39,7 @@ class Plan:
         backend: who carries the requests.
         process: the settings of the process: while these and the backend are the same, the plan holds.
         shared: the client's own limits, which its connections are counted by.
+        exact: whether it is for one exchange, as its caller wrote it: no policy, and no field but Host and framing.
     """
 
     __slots__ = (
@@ -46,6 +47,8 @@ class Plan:
         "auth",
         "backend",
         "base_url",
+        "exact",
+        "fields",
         "headers",
         "http2",
         "is_direct",
@@ -62,11 +65,15 @@ class Plan:
         "usual",
     )
 
-    def __init__(self, settings: Settings, backend: Backend, process: Settings, shared: Limits) -> None:
+    def __init__(
+        self, settings: Settings, backend: Backend, process: Settings, shared: Limits, *, exact: bool = False
+    ) -> None:
         self.settings = settings
         self.backend = backend
         self.process = process
         self.shared = shared
+        self.exact = exact
+        self.fields = exact_headers if exact else wire_headers
         self.usual: dict[str, dict[str, Any]] = {}  # of `usual_fields`, by origin
         self.auth = settings.auth
         self.base_url = settings.base_url
@@ -92,7 +99,7 @@ class Plan:
             "host": url.host,
             "port": url.port,
             "target": url.target,
-            "headers": wire_headers(request, body),
+            "headers": self.fields(request, body),
             "body": None if body is NO_BODY else body.open(),
             "length": 0 if body is NO_BODY else body.length,
             "timeout": self.timeout,
@@ -185,6 +192,48 @@ def wire_headers(request: Request, body: Body) -> Pairs:
             raise InvalidHeader(f"header {pair[0]} holds the mask of a credential that was pickled; set it again")
         fields.append(pair)
     return (("Host", host), *agent, *accept, *coding, *fields, *frame)
+
+
+# What an exchange cannot carry, however exactly: the other protocol that it would lead to, and what is a proxy's.
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+_NEVER = frozenset({"upgrade", "http2-settings", "proxy-authorization"})
+
+
+def exact_headers(request: Request, body: Body) -> Pairs:
+    """The fields of an exchange: the caller's, in the caller's order, Host and framing where there are none.
+
+    Host comes first (RFC 9110 §7.2).
+
+    Raises:
+        InvalidHeader: for framing that contradicts the body, and for a field that no exchange can carry.
+    """
+    fields = request.headers
+    by_name = fields.by_name()
+    if not_ours := _NEVER & by_name.keys():
+        name = min(not_ours)
+        hint = "; give a proxy's credentials in proxy=" if name == "proxy-authorization" else ""
+        raise InvalidHeader(f"{name} has no place in one exchange{hint}")
+    if REDACTED in by_name.values():
+        raise InvalidHeader("a field holds the mask of a credential that was pickled; set it again")
+    pairs = fields.pairs
+    if "host" in by_name:
+        _checked_host(by_name["host"])
+        host = tuple(pair for pair in pairs if pair[0].lower() == "host")
+        pairs = (*host, *fields.without("host").pairs)
+    else:
+        pairs = (("Host", request.url.authority), *pairs)
+    frame = framing(request.method, body)
+    declared = [(name, value.lower()) for name, value in pairs if name.lower() in _FRAMING]
+    if not declared:
+        return (*pairs, *frame)
+    [(name, value)] = frame or (("Content-Length", "0"),)
+    if declared != [(declared[0][0], value)] or declared[0][0].lower() != name.lower():
+        raise InvalidHeader(f"the fields frame the body by {declared[0][0]}, which is not that of {_framed(body)}")
+    return pairs
+
+
+def _framed(body: Body) -> str:
+    return "a body of unknown length" if body.length is None else f"a body of {body.length} bytes"
 
 
 def _checked_host(value: str) -> str:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from ..backends.base import Backend
+    from ..model.headers import HeaderTypes
     from ..model.messages import Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import BodyArguments, CallArguments
+    from .arguments import BodyArguments, CallArguments, ExchangeArguments
     from .call import Journey
     from .downloads import Download
 
@@ -137,6 +138,53 @@ class Client(BaseClient):
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
         return Stream(self, self._journey(method, url, content, call))
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        form: Any = None,
+        files: Any = None,
+        progress: Progress | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Response[Iterator[bytes]]:
+        """Send a request, and hand over its response as soon as its head is there; whoever has it closes it.
+
+        It is for a response that outlives any `with` block, as where a library gives it to its own callers: read it to
+        its end, or call `response.close()`. `response.file()` gives the body to what wants a file. Otherwise `stream`
+        is the better word. The arguments are those of `request`. Without a `timeout` of its own, there is no total.
+        """
+        call["timeout"] = self.unbounded(call)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        return self._drive(self._journey(method, url, content, call), whole=False)
+
+    def exchange(
+        self, method: str, url: str, *, headers: HeaderTypes = None, body: Any = None, **call: Unpack[ExchangeArguments]
+    ) -> Response[Iterator[bytes]]:
+        """Perform one exchange: this request as it is written, and its response as it comes, which its caller closes.
+
+        No policy has a part in it: no redirect is followed, no cookie sent or kept, no credential added, nothing
+        repeated (not even on a connection that the server has just closed), no content decoded. It is what a library
+        with policies of its own stands on. The client's timeouts, limits, TLS, proxies and listeners hold.
+
+        Args:
+            method: the method.
+            url: an absolute http or https URL; userinfo in it is not sent.
+            headers: every field to send, in order, and none besides: only Host and the framing of the body are added
+                where they are missing. The client's own headers are not sent.
+            body: as in `request`.
+            trailers, timeout, limits, tls, proxy, unix_socket, resolve, forbid_private, backend: as in `request`.
+                Without a `timeout` of its own, there is no total.
+
+        Raises:
+            InvalidHeader: for framing that contradicts the body, and for fields that no exchange can carry.
+            UnifetchError: as `request` does.
+        """
+        call["timeout"] = self.unbounded(call)
+        return self._drive(self._exchange(method, url, headers, encode(body), call), whole=False)
 
     def download(
         self,

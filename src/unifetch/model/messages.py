@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+    from io import RawIOBase
     from typing import IO, Any, Generic, NoReturn, TypeVar, overload
 
     from .headers import HeaderTypes, Pairs
@@ -260,6 +261,28 @@ class Response(Value, Generic[B_co]):
         if isinstance(self.body, bytes):
             raise StreamError("the body of this response has been read: ask for it with stream()")
         return hasattr(self.body, "__aiter__")
+
+    @overload
+    def close(self: Response[AsyncIterator[bytes]]) -> Awaitable[None]: ...
+    @overload
+    def close(self: Response[Any]) -> None: ...
+    def close(self: Response[Any]) -> Any:
+        """Be done with a response that its owner closes: its connection is kept if the body was read, else closed.
+
+        Of an AsyncClient's stream, it is to be awaited. Where the body has been read it does nothing.
+        """
+        return None if isinstance(self.body, bytes) else self.body.close()
+
+    def file(self: Response[Iterator[bytes]]) -> RawIOBase:
+        """The rest of a stream's body as a raw binary file, for what reads from one; closing it closes the response.
+
+        It has no buffer of its own: `io.BufferedReader(response.file())` has.
+        """
+        from .body_file import BodyFile
+
+        if self._is_awaited():
+            raise StreamError("a file cannot be awaited: iterate over the body of this response instead")
+        return BodyFile(self.body)
 
     def without_stream(self) -> Response[bytes]:
         """This response as plain data; what was not read of a stream is left out."""

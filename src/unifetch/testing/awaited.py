@@ -76,6 +76,14 @@ class AwaitedClient:
         """See `Client.stream`."""
         return _Stream(self._client.stream(method, url, **call))
 
+    def open(self, method: str, url: str, **call: Any) -> _Streamed:
+        """See `Client.open`."""
+        return _Streamed(run(self._client.open(method, url, **call)))
+
+    def exchange(self, method: str, url: str, **call: Any) -> _Streamed:
+        """See `Client.exchange`."""
+        return _Streamed(run(self._client.exchange(method, url, **call)))
+
     def __enter__(self) -> Self:
         return self
 
@@ -108,6 +116,9 @@ class _Streamed:
 
     def read(self) -> Response[bytes]:
         return run(self._response.read())
+
+    def close(self) -> None:
+        run(self._response.close())
 
     def lines(self, **options: Any) -> Iterator[str]:
         return _Waited(self._response.lines(**options))

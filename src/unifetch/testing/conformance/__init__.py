@@ -17,6 +17,7 @@ from __future__ import annotations
 from .auth import TestAuth
 from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
+from .exchanges import TestExchanges, TestOpen
 from .extras import TestExtras
 from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
@@ -40,11 +41,13 @@ __all__ = [
     "TestDecoding",
     "TestDownloads",
     "TestErrors",
+    "TestExchanges",
     "TestExtras",
     "TestFloods",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",
+    "TestOpen",
     "TestProxies",
     "TestRedirects",
     "TestRetries",

@@ -1,0 +1,45 @@
+"""The body of a stream as a file, for what takes files: `zipfile`, `csv`, `shutil`, the transports of SDKs."""
+
+from __future__ import annotations
+
+from io import RawIOBase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class BodyFile(RawIOBase):
+    """A raw binary file over pieces of bytes; it reads on only when all of a piece is taken.
+
+    Args:
+        pieces: the body; its `close` is called with the file's own.
+    """
+
+    def __init__(self, pieces: Any) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the beginning of this buffer with what is there, and give the number of bytes; 0 at the end."""
+        room = memoryview(buffer).cast("B")
+        while not self._left and room:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        size = min(len(room), len(self._left))
+        room[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+    def close(self) -> None:
+        """Close the response as well."""
+        if not self.closed:
+            super().close()
+            self._pieces.close()
