@@ -18,7 +18,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 
 # The rooms, each of which may import those before it, and its own. A file that stands in no folder is a room by itself.
 LAYERS = [
-    {"version", "errors"},
+    {"version", "errors", "masking"},
     {"model"},
     {"backends.base"},  # the contract: what a policy, a wire and a call have in common
     {"policies", "wire", "observe"},

@@ -22,7 +22,6 @@ from unifetch.client.settings import Settings, parse
 from unifetch.errors import ConnectError, StatusError
 from unifetch.many.fetch_all import Result
 from unifetch.model.frozen import Value
-from unifetch.model.headers import CREDENTIALS
 from unifetch.model.messages import RawRequest
 from unifetch.model.route import Route
 from unifetch.model.timeouts import Timeout
@@ -152,7 +151,14 @@ def test_every_value_class_is_here() -> None:
     assert set() == set(names(Value)) - VALUES.keys() - WITHOUT
 
 
-@pytest.mark.parametrize("name", sorted(CREDENTIALS))
+FIELDS_OF_CREDENTIALS = """
+Authorization Proxy-Authorization Authentication-Info Proxy-Authentication-Info Cookie Set-Cookie X-Api-Key
+Api-Key X-Auth-Token X-Amz-Security-Token X-CSRF-Token X-Vault-Token Private-Token Job-Token X-Goog-Api-Key
+Ocp-Apim-Subscription-Key X-Functions-Key X-Shopify-Access-Token X-Session-Id X-Password X_Api_Key DPoP
+"""
+
+
+@pytest.mark.parametrize("name", FIELDS_OF_CREDENTIALS.split())
 def test_every_field_that_holds_a_credential(name: str) -> None:
     """Each is masked, in whatever case it is written, and twice if it is there twice."""
     headers = Headers([(name.upper(), TOKEN), (name.title(), TOKEN)])
@@ -277,6 +283,24 @@ def test_a_call_shows_no_credential(backend: str, name: str, style: str, caplog:
     assert ours
     assert [] == leaked("\n".join([outcome, *ours]), *SECRETS, THEIRS)
     assert [] == leaked("\n".join(f"{shown(event)}" for event in told))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_call_shows_no_credential_of_a_query(backend: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does anything but the URL itself show what a query holds of credentials, whatever becomes of the call."""
+    secret, told = "qu3ry", []
+    timeout = {"read": 0.1} if name == "no answer" else {}
+    client = Client(backend, listeners=[told.append, log_events], timeout=timeout)
+    with Server(SCRIPTS[name]) as server, client, caplog.at_level(logging.DEBUG, "unifetch"):
+        try:
+            response = client.get(server.url, params={"page": 1, "private_token": secret}, redirects=1)
+            outcome = repr(response) + repr(response.request)
+            response.raise_for_status()
+        except UnifetchError as error:
+            outcome = "".join(traceback.format_exception(error))
+    ours = [record.getMessage() for record in caplog.records if record.name == "unifetch"]
+
+    assert [] == leaked("\n".join([outcome, *ours, *map(repr, told)]), secret)
 
 
 @pytest.mark.parametrize("style", STYLES)

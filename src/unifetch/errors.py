@@ -5,10 +5,12 @@ The branches answer the questions that a caller asks: was the call itself wrong 
 the connection break (`ConnectionLost`), or did the peer say something that HTTP does not allow
 (`ProtocolError`)? Where the standard library has a word for it, the class also inherits that builtin.
 
-An error never carries a credential: messages are built from evidence that is bounded and redacted.
+An error never shows a credential: every message goes through `masking`, and evidence in it is bounded.
 """
 
 from __future__ import annotations
+
+from .masking import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class UnifetchError(Exception):
     backend: str | None = None
 
     def __init__(self, message: str = "", *, request_sent: RequestSent = "no") -> None:
-        super().__init__(message)
+        super().__init__(masked(message))
         self.request_sent = request_sent
 
     def __reduce__(self) -> tuple[Any, ...]:

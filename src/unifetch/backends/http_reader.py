@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from ..errors import ConnectionLost, IncompleteBody, ProtocolError, TooLarge, evidence
-from ..model.headers import CREDENTIALS, Headers
+from ..masking import is_secret
+from ..model.headers import Headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def parse_head(head: bytes) -> Head:
 
 def _shown(line: bytes) -> str:
     name = line.partition(b":")[0].strip()
-    secret = name.decode("latin-1").lower() in CREDENTIALS
+    secret = is_secret(name.decode("latin-1"))
     return f"{evidence(name)} and a value that may be secret" if secret else evidence(line)
 
 

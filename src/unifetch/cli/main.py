@@ -29,7 +29,8 @@ from ..errors import (
     TLSError,
     UnifetchError,
 )
-from ..model.headers import CREDENTIALS, REDACTED, Headers
+from ..masking import masked, masked_field
+from ..model.headers import Headers
 from ..model.url import URL
 from ..observe import events
 from ..version import VERSION
@@ -246,7 +247,7 @@ def _show(event: events.Event) -> None:
     style = Style(sys.stderr)
     if isinstance(event, events.Attempt):
         _say(style.dim(f"* {event.request.url.origin} through {printable(event.backend)}"))
-        _say(f"> {style.bold(event.request.method)} {event.request.url.target} HTTP/1.1")
+        _say(f"> {style.bold(event.request.method)} {masked(event.request.url.target)} HTTP/1.1")
         _show_fields(">", event.headers, style)
     elif isinstance(event, events.ResponseHead):
         _say(f"< {event.http_version} {style.bold(str(event.status))} {printable(event.reason)}".rstrip())
@@ -255,8 +256,7 @@ def _show(event: events.Event) -> None:
 
 def _show_fields(mark: str, headers: Headers, style: Style) -> None:
     for name, value in headers.pairs:
-        shown = REDACTED if name.lower() in CREDENTIALS else printable(value)
-        _say(f"{mark} {style.cyan(printable(name))}: {shown}")
+        _say(f"{mark} {style.cyan(printable(name))}: {printable(masked_field(name, value))}")
     _say(mark)
 
 

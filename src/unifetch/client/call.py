@@ -29,8 +29,9 @@ from ..errors import (
     UnsupportedCapability,
     evidence,
 )
+from ..masking import REDACTED
 from ..model.frozen import trusted
-from ..model.headers import NO_HEADERS, REDACTED, Headers
+from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import RawRequest, RawResponse, Response
 from ..model.route import Route
 from ..observe import events

@@ -11,7 +11,7 @@ from math import inf
 
 from ..backends.base import Capability
 from ..errors import InvalidHeader, InvalidURL
-from ..model.headers import REDACTED
+from ..masking import REDACTED
 from ..model.route import DIRECT
 from ..model.url import check_authority
 from ..policies.bodies import NO_BODY, framing

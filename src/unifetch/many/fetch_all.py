@@ -21,8 +21,9 @@ from ..client.base_client import absolute
 from ..client.config import PROCESS, chosen_backend
 from ..client.shared_client import SHARED
 from ..errors import ConfigError, InvalidBody, InvalidRequest, InvalidSetting, InvalidURL, UnifetchError, evidence
+from ..masking import REDACTED
 from ..model.frozen import Value
-from ..model.headers import NO_HEADERS, REDACTED, Headers
+from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import Request, Response
 from ..model.url import URL
 from .pickling import CANNOT_BE_PACKED, pack, unpack

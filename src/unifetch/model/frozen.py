@@ -6,6 +6,8 @@ of this package (it pulls in `inspect`), and because its frozen `__init__` sets 
 
 from __future__ import annotations
 
+from ..masking import masked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
@@ -34,7 +36,7 @@ class Value:
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({fields})"
+        return masked(f"{type(self).__name__}({fields})")
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed."""

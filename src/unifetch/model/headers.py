@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..errors import InvalidHeader, evidence
+from ..masking import REDACTED, is_secret, masked_field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,23 +24,6 @@ _TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 _NOT_TOKEN = dict.fromkeys(map(ord, _TOKEN))
 # RFC 9110 §5.5: field-content is VCHAR, obs-text, SP and HTAB.
 _NOT_VALUE = dict.fromkeys([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-
-CREDENTIALS = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "authentication-info",
-        "proxy-authentication-info",
-        "cookie",
-        "set-cookie",
-        "x-api-key",
-        "api-key",
-        "x-auth-token",
-        "x-amz-security-token",
-        "x-csrf-token",
-    }
-)
-REDACTED = "[redacted]"
 
 
 def is_token(text: str) -> bool:
@@ -155,22 +139,25 @@ class Headers(Mapping[str, str]):
     def _folded(self) -> Pairs:
         return tuple((name.lower(), value) for name, value in self.pairs)
 
-    def _redacted(self) -> list[tuple[str, str]]:
-        return [(name, _masked(name.lower(), value)) for name, value in self.pairs]
-
     def __repr__(self) -> str:
-        return f"Headers({self._redacted()!r})"
+        return f"Headers({[(name, masked_field(name, value)) for name, value in self.pairs]!r})"
+
+    def __copy__(self) -> Headers:
+        return self  # nobody can tell a copy of what never changes
+
+    def __deepcopy__(self, memo: object) -> Headers:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Credentials do not travel in a pickle. The mask is refused when a request is sent with it, so
         # that a request cannot go out silently without them.
-        return Headers.trusted, (self._redacted(),)
+        return Headers.trusted, ([(name, _pickled(name, value)) for name, value in self.pairs],)
 
 
-def _masked(name: str, value: str) -> str:
-    if name in CREDENTIALS:
+def _pickled(name: str, value: str) -> str:
+    if is_secret(name):
         return REDACTED
-    if name == "location" and "@" in value:  # a URL, in which a server may have put userinfo
+    if name.lower() == "location" and "@" in value:  # a URL, in which a server may have put userinfo
         start, _, rest = value.partition("//")
         return f"{start}//{REDACTED}@{rest.rpartition('@')[2]}"
     return value

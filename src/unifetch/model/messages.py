@@ -7,6 +7,7 @@ backend exchange: everything decided, nothing decoded.
 from __future__ import annotations
 
 from ..errors import InvalidMethod, StatusError, StreamError, evidence
+from ..masking import masked
 from .frozen import Value
 from .headers import NO_HEADERS, Headers, is_token
 from .route import DIRECT, Route
@@ -71,7 +72,7 @@ class Request(Value):
         return self if self.body is None or isinstance(self.body, (bytes, str)) else self.replace(body=None)
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
+        return f"<Request {self.method} {masked(self.url)}>"
 
     def __getstate__(self) -> dict[str, Any]:
         if self.without_stream() is not self:
@@ -291,7 +292,7 @@ class Response(Value, Generic[B_co]):
 
     def __repr__(self) -> str:
         size = f"{len(self.body)} bytes" if isinstance(self.body, bytes) else "a stream"
-        return f"<Response {self.status} {self.url} {size}>"
+        return f"<Response {self.status} {masked(self.url)} {size}>"
 
     def __getstate__(self) -> dict[str, Any]:
         if not isinstance(self.body, bytes):
@@ -390,7 +391,7 @@ class RawRequest(Value):
         return self.length is None and self.body is not None and not isinstance(self.body, bytes)
 
     def __repr__(self) -> str:
-        return f"<RawRequest {self.method} {self.url}>"
+        return f"<RawRequest {self.method} {masked(self.url)}>"
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("a RawRequest is of one attempt, and its credentials do not travel in a pickle")

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..errors import InvalidRequest, InvalidURL, evidence
+from ..masking import masked, masked_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class URL(_Fields):
         try:
             return _parse(text)
         except _Refused as reason:
-            raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
+            raise InvalidURL(f"{reason}: {evidence(masked_url(text))}") from None
 
     def join(self, reference: str) -> URL:  # type: ignore[override]  # nobody puts a URL between strings
         """Resolve a reference against this URL (RFC 3986 §5.2.2).
@@ -154,7 +155,7 @@ class URL(_Fields):
         raise AttributeError("URL is frozen")
 
     def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
+        return f"URL({masked(str(self))!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return URL, (str(self),)
@@ -200,7 +201,7 @@ def check_authority(text: str) -> None:
             raise _Refused("a host that is sent as it is must be ASCII")
         _site("http", text)
     except _Refused as reason:
-        raise InvalidURL(f"{reason}: {evidence(_masked(text))}") from None
+        raise InvalidURL(f"{reason}: {evidence(masked_url(text))}") from None
 
 
 def _parse(text: str) -> URL:
@@ -255,11 +256,6 @@ def _build(
 
 def _site_of(url: URL) -> Site:
     return url.scheme, url.host, url.port, url.authority, url.origin
-
-
-def _masked(text: str) -> str:
-    # Up to the last @, wherever it is: a password that was not encoded may hold `/`, `?`, `#` and `@`.
-    return re.sub(r"\A(?ai:(https?://)?).*@", r"\1***@", text, flags=re.DOTALL)
 
 
 def _credentials(userinfo: str) -> tuple[str | None, str | None]:

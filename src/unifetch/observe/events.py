@@ -9,8 +9,6 @@ not told: that is its reader's own doing.
 
 from __future__ import annotations
 
-import re
-
 from ..model.frozen import Value
 
 TYPE_CHECKING = False
@@ -158,18 +156,3 @@ class Failed(Event):
 
     def __init__(self, call: int, request: Request, time: float, error: BaseException) -> None:
         vars(self).update(call=call, request=request, time=time, error=error)
-
-
-# The four that OpenTelemetry's conventions name, AWSAccessKeyId, Signature, sig and X-Goog-Signature, and their like.
-_CREDENTIALS = (
-    r"(?i)([?&](?:AWSAccessKeyId|Signature|sig|X-(?:Amz|Goog)-(?:Credential|Signature)|X-Amz-Security-Token"
-    r"|(?:access_|auth_|id_|refresh_)?token|api[_-]?key|(?:client_)?secret|password|passwd|pwd)=)[^&#\s'\"]*"
-)
-
-
-def redacted(text: str) -> str:
-    """A URL, or a text with URLs in it, as a listener may show it: without values of a query that are credentials.
-
-    They are known by their keys alone. Userinfo is not in the text of a `URL` in the first place.
-    """
-    return re.sub(_CREDENTIALS, r"\1REDACTED", text) if "?" in text else text

@@ -14,7 +14,7 @@ no lines pays nothing for them, not even the import of `logging`. After that the
     WARNING    each retry, and each call that failed
 
 A line shows no header field and no body, because any of them may be a credential, and a query only as
-`events.redacted` lets it. Whatever a server sent is escaped: it cannot forge a line or command a terminal.
+`masking` lets it. Whatever a server sent is escaped: it cannot forge a line or command a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UnifetchError
-from .events import Attempt, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry, redacted
+from ..masking import masked
+from .events import Attempt, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry
 
 _LOGGER = logging.getLogger("unifetch")
 
@@ -81,7 +82,7 @@ _LINES: dict[type[Event], tuple[int, Callable[[Any], str]]] = {
 
 
 def _shown(text: str) -> str:
-    text = redacted(text)
+    text = masked(text)
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -29,8 +29,9 @@ from opentelemetry.metrics import MeterProvider, get_meter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer, set_span_in_context
 
 from ..errors import UnifetchError
+from ..masking import masked
 from ..version import VERSION
-from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Retry, redacted
+from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Retry
 
 SCHEMA = "https://opentelemetry.io/schemas/1.23.1"  # where the conventions for HTTP became stable
 
@@ -90,7 +91,7 @@ class OpenTelemetry:
             "server.address": url.host,
             "server.port": url.port,
         }
-        own = {"url.full": redacted(str(url))}
+        own = {"url.full": masked(str(url))}
         if not known:
             own["http.request.method_original"] = method
         span = self._tracer.start_span(method if known else "HTTP", kind=SpanKind.CLIENT, attributes={**shared, **own})
@@ -118,7 +119,7 @@ class OpenTelemetry:
             kind = type(error)
             name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
             # What others put into their messages is not for us to publish.
-            opened.fail(name, redacted(str(error)) if isinstance(error, UnifetchError) else None)
+            opened.fail(name, masked(str(error)) if isinstance(error, UnifetchError) else None)
         opened.span.end()
         context = set_span_in_context(opened.span)  # links a value of the metric to this span, as an exemplar
         self._duration.record(event.time - opened.started, opened.attributes, context)

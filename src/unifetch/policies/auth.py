@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
+from ..masking import REDACTED, masked
 from ..model.frozen import Value
-from ..model.headers import REDACTED, Headers
+from ..model.headers import Headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class FinalRequest(Value):
         raise InvalidBody("auth: the callable asks for the body's bytes, and this body is a stream; pass bytes")
 
     def __repr__(self) -> str:
-        return f"<FinalRequest {self.method} {self.url}>"
+        return f"<FinalRequest {self.method} {masked(self.url)}>"
 
 
 class AuthMemory:

@@ -162,8 +162,8 @@ class CookieJar:
     reader sees all of a response's cookies or none. Of two changes made at the same moment one may be
     lost; whoever cannot have that holds a lock around `store`, `set` and `clear`.
 
-    A pickle or copy of a jar is an empty jar, because a pickle must not show a cookie; to keep the
-    cookies, keep the text of `to_json()`, and keep it as secret as a password.
+    A copy is a jar of its own with the same cookies. A pickle is an empty jar, because it must not show a
+    cookie; to keep them, keep the text of `to_json()`, and keep it as secret as a password.
     """
 
     __slots__ = ("_domains",)
@@ -266,6 +266,14 @@ class CookieJar:
 
     def __repr__(self) -> str:
         return f"<CookieJar {len(self)} cookies>"
+
+    def __copy__(self) -> CookieJar:
+        jar = CookieJar()
+        jar._domains = self._domains
+        return jar
+
+    def __deepcopy__(self, memo: object) -> CookieJar:
+        return self.__copy__()  # what it holds is replaced, never changed
 
     def __reduce__(self) -> tuple[type[CookieJar], tuple[()]]:
         return CookieJar, ()

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ..errors import ConfigError, InvalidSetting, evidence
+from ..masking import REDACTED
 from ..model.frozen import Value
-from ..model.headers import REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

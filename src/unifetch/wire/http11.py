@@ -23,7 +23,8 @@ from functools import lru_cache
 from struct import Struct
 
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, evidence
-from ..model.headers import CREDENTIALS, Headers
+from ..masking import is_secret
+from ..model.headers import Headers
 from .reader import RECEIVE
 
 TYPE_CHECKING = False
@@ -291,7 +292,7 @@ class _FieldLines(dict[str, tuple[tuple[str, str], tuple[str, str]]]):
         name, value = _field_line(line)
         lowered = name.lower()
         known = (name, value), (lowered, value)
-        if len(line) <= 256 and lowered not in CREDENTIALS:
+        if len(line) <= 256 and not is_secret(name):
             if len(self) >= 1024:
                 self.clear()
             self[line] = known

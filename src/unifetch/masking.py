@@ -1,0 +1,74 @@
+"""What no text of ours shows: one list of names whose values are credentials, and one way to leave them out.
+
+Messages of errors, log lines, `repr`, warnings and `-v` all come through here. A name is compared without case,
+punctuation and percent-encoding, so that `api_key`, `X-Api-Key`, `apiKey` and `%61pi_key` are one. A value that is
+masked without need costs a glance; one that is shown costs a new key: in doubt, a name is on the list.
+
+A secret in a path or under a name of its own cannot be known from outside.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REDACTED = "[redacted]"  # for the value of a field, or of a setting
+IN_QUERY = "REDACTED"  # the word that OpenTelemetry's conventions ask for, without what a URL would encode
+
+# In small letters and digits, which is all that is compared: what is the whole of a name, and what is part of one.
+_WHOLE = (
+    "auth|authcode|authenticationinfo|authorization|authorizationcode|awsaccesskeyid|bearer|code|codeverifier|cookie"
+    "|cookie2|creds|devicecode|dpop|hmac|key|otp|pass|passcode|phpsessid|pin|proxyauthenticationinfo"
+    "|proxyauthorization|pwd|samlart|samlrequest|samlresponse|session|setcookie|sid|sig|ticket|totp|usercode|wresult"
+)
+_PARTS = (
+    "password|passwd|passphrase|secret|credential|signature|assertion|jwt|sessionid"
+    "|(?:access|account|api|app|auth|client|encryption|functions|license|master|private|service|session|shared|signing"
+    "|subscription)key"
+)
+# A token opens a door; one that asks for the next page does not.
+_SECRET = rf"\Ax?(?:{_WHOLE})\Z|{_PARTS}|(?<!page)(?<!next)(?<!continuation)(?<!continue)(?<!sync)token\Z"
+
+_KEY = r"""[?&#;][ ]?([^\s?&#;='"]{1,256})="""
+_VALUE = r"""(?:[^&#\s'"]|['"](?=[\w%]))*"""  # a quote that nothing follows ends what quotes it
+_USERINFO = r"""(?<=://)[^/?#\s'"@]*(?:@[^/?#\s'"@]*)*@"""
+
+
+@lru_cache(1024)
+def is_secret(name: str) -> bool:
+    """Whether a field, a parameter or a key of this name holds a credential."""
+    decoded = re.sub("%([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), name)
+    return re.search(_SECRET, re.sub("[^a-z0-9]", "", decoded.lower())) is not None
+
+
+def masked(text: str) -> str:
+    """A text of ours, with whatever URLs are in it, as it may be shown: without userinfo and the secrets of a query."""
+    if "://" in text and "@" in text:
+        text = re.sub(_USERINFO, "***@", text)
+    return "".join(_without_values(text, _VALUE)) if "=" in text else text
+
+
+def masked_url(text: str) -> str:
+    """The same of a text that somebody meant to be a URL: a value ends where its parameter does, whatever is in it."""
+    # Up to the last @, wherever it is: a password that was not encoded may hold `/`, `?`, `#` and `@`.
+    text = re.sub(r"\A(?ai:(https?://)?).*@", r"\1***@", text, flags=re.DOTALL)
+    return "".join(_without_values(text, "[^&#]*"))
+
+
+def _without_values(text: str, value: str) -> Iterator[str]:
+    shown = 0
+    for found in re.finditer(_KEY, text):
+        if found.start() >= shown and is_secret(found[1]):
+            yield text[shown : found.end()] + IN_QUERY
+            end = re.compile(value).match(text, found.end())
+            shown = found.end() if end is None else end.end()
+    yield text[shown:]
+
+
+def masked_field(name: str, value: str) -> str:
+    """The value of a header field, as it may be shown."""
+    return REDACTED if is_secret(name) else masked(value)
