@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import pickle
 import threading
@@ -577,6 +578,32 @@ def test_retries_wait_in_the_loop() -> None:
 
     assert 200 == status
     assert ticks > 2
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["in memory", "stream"])
+def test_decoding_does_not_stop_the_loop(whole: bool) -> None:
+    """However much work one piece of a body is, other tasks have their turn meanwhile: here about every 32 members."""
+    body = gzip.compress(gzip.compress(b"") * 10_000)
+
+    async def scenario(url: str) -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with AsyncClient(backend="urllib", limits={"ratio": None}) as client:
+            async with client.stream("GET", url) as response:  # the body is there
+                counting = asyncio.create_task(count())
+                before = turns
+                assert b"" == ((await client.get(url)) if whole else (await response.read())).body
+                counting.cancel()
+                return turns - before
+
+    with Server(reply(200, body, {"Content-Encoding": "gzip, gzip"})) as server:
+        assert 10_000 // 32 <= asyncio.run(scenario(server.url))
 
 
 def test_the_deadline_ends_a_stream() -> None:

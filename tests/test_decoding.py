@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import os
 import sys
 import tracemalloc
 import zlib
@@ -205,8 +206,41 @@ def test_a_body_without_a_byte_is_empty(coding):
 
 
 def test_20000_empty_members():
-    """They take linear time: no call copies more than one step of the input."""
-    assert decode(gzip.compress(b"") * 20_000, "gzip") == b""
+    """They are an empty body to whoever wants no bound, and are looked at in many small steps."""
+    decoder = decoding.decoder("gzip")
+    pieces = list(decoder.feed(gzip.compress(b"") * 20_000))
+
+    assert {b""} == set(pieces)
+    assert 20_000 * decoding.MEMBER // decoding.PAUSE - 1 <= len(pieces)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_members_count_by_the_share_of_what_was_received(streamed):
+    """As many members as come with enough bytes are no bomb; those that are next to nothing are one."""
+    large = gzip.compress(os.urandom(60)) * 10_000
+    small = gzip.compress(b"") * 10_000
+
+    assert len(decode(large, "gzip", max_ratio=200, streamed=streamed)) == 600_000
+    with pytest.raises(TooLarge, match="members"):
+        decode(small, "gzip", max_ratio=200, streamed=streamed)
+
+
+def test_every_stage_is_bounded():
+    """What goes from one stage to the next counts as what comes out of the last, also for a stream."""
+    hollow = gzip.compress(gzip.compress(b"") * 100)
+    for limits in ({"max_bytes": 1000}, {"max_bytes": 1000, "streamed": True}):
+        with pytest.raises(TooLarge, match="1000 bytes"):
+            decode(hollow, "gzip, gzip", **limits)
+
+
+@pytest.mark.parametrize("kind", ["empty frames", "skippable frames"])
+def test_zstd_frames_count(kind, zstd):
+    """Empty frames and skippable ones are work as well."""
+    frame = zstd.compress(b"") if kind == "empty frames" else b"\x50\x2a\x4d\x18\0\0\0\0"
+
+    assert decode(frame * 100 + zstd.compress(b"end"), "zstd", max_ratio=200) == b"end"
+    with pytest.raises(TooLarge, match="members"):
+        decode(frame * 10_000, "zstd", max_ratio=200)
 
 
 # --- deflate --------------------------------------------------------------------------------------------

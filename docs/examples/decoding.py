@@ -27,6 +27,12 @@ def main(url: str) -> None:
         else:
             raise AssertionError
 
+        # [raw]
+        response = client.get("/gzip", decode=False)
+        assert response.body.startswith(b"\x1f\x8b")  # still gzip
+        assert not response.decoded  # whether a coding was taken off
+        # [end]
+
         # [identity]
         client.get("/file", headers={"Accept-Encoding": "identity"})
         # [end]

@@ -63,6 +63,7 @@ class ExchangeArguments(TypedDict, total=False):
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
     forbid_private: bool
+    decode: bool
     backend: BackendTypes | None
 
 
@@ -110,4 +111,5 @@ class ClientArguments(TypedDict, total=False):
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
     forbid_private: bool
+    decode: bool
     listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]]

@@ -22,7 +22,7 @@ from .loop_client import LoopClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -84,6 +84,7 @@ class AsyncClient(LoopClient):
             timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
             redirects: the most redirects to follow; 0 returns the redirect itself.
             retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
+            decode: False for the body as it was sent, in its content coding.
             backend: a name, an `AsyncBackend`, or a native object, for this call.
 
         Raises:
@@ -284,10 +285,10 @@ class AsyncClient(LoopClient):
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()
-            whole.writelines(incoming.feed(body))
+            await _collect(whole, incoming.feed(body), journey)
             async for chunk in chunks:
                 journey.check_deadline()
-                whole.writelines(incoming.feed(chunk))
+                await _collect(whole, incoming.feed(chunk), journey)
             whole.writelines(incoming.finish())
             body = whole.getvalue()
         await step.raw.close()
@@ -334,6 +335,15 @@ class AsyncClient(LoopClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _collect(whole: BytesIO, pieces: Iterable[bytes], journey: Journey) -> None:
+    for piece in pieces:
+        if piece:
+            whole.write(piece)
+        else:
+            journey.check_deadline()
+            await sleep(0)  # others go on
 
 
 class AsyncStream:
@@ -387,8 +397,11 @@ class AsyncBodyStream:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `async with` block")
         try:
-            while (piece := next(self._pieces, None)) is None and not self._ended:
-                if (chunk := await anext(self._chunks, None)) is None:
+            while not (piece := next(self._pieces, None)) and not (piece is None and self._ended):
+                if piece is not None:  # a pause
+                    self._journey.check_deadline()
+                    await sleep(0)
+                elif (chunk := await anext(self._chunks, None)) is None:
                     self._ended, self._pieces = True, iter(self._incoming.finish())
                 else:
                     self._journey.check_deadline()

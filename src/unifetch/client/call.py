@@ -255,14 +255,19 @@ class Journey:
                         memory.store(self.request.url, headers.get_all("set-cookie"), memory.calendar())
                     wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
-                        body = raw.content if whole else None
+                        body, decoded = raw.content if whole else None, False
                         if body is None or "content-encoding" in by_name or len(body) > plan.most:
-                            limits = plan.limits if whole else None
-                            coded = headers.without("content-encoding") if plan.exact else headers
-                            incoming = Incoming(self.request.method, raw.status, coded, limits)
+                            incoming = Incoming(
+                                self.request.method,
+                                raw.status,
+                                headers,
+                                plan.limits,
+                                whole=whole,
+                                decode=plan.decodes,
+                            )
                             yield Receive(raw, incoming, whole, self)
-                            body = self.outcome
-                        self.response = response = self._response(raw, body)
+                            body, decoded = self.outcome, incoming.is_decoded
+                        self.response = response = self._response(raw, body, decoded)
                         break
                     yield Discard(raw)
                 except GeneratorExit:  # the driver was interrupted, and has closed what it held
@@ -489,7 +494,7 @@ class Journey:
 
     # --- The response -----------------------------------------------------------------------------
 
-    def _response(self, raw: RawResponse, body: Any) -> Response[Any]:
+    def _response(self, raw: RawResponse, body: Any, decoded: bool = False) -> Response[Any]:
         request, clock = self.request, self.memory.clock
         return trusted(
             Response,
@@ -505,6 +510,7 @@ class Journey:
                 "backend": self.plan.name,
                 "elapsed": clock() - self.started,
                 "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,
+                "decoded": decoded,
             },
         )
 

@@ -6,7 +6,7 @@ a single exchange; that is the journey's (`call.py`).
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
 
 from ..backends.base import Capability
@@ -47,6 +47,7 @@ class Plan:
         "auth",
         "backend",
         "base_url",
+        "decodes",
         "exact",
         "fields",
         "headers",
@@ -73,7 +74,8 @@ class Plan:
         self.process = process
         self.shared = shared
         self.exact = exact
-        self.fields = exact_headers if exact else wire_headers
+        self.decodes = decodes = settings.decode and not exact
+        self.fields = exact_headers if exact else wire_headers if decodes else partial(wire_headers, decode=False)
         self.usual: dict[str, dict[str, Any]] = {}  # of `usual_fields`, by origin
         self.auth = settings.auth
         self.base_url = settings.base_url
@@ -150,8 +152,11 @@ _FORBIDDEN = frozenset(
 )
 
 
-def wire_headers(request: Request, body: Body) -> Pairs:
+def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
     """Every field that goes out, in the order in which it goes out: Host first, framing last.
+
+    Args:
+        decode: whether content codings are undone, and so are asked for.
 
     Raises:
         InvalidHeader: for a field that is not the caller's to set.
@@ -159,10 +164,10 @@ def wire_headers(request: Request, body: Body) -> Pairs:
     host = request.url.authority
     frame = framing(request.method, body)
     if not request.headers.pairs:
-        return _usual_headers(host, frame)
+        return _usual_headers(host, frame, decode)
     agent: Pairs = AGENT
     accept: Pairs = _ACCEPT
-    coding: Pairs = (("Accept-Encoding", accept_encoding()),)
+    coding = _coding(decode)
     fields = []
     for pair in request.headers.pairs:
         name, value = pair
@@ -179,6 +184,9 @@ def wire_headers(request: Request, body: Body) -> Pairs:
                 accept = ()
             elif name == "accept-encoding":
                 coding = ()
+            elif name == "range":
+                # A range of a coded body could not be decoded (Fetch, HTTP-network-or-cache fetch, step 8.17).
+                coding = coding and _IDENTITY
             elif name == "connection" and value.lower() != "close":
                 raise InvalidHeader(f"Connection: {value} is not the caller's to say; close is")
             elif name == "expect" and body is NO_BODY:
@@ -246,12 +254,17 @@ def _checked_host(value: str) -> str:
 
 
 @lru_cache(256)
-def _usual_headers(host: str, frame: Pairs) -> Pairs:
+def _usual_headers(host: str, frame: Pairs, decode: bool) -> Pairs:
     # Most requests say nothing of their own. That these are then one and the same tuple, and no new one,
     # also tells a backend that it has written them before.
-    return (("Host", host), *AGENT, *_ACCEPT, ("Accept-Encoding", accept_encoding()), *frame)
+    return (("Host", host), *AGENT, *_ACCEPT, *_coding(decode), *frame)
+
+
+def _coding(decode: bool) -> Pairs:
+    return (("Accept-Encoding", accept_encoding()),) if decode else _IDENTITY
 
 
 AGENT: Pairs = (("User-Agent", f"unifetch/{VERSION}"),)
 _ACCEPT: Pairs = (("Accept", "*/*"),)
-_SPECIAL = _FORBIDDEN | {"host", "user-agent", "accept", "accept-encoding", "connection", "expect"}
+_IDENTITY: Pairs = (("Accept-Encoding", "identity"),)
+_SPECIAL = _FORBIDDEN | {"host", "user-agent", "accept", "accept-encoding", "connection", "expect", "range"}

@@ -107,9 +107,9 @@ def _resolve(setting: Any) -> Mapping[str, str]:
     return {URL(f"http://{host}/").host: str(ip_address(address)) for host, address in dict(setting or {}).items()}
 
 
-def _forbid_private(setting: Any) -> bool:
+def _flag(setting: Any) -> bool:
     if not isinstance(setting, bool):
-        raise InvalidSetting(f"forbid_private: must be true or false, not {type(setting).__name__}")
+        raise TypeError(f"must be true or false, not {type(setting).__name__}")
     return setting
 
 
@@ -126,7 +126,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "proxy": _proxy,
     "unix_socket": _unix_socket,
     "resolve": _resolve,
-    "forbid_private": _forbid_private,
+    "forbid_private": _flag,
+    "decode": _flag,
     "listeners": _listeners,
 }
 
@@ -148,6 +149,7 @@ class Settings(Value):
         unix_socket: the path of a unix socket to connect to, whatever the host.
         resolve: addresses to connect to, by host, in place of what the system's resolver says.
         forbid_private: whether to refuse addresses that are not public, on every hop.
+        decode: whether the content coding of a response is taken off; if not, none is asked for.
         listeners: callables that are told each event.
     """
 
@@ -164,6 +166,7 @@ class Settings(Value):
     unix_socket: str | None = None
     resolve: Mapping[str, str] = {}
     forbid_private: bool = False
+    decode: bool = True
     listeners: tuple[Listener, ...] = ()
 
     def __init__(self, **fields: Any) -> None:

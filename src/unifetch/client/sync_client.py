@@ -21,7 +21,7 @@ from .connection_limit import Slots, wait_for_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -82,6 +82,7 @@ class Client(BaseClient):
             timeout: seconds in all, or a `Timeout`, or a mapping of its fields; None for no limit.
             redirects: the most redirects to follow; 0 returns the redirect itself.
             retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
+            decode: False for the body as it was sent, in its content coding.
             backend: a name, a `Backend`, or a native object, for this call.
 
         Raises:
@@ -279,10 +280,10 @@ class Client(BaseClient):
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()
-            whole.writelines(incoming.feed(body))
+            _collect(whole, incoming.feed(body), journey)
             for chunk in chunks:
                 journey.check_deadline()
-                whole.writelines(incoming.feed(chunk))
+                _collect(whole, incoming.feed(chunk), journey)
             whole.writelines(incoming.finish())
             body = whole.getvalue()
         step.raw.close()
@@ -332,6 +333,14 @@ class Client(BaseClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _collect(whole: BytesIO, pieces: Iterable[bytes], journey: Journey) -> None:
+    for piece in pieces:
+        if piece:
+            whole.write(piece)
+        else:
+            journey.check_deadline()
 
 
 class Stream:
@@ -410,7 +419,11 @@ def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
     try:
         for chunk in step.raw.body:
             journey.check_deadline()
-            yield from incoming.feed(chunk)
+            for piece in incoming.feed(chunk):
+                if piece:
+                    yield piece
+                else:
+                    journey.check_deadline()
         yield from incoming.finish()
     except GeneratorExit:
         raise

@@ -113,6 +113,7 @@ class Response(Value, Generic[B_co]):
         backend: the name of the backend that carried it.
         elapsed: seconds from the call to the end of the body (for a stream: to the head).
         trailers: the fields that came after the body, from a backend that tells them (for a stream: none).
+        decoded: whether a content coding was taken off; if not, the body is as it was sent.
     """
 
     status: int
@@ -126,6 +127,7 @@ class Response(Value, Generic[B_co]):
     backend: str
     elapsed: float
     trailers: Headers
+    decoded: bool
 
     def __init__(
         self,
@@ -141,6 +143,7 @@ class Response(Value, Generic[B_co]):
         backend: str = "",
         elapsed: float = 0.0,
         trailers: Headers = NO_HEADERS,
+        decoded: bool = False,
     ) -> None:
         vars(self).update(
             status=status,
@@ -154,6 +157,7 @@ class Response(Value, Generic[B_co]):
             backend=backend,
             elapsed=elapsed,
             trailers=trailers,
+            decoded=decoded,
         )
 
     @property

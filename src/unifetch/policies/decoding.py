@@ -1,8 +1,9 @@
 """Content codings (RFC 9110 §8.4): which ones we ask for, and how each is undone, in bounded memory.
 
 A body passes through one stage for each coding, as a chain of generators: however much a few bytes
-decode to, one piece is in memory at a time. What is corrupt, cut short or followed by other data is an
-error, never a shorter body. A coding that we cannot undo leaves the body as it is, all of it.
+decode to, one piece is in memory at a time. Every stage is bounded, not only the last: what goes from one to the
+next is work as well, and so is a member that holds nothing. What is corrupt, cut short or followed by other data is
+an error, never a shorter body. A coding that we cannot undo leaves the body as it is, all of it.
 
 We undo no transfer codings (that is the backend's part), no `compress` (LZW is long dead), and no
 dictionaries (RFC 9842).
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MAX_CODINGS = 5  # as curl and urllib3
 MAX_PIECE = 64 * 1024  # bytes that a stage gives at once
 RATIO_FLOOR = 16 * 1024**2  # decoded bytes up to which no ratio is suspicious
+MEMBER = 8 * 1024  # decoded bytes that a further member counts for: to begin one takes as long as to decode those
+PAUSE = 256 * 1024  # bytes of work after which a stage lets its driver look at the clock; about a millisecond
 ZSTD_WINDOW = 8 * 1024**2  # bytes; RFC 9659 §3
 
 # Bytes that a stage takes at once. zlib copies what it leaves over at each call, so that a large chunk
@@ -45,14 +48,20 @@ def accept_encoding() -> str:
 
 
 def decoder(
-    content_encoding: str | None, *, max_bytes: int | None = None, max_ratio: float | None = None
+    content_encoding: str | None,
+    *,
+    max_bytes: int | None = None,
+    max_ratio: float | None = None,
+    streamed: bool = False,
 ) -> Decoder | None:
     """What undoes these codings, or None if there is nothing to undo, or nothing that can be.
 
     Args:
         content_encoding: the value of the field, its lines joined with commas; None without one.
-        max_bytes: decoded bytes that are accepted; None for any number.
-        max_ratio: decoded bytes that are accepted for each encoded byte, counted from `RATIO_FLOOR` on.
+        max_bytes: decoded bytes that are accepted from each stage; None for any number.
+        max_ratio: decoded bytes that a stage may give for each byte received, counted from `RATIO_FLOOR` on; each
+            member after the first counts for `MEMBER` of them.
+        streamed: whether a reader bounds what the last stage gives; then only its members count.
 
     Raises:
         TooLarge: for more than five codings.
@@ -66,43 +75,40 @@ def decoder(
             f"{len(names)} content codings are over the limit of {MAX_CODINGS}: {evidence(content_encoding)}",
             request_sent="yes",
         )
+    budget = _Budget(max_bytes, max_ratio)
     # They are listed in the order in which they were applied.
-    stages = [_stage(name) for name in reversed(names)]
+    stages = [_stage(name, budget) for name in reversed(names)]
     known = [stage for stage in stages if stage is not None]
     if not known or len(known) < len(stages):
         return None
-    return Decoder(known, max_bytes=max_bytes, max_ratio=max_ratio)
+    known[-1].is_streamed = streamed
+    return Decoder(known, budget)
 
 
 class Decoder:
     """Undoes the codings of one body. Made by `decoder()`; it does no I/O."""
 
-    __slots__ = ("_decoded", "_encoded", "_max_bytes", "_max_ratio", "_stages")
+    __slots__ = ("_budget", "_stages")
 
-    def __init__(self, stages: list[_Stage], *, max_bytes: int | None, max_ratio: float | None) -> None:
+    def __init__(self, stages: list[_Stage], budget: _Budget) -> None:
         self._stages = stages
-        self._max_bytes = max_bytes
-        self._max_ratio = max_ratio
-        self._encoded = 0
-        self._decoded = 0
+        self._budget = budget
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What this chunk decodes to, in non-empty pieces of at most 64 KiB.
+        """What this chunk decodes to, in pieces of at most 64 KiB.
 
+        An empty piece is a pause: there was work, and whoever reads may look at the clock and let others go on.
         The iterator must be exhausted before the next chunk is fed.
 
         Raises:
             DecodingError: for data that is corrupt, or goes on after its end.
-            TooLarge: for a decoded body over `max_bytes` or `max_ratio`.
+            TooLarge: for a stage over `max_bytes` or `max_ratio`.
         """
-        self._encoded += len(chunk)
-        pieces: Iterable[bytes] = (chunk[start : start + _STEP] for start in range(0, len(chunk), _STEP))
+        self._budget.received += len(chunk)
+        pieces: Iterable[bytes] = (chunk,)
         for stage in self._stages:
             pieces = stage.decode(pieces)
-        for piece in pieces:
-            self._decoded += len(piece)
-            self._check_size()
-            yield piece
+        yield from pieces
 
     def finish(self) -> tuple[()]:
         """Check that the body was whole. Nothing is left to give: `feed` holds nothing back.
@@ -114,52 +120,89 @@ class Decoder:
             stage.finish()
         return ()
 
-    def _check_size(self) -> None:
-        if self._max_bytes is not None and self._decoded > self._max_bytes:
-            raise TooLarge(f"the decoded body is over the limit of {self._max_bytes} bytes", request_sent="yes")
-        if self._max_ratio is None or self._decoded <= RATIO_FLOOR:
+
+class _Budget:
+    """What the stages of one body may cost, each for itself."""
+
+    __slots__ = ("max_bytes", "max_ratio", "received")
+
+    def __init__(self, max_bytes: int | None, max_ratio: float | None) -> None:
+        self.max_bytes = max_bytes
+        self.max_ratio = max_ratio
+        self.received = 0
+
+    def check(self, given: int, members: int) -> None:
+        """Refuse a stage that has given so many bytes, and begun so many members after the first."""
+        if self.max_bytes is not None and given > self.max_bytes:
+            raise TooLarge(f"the decoded body is over the limit of {self.max_bytes} bytes", request_sent="yes")
+        work = given + members * MEMBER
+        if self.max_ratio is None or work <= RATIO_FLOOR or work <= self.max_ratio * self.received:
             return
-        if self._decoded > self._max_ratio * self._encoded:
-            raise TooLarge(
-                f"the decoded body is over the limit of {self._max_ratio} bytes for each byte received"
-                f" ({self._decoded} from {self._encoded})",
-                request_sent="yes",
-            )
+        what = f"{given} from {self.received}" if given > members * MEMBER else f"{members} members"
+        raise TooLarge(
+            f"the decoded body is over the limit of {self.max_ratio} bytes for each byte received ({what})",
+            request_sent="yes",
+        )
 
 
 class _Stage:
     """One coding of one body: a member after the other, where the coding allows more than one."""
 
-    __slots__ = ("_coding", "_error", "_member", "_open")
+    __slots__ = ("_budget", "_coding", "_error", "_given", "_member", "_members", "_open", "_work", "is_streamed")
 
-    def __init__(self, coding: str, opener: Callable[[], _Decompressor], error: type[Exception]) -> None:
+    def __init__(
+        self, coding: str, opener: Callable[[], _Decompressor], error: type[Exception], budget: _Budget
+    ) -> None:
         self._coding = coding
         self._open = opener
         self._error = error
+        self._budget = budget
         self._member: _Decompressor | None = None
+        self._members = 0  # after the first
+        self._given = self._work = 0
+        self.is_streamed = False
 
     def decode(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for data in chunks:
-            member = self._member or self._next_member(data)
-            while data or not (member.eof or member.needs_input):
-                if member.eof:
-                    if self._coding == "gzip" and not (data := data.lstrip(b"\0")):
-                        break  # tapes and disk blocks left gzip files padded with zeros, which every gunzip ignores
-                    member = self._next_member(data)
-                try:
-                    piece = member.decompress(data, MAX_PIECE)
-                except self._error as error:
-                    raise DecodingError(f"the {self._coding} body is corrupt: {error}", request_sent="yes") from error
-                data = member.unused_data if member.eof else b""
-                if piece:
-                    yield piece
+        for chunk in chunks:
+            if not chunk:
+                yield chunk  # a pause of the stage before
+            for start in range(0, len(chunk), _STEP):
+                yield from self._decode(chunk[start : start + _STEP])
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        member = self._member or self._next_member(data)
+        while data or not (member.eof or member.needs_input):
+            if member.eof:
+                if self._coding == "gzip" and not (data := data.lstrip(b"\0")):
+                    break  # tapes and disk blocks left gzip files padded with zeros, which every gunzip ignores
+                member = self._next_member(data)
+            try:
+                piece = member.decompress(data, MAX_PIECE)
+            except self._error as error:
+                raise DecodingError(f"the {self._coding} body is corrupt: {error}", request_sent="yes") from error
+            data = member.unused_data if member.eof else b""
+            if piece:
+                self._count(len(piece))
+                yield piece
+            if self._work >= PAUSE:
+                self._work = 0
+                yield b""
+
+    def _count(self, given: int) -> None:
+        self._work += given or MEMBER
+        if given and not self.is_streamed:
+            self._given += given
+        self._budget.check(self._given, self._members)
 
     def _next_member(self, data: bytes) -> _Decompressor:
         # RFC 1952 §2.2 and RFC 8878 §3.1 allow members (frames) in a row; deflate and br have one end.
-        if self._member is not None and self._coding not in ("gzip", "zstd"):
-            raise DecodingError(
-                f"the {self._coding} body is followed by other data: {evidence(data, 16)}", request_sent="yes"
-            )
+        if self._member is not None:
+            if self._coding not in ("gzip", "zstd"):
+                raise DecodingError(
+                    f"the {self._coding} body is followed by other data: {evidence(data, 16)}", request_sent="yes"
+                )
+            self._members += 1
+            self._count(0)
         self._member = self._open()
         return self._member
 
@@ -169,13 +212,13 @@ class _Stage:
             raise DecodingError(f"the {self._coding} body is cut short", request_sent="yes")
 
 
-def _stage(coding: str) -> _Stage | None:
+def _stage(coding: str, budget: _Budget) -> _Stage | None:
     if coding in ("gzip", "x-gzip"):  # RFC 9110 §8.4.1.3
-        return _Stage("gzip", partial(_Zlib, 16 + zlib.MAX_WBITS), zlib.error)
+        return _Stage("gzip", partial(_Zlib, 16 + zlib.MAX_WBITS), zlib.error, budget)
     if coding == "deflate":
-        return _Stage(coding, _Deflate, zlib.error)
+        return _Stage(coding, _Deflate, zlib.error, budget)
     library = _brotli() if coding == "br" else _zstd() if coding == "zstd" else None
-    return library and _Stage(coding, *library)
+    return library and _Stage(coding, *library, budget)
 
 
 # --- The decompressors, one for each member ---

@@ -33,32 +33,51 @@ class Incoming:
 
     Args:
         method, status, headers: of the request and the response.
-        limits: bounds on the decoded bytes, for a body that is read into memory; None for a stream.
+        limits: bounds on the decoded bytes.
+        whole: whether it is read into memory; a stream is bounded by its reader, but for what its reader does not see.
+        decode: whether its content coding is undone.
+
+    Attributes:
+        expected: the bytes that it has to have, or None if only its end tells.
+        received: those that have come.
+        is_decoded: whether a content coding is taken off.
 
     Raises:
         ProtocolError: for framing that contradicts itself (RFC 9112 §6.3).
         TooLarge: for a length over `limits.body`, and for more content codings than are undone.
     """
 
-    __slots__ = ("_decoder", "_most", "expected", "received")
+    __slots__ = ("_decoder", "_most", "expected", "is_decoded", "received")
 
-    def __init__(self, method: str, status: int, headers: Headers, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        status: int,
+        headers: Headers,
+        limits: Limits | None = None,
+        *,
+        whole: bool = True,
+        decode: bool = True,
+    ) -> None:
         by_name = headers.by_name()
         self.expected = expected = _expected_length(method, status, by_name)
         self.received = 0
-        self._most = most = inf if limits is None or limits.body is None else limits.body
+        self._most = most = inf if limits is None or limits.body is None or not whole else limits.body
         if expected is not None and expected > most:
             raise self._too_large()
         coding = by_name.get("content-encoding")
-        if coding is None or expected == 0:
+        if coding is None or expected == 0 or not decode:
             self._decoder = None
         elif limits is None:
             self._decoder = decoder(coding)
         else:
-            self._decoder = decoder(coding, max_bytes=limits.body, max_ratio=limits.ratio)
+            self._decoder = decoder(
+                coding, max_bytes=limits.body if whole else None, max_ratio=limits.ratio, streamed=not whole
+            )
+        self.is_decoded = self._decoder is not None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
-        """What this piece of the body decodes to, in pieces of bounded size.
+        """What this piece of the body decodes to, in bounded pieces. An empty one is a pause; see `Decoder.feed`.
 
         Raises:
             TooLarge: for a body over `limits.body`, before or after decoding.

@@ -6,6 +6,7 @@ before the server is done.
 
 from __future__ import annotations
 
+import functools
 import gc
 import gzip
 import threading
@@ -308,6 +309,26 @@ def fetch(client: Client, url: str, *, whole: bool, **call: Any) -> None:
             pass
 
 
+@functools.cache
+def hollow(size: int) -> bytes:
+    """So many bytes of empty members of gzip, compressed twice more: they decode to nothing."""
+    block = gzip.compress(b"") * 50_000
+    for _ in range(2):
+        packer = zlib.compressobj(1, wbits=31)
+        block = b"".join([packer.compress(block) for _ in range(max(1, size // len(block)))]) + packer.flush()
+        size = 0
+    return block
+
+
+# Bodies that decode to nothing, or to next to nothing, by very much work.
+HOLLOW: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "empty members, compressed twice": ("gzip, gzip, gzip", lambda: hollow(20_000_000)),
+    "empty members": ("gzip", lambda: gzip.compress(b"") * 20_000),
+    "members of one byte": ("gzip", lambda: gzip.compress(b"x") * 20_000),
+    "empty members below deflate": ("gzip, deflate", lambda: zlib.compress(gzip.compress(b"") * 20_000)),
+}
+
+
 class TestBombs(Conformance):
     """What a body decodes to is bounded, and so is the work."""
 
@@ -369,9 +390,27 @@ class TestBombs(Conformance):
         assert max(sizes) <= 65536
 
     def test_empty_members(self, client: Client) -> None:
-        """20,000 empty members of gzip are an empty body."""
-        with Server(reply(200, gzip.compress(b"") * 20_000, {"Content-Encoding": "gzip"})) as server:
+        """1,000 empty members of gzip are an empty body."""
+        with Server(reply(200, gzip.compress(b"") * 1000, {"Content-Encoding": "gzip"})) as server:
             assert b"" == client.get(server.url).body
+
+    @pytest.mark.parametrize("whole", [True, False], ids=["in memory", "stream"])
+    @pytest.mark.parametrize("row", HOLLOW)
+    def test_work_that_leads_to_nothing(self, client: Client, row: str, whole: bool) -> None:
+        """What goes from one coding to the next counts, and so does each member: no few bytes buy minutes of work."""
+        codings, body = HOLLOW[row]
+        with Server(reply(200, body(), {"Content-Encoding": codings})) as server:
+            with pytest.raises(TooLarge, match="for each byte received"):
+                fetch(client, server.url, whole=whole)
+
+    def test_the_deadline_holds_within_decoding(self, client: Client) -> None:
+        """One piece of a body that decodes to gigabytes of nothing takes no longer than the call may."""
+        limits = {"body": None, "ratio": None}
+        with Server(reply(200, hollow(100_000_000), {"Content-Encoding": "gzip, gzip, gzip"})) as server:
+            with pytest.raises(TotalTimeout):
+                fetch(client, server.url, whole=True, timeout=0.2, limits=limits)
+            with pytest.raises(TotalTimeout):
+                fetch(client, server.url, whole=False, timeout=0.2, limits=limits)
 
 
 class Gauge:

@@ -326,6 +326,16 @@ CORRUPT = {
 }
 
 
+# Bodies in a coding, or labelled so.
+CODED = {
+    "gzip": ("gzip", gzip.compress(b"text")),
+    "a label that is wrong": ("gzip", b"plain"),
+    "cut short": ("gzip", gzip.compress(b"text" * 100)[:20]),
+    "unknown": ("foo", b"plain"),
+    "six": (", ".join(["gzip"] * 6), b"plain"),
+}
+
+
 class TestDecoding(Conformance):
     """Content codings are undone by unifetch, and so alike everywhere."""
 
@@ -362,6 +372,41 @@ class TestDecoding(Conformance):
         ) as server:
             with pytest.raises(TooLarge):
                 client.get(server.url)
+
+    @pytest.mark.parametrize("row", CODED)
+    def test_a_body_as_it_was_sent(self, client: Client, row: str) -> None:
+        """`decode=False` gives the bytes of the wire, whatever they are labelled, and asks for no coding."""
+        coding, body = CODED[row]
+        with Server(reply(200, body, {"Content-Encoding": coding})) as server:
+            response = client.get(server.url, decode=False)
+            with client.stream("GET", server.url, decode=False) as stream:
+                streamed = stream.read()
+
+            assert (body, False, coding) == (response.body, response.decoded, response.headers["content-encoding"])
+            assert (body, False) == (streamed.body, streamed.decoded)
+            assert ["identity"] * 2 == [each.header("accept-encoding") for each in server.requests]
+
+    def test_what_was_decoded_says_so(self, client: Client) -> None:
+        """`decoded` is true where a coding was taken off, and only there."""
+        packed = gzip.compress(b"text")
+        codings = {"/gzip": "gzip", "/unknown": "foo", "/none": "identity"}
+        scripts = {path: reply(200, packed, {"Content-Encoding": coding}) for path, coding in codings.items()}
+        with Server({**scripts, "/": reply(200, packed)}) as server:
+            told = {path: client.get(server.url + path).decoded for path in [*codings, "/"]}
+            with client.stream("GET", f"{server.url}/gzip") as response:
+                streamed = response.read().decoded
+
+        assert {"/gzip": True, "/unknown": False, "/none": False, "/": False} == told
+        assert streamed
+
+    @pytest.mark.parametrize("own", [None, "gzip"])
+    def test_a_range_is_of_the_body_as_it_is(self, client: Client, own: str | None) -> None:
+        """A request with Range asks for no coding, unless its caller does: a part of it would be of no use."""
+        headers = {"Range": "bytes=0-3"} if own is None else {"Range": "bytes=0-3", "Accept-Encoding": own}
+        with Server(reply(206, b"text", {"Content-Range": "bytes 0-3/9"})) as server:
+            assert b"text" == client.get(server.url, headers=headers).body
+
+            assert [own or "identity"] == [each.header("accept-encoding") for each in server.requests]
 
     def test_pieces_of_a_bomb_are_small(self, client: Client) -> None:
         """What decodes to a thousand times its size arrives in pieces of 64 KiB at most."""
