@@ -23,7 +23,7 @@ import pytest
 import unifetch
 from servers import LARGE, nginx
 from unifetch import Client, Download, Timeout, available_backends
-from unifetch.client import downloads
+from unifetch.client import downloads, new_file
 from unifetch.errors import (
     ConnectionLost,
     IncompleteBody,
@@ -151,6 +151,13 @@ def _stop(received: int, total: int | None) -> None:
         partial(Content_Range=f"bytes */{SIZE}"),
         partial(Content_Range="", Content_Type="multipart/byteranges; boundary=x"),
         partial(Content_Range=f"bytes {HAD}-{SIZE - 2}/{SIZE}"),
+        partial(Content_Type="Multipart/ByteRanges; boundary=x"),
+        reply(200, FILE[HAD:], {**ETAG, "Content-Range": f"bytes {HAD}-{SIZE - 1}/{SIZE}"}),
+        reply(200, FILE[HAD:], {"Content-Range": f"bytes {HAD}-{SIZE - 1}/{SIZE}"}),
+        reply(203, FILE[HAD:], {"Content-Range": f"bytes {HAD}-{SIZE - 1}/*"}),
+        reply(200, FILE[HAD:], ETAG),
+        reply(200, [FILE[HAD:]], ETAG),
+        reply(200, FILE[HAD:], {"Content-Type": "multipart/byteranges; boundary=x"}),
         partial(ETag=""),
         partial(ETag='"2"'),
         partial(ETag='W/"1"'),
@@ -161,13 +168,81 @@ def _stop(received: int, total: int | None) -> None:
     ids=lambda each: each.split(b"\r\n\r\n")[0].decode().replace("\r\n", " "),
 )
 def test_a_range_that_was_not_asked_for(second: bytes, client: Client, path: Path) -> None:
-    """A 206 that is not surely the rest, and a 416: the whole file is asked for, once, and only that is kept."""
+    """A 206 that is not surely the rest, a 416, and a 200 that contradicts itself: all is asked for, once."""
     with Server(cut(), second, reply(200, FILE, ETAG)) as server:
         begin(client, server.url, path)
         done = client.download(server.url, path, resume=True, digest={"sha256": SHA256})
 
         assert [(None, None), (f"bytes={HAD}-", '"1"'), (None, None)] == ranges(server)
     assert (SIZE, 0, FILE, ["file"]) == (done.size, done.resumed_from, path.read_bytes(), files(path.parent))
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ({"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}"}, True),
+        ({"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE + 1}"}, False),
+        ({"Content-Range": f"bytes 1-{SIZE}/{SIZE + 1}"}, False),
+        ({"Content-Range": f"bytes 0-{SIZE - 1}/*"}, False),
+        ({"Content-Range": f"bytes */{SIZE}"}, False),
+        ({"Content-Range": "bytes 0-9/10"}, False),
+        ({"Content-Type": "multipart/byteranges; boundary=x"}, False),
+    ],
+)
+def test_a_200_that_says_it_is_a_part(headers: dict[str, str], taken: bool, client: Client, path: Path) -> None:
+    """A first answer that is said to be less than all brings no file, whatever its status."""
+    with Server(reply(200, FILE, headers)) as server:
+        if taken:
+            client.download(server.url, path)
+        else:
+            with pytest.raises(ProtocolError, match="is a part, and all was asked for"):
+                client.download(server.url, path)
+
+        assert 1 == len(server.requests)
+    assert (["file"] if taken else []) == files(path.parent)
+
+
+def test_a_rest_of_a_file_whose_size_nobody_says(client: Client, path: Path) -> None:
+    """A server may send less than the rest, so that without a total nobody knows whether the file is whole."""
+    unsized: list[Script] = [reply(200, b"", {**ETAG, "Transfer-Encoding": "chunked"}), b"%x\r\n" % SIZE, FILE[:HAD]]
+    with Server([*unsized, HalfClose()], partial(end=HAD + 100, total="*"), reply(200, FILE, ETAG)) as server:
+        begin(client, server.url, path)
+        client.download(server.url, path, resume=True)
+
+        assert [(None, None), (f"bytes={HAD}-", '"1"'), (None, None)] == ranges(server)
+    assert FILE == path.read_bytes()
+
+
+def test_another_resource_with_the_same_entity_tag(client: Client, path: Path) -> None:
+    """A tag is of one resource: if a redirect leads to another one by now, the file is asked for anew."""
+
+    def mirror(request: RecordedRequest) -> Script:
+        to = "/one" if request.header("range") is None and not server.requests[1:] else "/two"
+        return reply(302, b"", {"Location": to})
+
+    other = bytes(SIZE)
+    rest = reply(206, other[HAD:], {**ETAG, "Content-Range": f"bytes {HAD}-{SIZE - 1}/{SIZE}"})
+
+    def two(request: RecordedRequest) -> Script:
+        return reply(200, other, ETAG) if request.header("range") is None else rest
+
+    with Server({"/": mirror, "/one": cut(), "/two": two}) as server:
+        begin(client, server.url, path)
+        client.download(server.url, path, resume=True)
+
+        assert 6 == len(server.requests)
+    assert other == path.read_bytes()
+
+
+def test_what_was_too_long_is_not_gone_on_with(client: Client, path: Path) -> None:
+    """A rest with more bytes than it announced may have been anything from its first byte on."""
+    fields = {**ETAG, "Content-Range": f"bytes {HAD}-{SIZE - 1}/{SIZE}"}
+    with Server(cut(), reply(206, [bytes(100), FILE[HAD:]], fields)) as server:
+        begin(client, server.url, path)
+        with pytest.raises(ProtocolError, match="more than"):
+            client.download(server.url, path, resume=True)
+
+    assert [] == files(path.parent)
 
 
 @pytest.mark.parametrize("total", [SIZE, "*"])
@@ -241,12 +316,13 @@ def test_a_complete_part_asks_for_its_last_byte(client: Client, path: Path) -> N
 
 
 def test_a_part_that_is_longer_than_the_file(client: Client, path: Path) -> None:
-    """What should not be there is not in the file."""
-    with Server(cut(), partial(start=SIZE - 1)) as server:
+    """It is none of that file, and not gone on with."""
+    with Server(cut(), reply(200, FILE, ETAG)) as server:
         begin(client, server.url, path)
         (path.parent / PART).write_bytes(FILE + b"more")
         client.download(server.url, path, resume=True)
 
+        assert [(None, None)] * 2 == ranges(server)
     assert FILE == path.read_bytes()
 
 
@@ -361,14 +437,23 @@ def test_strong_validators(status: int, headers: dict[str, str], expected: tuple
     assert found is None or found == Validator.of_saved(vars(found))
 
 
-@pytest.mark.parametrize("again", [OLD["Last-Modified"], ""], ids=["with its date", "without"])
-def test_a_date_as_validator(again: str, client: Client, path: Path) -> None:
-    """A Last-Modified that is old enough is sent back as it came; a 206 need not repeat it."""
-    with Server(cut(OLD), partial(ETag="", Last_Modified=again)) as server:
+def test_a_date_as_validator(client: Client, path: Path) -> None:
+    """A Last-Modified that is old enough is sent back as it came."""
+    with Server(cut(OLD), partial(ETag="", Last_Modified=OLD["Last-Modified"])) as server:
         begin(client, server.url, path)
         client.download(server.url, path, resume=True)
 
         assert (f"bytes={HAD}-", OLD["Last-Modified"]) == ranges(server)[1]
+    assert FILE == path.read_bytes()
+
+
+def test_a_206_without_its_date(client: Client, path: Path) -> None:
+    """A server that knows no If-Range sends a part of whatever it has now; only its date would tell."""
+    with Server(cut(OLD), partial(ETag=""), reply(200, FILE)) as server:
+        begin(client, server.url, path)
+        client.download(server.url, path, resume=True)
+
+        assert 3 == len(server.requests)
     assert FILE == path.read_bytes()
 
 
@@ -453,6 +538,18 @@ def test_a_digest_that_is_wrong(client: Client, path: Path) -> None:
 
     assert ("yes", "urllib") == (caught.value.request_sent, caught.value.backend)
     assert (b"before", ["file"]) == (path.read_bytes(), files(path.parent))
+
+
+def test_a_digest_of_what_was_decoded(client: Client, path: Path) -> None:
+    """An archive that its server labels as a coding: the error says so, and `decode=False` is what was published."""
+    archive = gzip.compress(FILE)
+    digest = f"sha-256:{hashlib.sha256(archive).hexdigest()}"
+    with Server(reply(200, archive, {"Content-Encoding": "gzip"})) as server:
+        with pytest.raises(ProtocolError, match="its coding 'gzip' was taken off; decode=False keeps it"):
+            client.download(server.url, path, digest=digest)
+        done = client.download(server.url, path, digest=digest, decode=False)
+
+    assert (archive, len(archive), False) == (path.read_bytes(), done.size, done.response.decoded)
 
 
 def test_the_digest_of_a_server(client: Client, path: Path) -> None:
@@ -726,6 +823,136 @@ def test_permissions(before: int | None, after: int, client: Client, path: Path)
 
     assert {(PART, 0o600), (SIDECAR, 0o600)} == seen
     assert (after, ["file"]) == (stat.S_IMODE(path.stat().st_mode), files(path.parent))
+
+
+@on_posix
+@pytest.mark.parametrize("how", ["symbolic", "hard", "another file"])
+def test_a_part_that_is_replaced_while_the_body_comes(how: str, client: Client, path: Path) -> None:
+    """What lies in the part's place by the end is neither renamed nor given another mode."""
+    victim = path.parent / "victim"
+    victim.write_bytes(b"precious")
+    victim.chmod(0o600)
+    part = path.parent / PART
+
+    def replace(received: int, total: int | None) -> None:
+        if received == SIZE:
+            part.unlink()
+            if how == "symbolic":
+                part.symlink_to(victim)
+            elif how == "hard":
+                os.link(victim, part)
+            else:
+                part.write_bytes(b"forged")
+
+    with Server(reply(200, FILE, ETAG)) as server:
+        with pytest.raises(FileExistsError, match="Somebody else"):
+            client.download(server.url, path, progress=replace, digest=f"sha-256:{SHA256}")
+
+    assert (b"precious", 0o600) == (victim.read_bytes(), stat.S_IMODE(victim.stat().st_mode))
+    assert ["victim"] == files(path.parent)
+
+
+@on_posix
+@pytest.mark.parametrize("where", ["the target", "a directory above it"])
+def test_a_link_that_somebody_else_planted(where: str, client: Client, tmp_path: Path) -> None:
+    """In a directory where everybody may put links, only one's own are followed, or those of the directory's owner."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes links of somebody else's")
+    shared, victim = tmp_path / "shared", tmp_path / "victim"
+    for directory in (shared, victim):
+        directory.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "link"
+    link.symlink_to(victim / "file" if where == "the target" else victim)
+    target = link if where == "the target" else link / "file"
+    os.chown(link, 1234, 1234, follow_symlinks=False)
+    with Server(reply(200, FILE)) as server:
+        with pytest.raises(PermissionError, match="somebody else") as caught:
+            client.download(server.url, target)
+
+        assert (str(target), 0, []) == (caught.value.filename, server.connections, files(victim))
+        os.chown(link, 0, 0, follow_symlinks=False)
+        client.download(server.url, target)
+    assert FILE == (victim / "file").read_bytes()
+
+
+@on_posix
+@pytest.mark.parametrize("links", ["a loop", "up and down", "absolute", "dangling"])
+def test_links_are_resolved_as_the_system_does(links: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is where an `open` would find it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one" / "two").mkdir(parents=True)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("one/two/../two")
+    (tmp_path / "absolute").symlink_to(tmp_path / "link")
+    (tmp_path / "dangling").symlink_to("one/file")
+    given = {"up and down": "./link/../two//link", "absolute": "absolute/file", "dangling": "dangling"}.get(links)
+    if given is None:
+        with pytest.raises(OSError, match="symbolic links"):
+            new_file.place_of("loop")
+        return
+
+    assert os.path.realpath(given) == new_file.place_of(given)
+
+
+@pytest.mark.parametrize("length", [100, 101, 231, 232, 250, 255])
+def test_long_names(length: int, client: Client, tmp_path: Path) -> None:
+    """Whatever name the file system takes, its part has room; also one that is gone on with."""
+    path = tmp_path / ("x" * length)
+    with Server(cut(), partial()) as server:
+        begin(client, server.url, path)
+        done = client.download(server.url, path, resume=True)
+
+    assert (HAD, [path.name]) == (done.resumed_from, files(tmp_path))
+    assert FILE == path.read_bytes()
+
+
+def test_a_name_that_is_too_long(client: Client, tmp_path: Path) -> None:
+    """It is refused before anything is sent."""
+    with Server(reply(200, FILE)) as server:
+        with pytest.raises(OSError, match="x"):
+            client.download(server.url, tmp_path / ("x" * 256))
+
+        assert (0, []) == (server.connections, files(tmp_path))
+
+
+@on_posix
+def test_a_file_that_is_mounted(client: Client, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can take the place of one, so that nothing is sent."""
+    path.write_bytes(b"before")
+    mounts = iter([b"mnt_id: 1", b"mnt_id: 2"])
+    monkeypatch.setattr(new_file, "_mount_of", lambda descriptor: next(mounts))
+    with Server(reply(200, FILE)) as server:
+        with pytest.raises(OSError, match="mount its directory") as caught:
+            client.download(server.url, path)
+
+        assert (errno.EBUSY, 0, ["file"]) == (caught.value.errno, server.connections, files(path.parent))
+
+
+@on_posix
+def test_a_file_that_only_its_owner_can_replace(client: Client, tmp_path: Path) -> None:
+    """In a sticky directory, to write in a file is not to replace it: so nothing is sent."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files of somebody else's")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    target = shared / "file"
+    target.write_bytes(b"theirs")
+    target.chmod(0o666)
+    tmp_path.chmod(0o755)
+    found = target.stat()
+    os.chown(target, 1234, 1234)
+    directory = os.open(shared, os.O_RDONLY)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "geteuid", lambda: 4321)
+            os.chown(shared, 1234, 1234)
+            with pytest.raises(PermissionError, match="somebody else"):
+                new_file._check_replaceable(directory, target.stat(), str(shared))
+            new_file._check_replaceable(directory, os.stat_result([*found[:4], 4321, *found[5:]]), str(shared))
+    finally:
+        os.close(directory)
 
 
 @on_posix

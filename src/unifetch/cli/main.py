@@ -18,6 +18,7 @@ from ..backends import BACKENDS, how_to_install, is_installed, load
 from ..backends import capabilities as capabilities_of
 from ..backends.base import Capability
 from ..client.config import chosen_backend
+from ..client.new_file import EXACT, place_of, take_name
 from ..client.sync_client import Client
 from ..errors import (
     ConfigError,
@@ -218,24 +219,21 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
     if path is None or path == "-":
         yield sys.stdout.buffer
         return
-    if os.path.exists(path):
-        with open(path, "ab") as existing:  # fails for a directory, and for a file that must not be written
-            if not os.path.isfile(path):
-                yield existing  # a device or a pipe: nothing may take its place
-                return
-    target = os.path.realpath(path)  # a symbolic link stays one
-    unfinished = f"{target}.{os.urandom(4).hex()}.part"
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "ab") as device:  # or a pipe: nothing may take its place; a directory fails
+            yield device
+            return
+    target = place_of(path)
+    unfinished = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.unifetch-part")
     try:
-        file = open(unfinished, "xb")  # noqa: SIM115  # closed below
+        file = open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | EXACT, 0o600), "r+b")  # noqa: SIM115  # closed below
     except OSError as error:
         error.filename = path
         raise
     try:
         with file:
-            if os.path.exists(target):
-                os.chmod(unfinished, os.stat(target).st_mode & 0o777)
             yield file
-        os.replace(unfinished, target)
+            take_name(file, unfinished, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(unfinished)

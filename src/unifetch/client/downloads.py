@@ -1,7 +1,7 @@
 """A response as a file: whole or not at all, and gone on with where it broke off.
 
-What comes is written beside the target, into `.NAME.unifetch-part`, and takes the target's name once it is
-complete and verified. Until then `.NAME.unifetch-part.json` says of which version of which URL it is, for whoever
+What comes is written beside the target, into `.NAME.unifetch-part` (`new_file.py`), and takes the target's name once
+it is complete and verified. Until then `.NAME.unifetch-part.json` says of which version of which URL it is, for whoever
 resumes; where nothing says that (see `policies/ranges.py`), a download that fails leaves nothing behind.
 
 A server never chooses a name. A download is not repeated by itself: whoever wants that calls again. One target
@@ -20,8 +20,9 @@ from time import monotonic
 from ..errors import IncompleteBody, InvalidHeader, InvalidSetting, ProtocolError, StatusError, UnifetchError, evidence
 from ..model.frozen import Value
 from ..model.headers import Headers
-from ..policies.ranges import Validator, expected_digests, is_encoded, length_of, repr_digests
+from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
 from .event_loops import in_thread
+from .new_file import EXACT, is_at, part_of, place_of, take_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY = 64 * 1024  # bytes that a StatusError keeps of its body
 SIDECAR = 16 * 1024  # bytes; longer is none of ours
-
-# Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
-_EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Download(Value):
@@ -183,9 +181,8 @@ class Part:
         if progress is not None and not callable(progress):
             raise InvalidSetting(f"progress: must be a callable (received, total), not {type(progress).__name__}")
         self._given = os.fsdecode(path)
-        self._target = os.path.realpath(self._given)  # a symbolic link stays one
-        directory, name = os.path.split(self._target)
-        self._part = os.path.join(directory, f".{name}.unifetch-part")
+        self._target = place_of(self._given)
+        self._part = part_of(self._target)
         self._sidecar = f"{self._part}.json"
         self._url = url
         self._resume = resume
@@ -195,10 +192,10 @@ class Part:
         self._end: int | None = None
         self._total: int | None = None
         self._validator: Validator | None = None
+        self._place: object = None
         self._response: Response[Any]
 
     def __enter__(self) -> Self:
-        _check_writable(self._target, self._given)
         try:
             self._file = self._open()
         except OSError as error:
@@ -207,22 +204,23 @@ class Part:
             raise
         size = os.fstat(self._file.fileno()).st_size
         if self._resume and size and (validator := self._saved()):
-            self._validator = validator
+            if validator.total is not None and size > validator.total:
+                return self  # then it is none of this file
             # A part that is complete asks for its last byte again: for no byte at all, there is no range.
+            self._validator = validator
             self._start = size if validator.total is None else min(size, validator.total - 1)
         return self
 
     def _open(self) -> BufferedRandom:
         while True:
-            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | _EXACT, 0o600)
+            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | EXACT, 0o600)
             try:
                 _lock(descriptor)
-                found = os.fstat(descriptor)
-                if not _is_ours(found):
+                if not _is_ours(os.fstat(descriptor)):
                     raise FileExistsError(errno.EEXIST, "Not a part of our own", self._part)
                 with suppress(FileNotFoundError):
                     # The one that it was opened under may have taken the target's name meanwhile.
-                    if os.path.samestat(found, os.stat(self._part)):
+                    if is_at(descriptor, self._part):
                         return open(descriptor, "r+b")
             except BaseException:
                 os.close(descriptor)
@@ -245,23 +243,37 @@ class Part:
     def begin(self, response: Response[Any]) -> bool:
         """Make ready for the body of this response; False if it is of no use, and the whole file has to be asked for.
 
-        That is so for ranges that were not asked for, for a file that has changed after all, and for a 416.
+        That is so for ranges that were not asked for, for a file that has changed after all, for a 416, and for
+        whatever contradicts itself.
+
+        Raises:
+            ProtocolError: for an answer that is said to be a part, though all was asked for.
         """
         self._response, headers = response, response.headers
         if response.status in (206, 416):
-            span = self._validator and self._validator.accepts(headers, self._start)
+            span = self._validator.accepts(headers, self._start) if self._validator and self._is_same_place() else None
             if not span or response.status == 416:
                 self._start = 0
                 return False
             self._end, self._total = span.end, span.total
         else:
+            if self._start and self._validator and self._validator.is_contradicted(headers):
+                self._start = 0
+                return False
+            if is_part(headers):
+                shown = evidence(headers.get("content-range", headers.get("content-type", "")))
+                raise self._wrong(ProtocolError, f"{response.status} with {shown} is a part, and all was asked for")
             self._begin_anew(Validator.of_response(response.status, headers))
-            self._end = self._total = None if is_encoded(headers) else length_of(headers)
+            self._end = self._total = None if response.decoded else length_of(headers)
         self._received = self._start
         self._file.seek(self._start)
         self._file.truncate()
         self._tell()
         return True
+
+    def _is_same_place(self) -> bool:
+        # An entity tag is of one resource: another one, to which a redirect leads by now, may have the same.
+        return self._place == _place(self._response)
 
     def _begin_anew(self, validator: Validator | None) -> None:
         # At every moment, what the sidecar says is true of the part.
@@ -272,8 +284,9 @@ class Part:
             return
         import json
 
-        saved = json.dumps({"url": _fingerprint(self._url), "validator": vars(validator)})
-        with open(os.open(self._sidecar, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _EXACT, 0o600), "wb") as sidecar:
+        place = _place(self._response)
+        saved = json.dumps({"url": _fingerprint(self._url), "place": place, "validator": vars(validator)})
+        with open(os.open(self._sidecar, os.O_WRONLY | os.O_CREAT | os.O_EXCL | EXACT, 0o600), "wb") as sidecar:
             sidecar.write(saved.encode())
 
     def _saved(self) -> Validator | None:
@@ -281,12 +294,13 @@ class Part:
         import json
 
         try:
-            with open(os.open(self._sidecar, os.O_RDONLY | _EXACT), "rb") as sidecar:
+            with open(os.open(self._sidecar, os.O_RDONLY | EXACT), "rb") as sidecar:
                 saved = json.loads(sidecar.read(SIDECAR)) if _is_ours(os.fstat(sidecar.fileno())) else None
         except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(saved, dict) or saved.get("url") != _fingerprint(self._url):
             return None
+        self._place = saved.get("place")
         return Validator.of_saved(saved.get("validator"))
 
     def write(self, piece: bytes) -> None:
@@ -298,6 +312,7 @@ class Part:
         """
         self._received += len(piece)
         if self._end is not None and self._received > self._end:
+            _remove(self._sidecar)  # who knows what the bytes before were
             raise self._wrong(ProtocolError, f"more than the {self._end} bytes that were declared")
         self._file.write(piece)
         self._tell()
@@ -319,12 +334,12 @@ class Part:
         if whole is not None and self._received != whole:
             raise self._wrong(IncompleteBody, f"the file ended after {self._received} of {whole} bytes")
         self._file.flush()
-        self._verify(repr_digests(self._response.headers) | self._digests)
-        os.fsync(self._file.fileno())
-        os.chmod(self._part, self._usual_mode())
-        if sys.platform == "win32":
-            self._file.close()  # no file that is open is renamed there; elsewhere the lock, which ends with it, helps
-        os.replace(self._part, self._target)
+        self._verify((repr_digests(self._response.headers) if not self._response.decoded else {}) | self._digests)
+        try:
+            take_name(self._file, self._part, self._target)
+        except FileExistsError:
+            _remove(self._sidecar)  # what is in the part's place is nothing to go on with
+            raise
         _remove(self._sidecar)
         self._file.close()
         return Download(self._given, self._response.without_stream(), self._received, self._start)
@@ -339,24 +354,15 @@ class Part:
             found = file_digest(self._file, name).hexdigest()
             if found != wanted:
                 _remove(self._sidecar)  # there is nothing to go on with
-                raise self._wrong(ProtocolError, f"the {name} of the file is {found}, not {wanted}")
+                coded = self._response.headers.get("content-encoding", "")
+                hint = f" (its coding {evidence(coded)} was taken off; decode=False keeps it)"
+                shown = hint if self._response.decoded else ""
+                raise self._wrong(ProtocolError, f"the {name} of the file is {found}, not {wanted}{shown}")
 
     def _wrong(self, kind: type[ProtocolError], message: str) -> ProtocolError:
         error = kind(message, request_sent="yes")
         error.request, error.backend = self._response.request, self._response.backend
         return error
-
-    def _usual_mode(self) -> int:
-        """As of the file that is there; else as umask and directory give it to a new one, which they show on one."""
-        with suppress(FileNotFoundError):
-            return stat.S_IMODE(os.stat(self._target).st_mode) & 0o777
-        new = f"{self._part}.{os.urandom(4).hex()}"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            return stat.S_IMODE(os.fstat(descriptor).st_mode)
-        finally:
-            os.close(descriptor)
-            os.unlink(new)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -365,7 +371,7 @@ class Part:
             return
         with suppress(OSError, ValueError):  # the error that counts is on its way; ValueError: it is closed already
             self._file.flush()
-        size = os.path.getsize(self._part) if os.path.exists(self._part) else 0
+        size = os.lstat(self._part).st_size if os.path.lexists(self._part) else 0
         kept = size > 0 and os.path.exists(self._sidecar)
         if kept:
             error.add_note(f"{size} bytes are kept, to resume from")
@@ -377,17 +383,6 @@ class Part:
                 _remove(self._part)
         with suppress(OSError):
             self._file.close()
-
-
-def _check_writable(target: str, given: str) -> None:
-    """Refuse what a rename would replace though it could not be written, or is no file."""
-    try:
-        found = os.stat(target)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise FileExistsError(errno.EEXIST, "Not a regular file", given)
-    open(given, "r+b").close()  # fails for a directory, too
 
 
 def _is_ours(found: os.stat_result) -> bool:
@@ -412,7 +407,12 @@ def _lock(descriptor: int) -> None:
         # Any other: this file system has no locks, as some that are shared by many machines.
 
 
-def _fingerprint(url: URL) -> str:
+def _place(response: Response[Any]) -> str:
+    """Which resource has answered, after redirects; without the query, which servers sign anew each time."""
+    return _fingerprint(f"{response.url.origin}{response.url.target.partition('?')[0]}")
+
+
+def _fingerprint(url: str) -> str:
     # No more than that, because a query may hold a secret.
     from hashlib import sha256
 

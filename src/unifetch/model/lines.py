@@ -17,9 +17,11 @@ from .text import BYTE_ORDER_MARKS, codec_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
 
 MAX_LINE = 16 * 1024**2  # characters; a picture in base64 comes as one line
+
+UTF_8 = (b"\xef\xbb\xbf",)  # the mark that may stand before an event stream
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _RETRY = re.compile(r"[0-9]{1,15}\Z")
@@ -55,10 +57,18 @@ async def async_lines(
 
 
 class LineSplitter:
-    """Splits a body into lines; see `lines`."""
+    """Splits a body into lines; see `lines`.
 
-    def __init__(self, content_type: str = "", *, max_line: int | None = MAX_LINE) -> None:
+    Args:
+        content_type, max_line: as there.
+        marks: the byte order marks that count.
+    """
+
+    def __init__(
+        self, content_type: str = "", *, max_line: int | None = MAX_LINE, marks: Collection[bytes] = BYTE_ORDER_MARKS
+    ) -> None:
         self._content_type = content_type
+        self._marks = marks
         self._max_line = max_line
         self._head = b""
         self._decoder: IncrementalDecoder | None = None
@@ -74,7 +84,7 @@ class LineSplitter:
         """
         if self._decoder is None:
             chunk = self._head = self._head + chunk
-            if any(mark.startswith(chunk) and mark != chunk for mark in BYTE_ORDER_MARKS):
+            if any(mark.startswith(chunk) and mark != chunk for mark in self._marks):
                 return []  # it may become a byte order mark
         return self._split(self._decode(chunk))
 
@@ -86,7 +96,7 @@ class LineSplitter:
 
     def _decode(self, chunk: bytes, *, final: bool = False) -> str:
         if self._decoder is None:
-            codec, mark = codec_of(chunk, self._content_type)
+            codec, mark = codec_of(chunk, self._content_type, self._marks)
             self._decoder = getincrementaldecoder(codec)("replace")
             chunk = chunk[mark:]
         return self._decoder.decode(chunk, final)
@@ -136,26 +146,28 @@ def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iter
     """The events of a streamed body, each as soon as it is complete. An incomplete last one is discarded.
 
     Args:
-        chunks: the decoded body, as it comes; it is UTF-8, whatever its Content-Type says.
+        chunks: the decoded body, as it comes; it is UTF-8 (§9.2.5), whatever its Content-Type or another mark says.
         max_event: characters that a line, and the data of an event, may have; None for any number.
 
     Raises:
         TooLarge: for a larger event.
     """
-    parser = EventParser(max_event=max_event)
-    for line in lines(chunks, max_line=max_event):
-        if (event := parser.feed_line(line)) is not None:
-            yield event
+    splitter, parser = LineSplitter(max_line=max_event, marks=UTF_8), EventParser(max_event=max_event)
+    for chunk in chunks:
+        for line in splitter.feed(chunk):
+            if (event := parser.feed_line(line)) is not None:
+                yield event
 
 
 async def async_events(
     chunks: AsyncIterable[bytes], *, max_event: int | None = MAX_LINE
 ) -> AsyncIterator[ServerSentEvent]:
     """The same of a body that is awaited; see `events`."""
-    parser = EventParser(max_event=max_event)
-    async for line in async_lines(chunks, max_line=max_event):
-        if (event := parser.feed_line(line)) is not None:
-            yield event
+    splitter, parser = LineSplitter(max_line=max_event, marks=UTF_8), EventParser(max_event=max_event)
+    async for chunk in chunks:
+        for line in splitter.feed(chunk):
+            if (event := parser.feed_line(line)) is not None:
+                yield event
 
 
 class EventParser:

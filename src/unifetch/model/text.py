@@ -15,6 +15,7 @@ from ..errors import InvalidJSON, evidence
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import json
+    from collections.abc import Collection
     from typing import Any, NoReturn
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
@@ -83,11 +84,11 @@ def decode_text(body: bytes, content_type: str) -> str:
     return str(memoryview(body)[mark:], codec, "replace")
 
 
-def codec_of(head: bytes, content_type: str) -> tuple[str, int]:
+def codec_of(head: bytes, content_type: str, marks: Collection[bytes] = BYTE_ORDER_MARKS) -> tuple[str, int]:
     """The codec for a body that starts with these bytes (three tell), and the length of its byte order mark."""
-    for mark, codec in BYTE_ORDER_MARKS.items():
+    for mark in marks:
         if head.startswith(mark):
-            return codec, len(mark)
+            return BYTE_ORDER_MARKS[mark], len(mark)
     for parameter in _PARAMETER.finditer(content_type):
         if parameter[1].lower() == "charset":
             label = _PUNCTUATION.sub("", parameter[2].lower())

@@ -84,27 +84,52 @@ class Validator(Value):
 
     def accepts(self, headers: Headers, start: int) -> Span | None:
         """What a 206 sends, if it is the rest of this file from `start` on; None if there is any doubt."""
-        # A 206 repeats the entity tag of its file, but need not repeat the date (RFC 9110 §15.3.7).
-        said = headers.get(self.field, None if self.field == "etag" else self.value)
-        if said != self.value or is_encoded(headers):
+        # A 206 need not repeat the date (RFC 9110 §15.3.7); but a server that never heard of If-Range may leave it out.
+        if headers.get(self.field) != self.value or is_encoded(headers) or _has_ranges(headers):
             return None
         match = _CONTENT_RANGE.match(headers.get("content-range", ""))
         if match is None:
             return None
         first, end, total = int(match[1]), int(match[2]) + 1, self.total if match[3] == "*" else int(match[3])
-        if first != start or end <= first or (total is not None and end > total) or self.total not in (None, total):
-            return None
+        if total is None or not first == start < end <= total or self.total not in (None, total):
+            return None  # without a total, nobody knows whether this is all of the rest: a server may send less
         return Span(end, total) if length_of(headers) in (None, end - first) else None
+
+    def is_contradicted(self, headers: Headers) -> bool:
+        """Whether a 200 that answers the request for the rest contradicts itself: it claims to be all of the file, and
+        to be a part of it, or to be this version, which has another length."""
+        if is_part(headers):
+            return True
+        is_same = headers.get(self.field) == self.value and not is_encoded(headers)
+        return is_same and self.total is not None and self.total != length_of(headers)
 
 
 class Span(Value):
-    """Where the bytes of a 206 end, and how many the whole file has, or None if that was not said."""
+    """Where the bytes of a 206 end, and how many the whole file has."""
 
     end: int
-    total: int | None
+    total: int
 
-    def __init__(self, end: int, total: int | None) -> None:
+    def __init__(self, end: int, total: int) -> None:
         vars(self).update(end=end, total=total)
+
+
+def is_part(headers: Headers) -> bool:
+    """Whether a response that is no 206 says that it is only a part, though its status says that it is all."""
+    said = headers.get("content-range")
+    if said is None:
+        return _has_ranges(headers)
+    match = _CONTENT_RANGE.match(said)
+    if match is None or match[3] == "*":
+        return True
+    end, total = int(match[2]) + 1, int(match[3])
+    return int(match[1]) != 0 or end != total or length_of(headers) not in (None, total)
+
+
+def _has_ranges(headers: Headers) -> bool:
+    """Whether the body is several ranges, each with a head of its own (RFC 9110 §14.6)."""
+    kind: str = headers.get("content-type", "")
+    return kind.lower().startswith("multipart/byteranges")
 
 
 def is_encoded(headers: Headers) -> bool:
@@ -167,8 +192,6 @@ def repr_digests(headers: Headers) -> dict[str, str]:
 
     A digest of another algorithm, and what is not in its form, is as if it was not there.
     """
-    if is_encoded(headers):
-        return {}
     from binascii import Error, a2b_base64
 
     found = {}

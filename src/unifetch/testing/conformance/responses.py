@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 import zlib
+from typing import Any
 
 import pytest
 
@@ -390,7 +391,7 @@ class TestDecoding(Conformance):
         """`decoded` is true where a coding was taken off, and only there."""
         packed = gzip.compress(b"text")
         codings = {"/gzip": "gzip", "/unknown": "foo", "/none": "identity"}
-        scripts = {path: reply(200, packed, {"Content-Encoding": coding}) for path, coding in codings.items()}
+        scripts: Any = {path: reply(200, packed, {"Content-Encoding": coding}) for path, coding in codings.items()}
         with Server({**scripts, "/": reply(200, packed)}) as server:
             told = {path: client.get(server.url + path).decoded for path in [*codings, "/"]}
             with client.stream("GET", f"{server.url}/gzip") as response:

@@ -33,6 +33,23 @@ def streamed(content_type: str, parts: Sequence[bytes], seen: Sequence[threading
     return [*script, b"0\r\n\r\n"]
 
 
+RANGE = {"Content-Range": f"bytes 100000-{len(FILE) - 1}/{len(FILE)}"}
+# Answers to the request for the rest, all with the bytes of the rest.
+CONTRADICTIONS: dict[str, tuple[int, dict[str, str]]] = {
+    "200 with a range": (200, ETAG | RANGE),
+    "200 of the same file, but shorter": (200, ETAG),
+    "206 without a range": (206, ETAG),
+    "206 with another range": (206, ETAG | {"Content-Range": f"bytes 99999-{len(FILE) - 2}/{len(FILE)}"}),
+    "206 without a validator": (206, RANGE),
+    "206 with a weak validator": (206, {"ETag": 'W/"1"'} | RANGE),
+    "206 with another validator": (206, {"ETag": '"2"'} | RANGE),
+    "206 with two validators": (206, {"ETag": '"1", "2"'} | RANGE),
+    "206 of several parts": (206, ETAG | RANGE | {"Content-Type": "multipart/byteranges; boundary=x"}),
+    "206 of a coded body": (206, ETAG | RANGE | {"Content-Encoding": "gzip"}),
+    "416 with a range": (416, ETAG | RANGE),
+}
+
+
 class TestStreams(Conformance):
     """`.lines()` and `.events()` of a stream."""
 
@@ -98,6 +115,13 @@ class TestStreams(Conformance):
                 response.lines()  # type: ignore[misc]  # a type checker refuses it, which is the point
             with pytest.raises(StreamError, match="stream"):
                 response.events()  # type: ignore[misc]  # likewise
+
+    def test_events_are_utf_8(self, client: Client) -> None:
+        """Another byte order mark, and another charset, are none of an event stream (HTML §9.2.5)."""
+        body = b"\xff\xfedata: x\n\ndata: y\xc3\xa9\n\n"
+        with Server(reply(200, body, {"Content-Type": "text/event-stream; charset=utf-16"})) as server:
+            with client.stream("GET", server.url) as response:
+                assert ["yé"] == [event.data for event in response.events()]
 
     def test_events_as_soon_as_they_are_there(self, client: Client) -> None:
         """An event is given when its empty line is there, also if that ends with a CR."""
@@ -168,6 +192,36 @@ class TestDownloads(Conformance):
 
             assert (b"another file", 12, 0) == (path.read_bytes(), done.size, done.resumed_from)
             assert 2 == len(server.requests)
+
+    @pytest.mark.parametrize("row", CONTRADICTIONS)
+    def test_an_answer_that_contradicts_itself(self, client: Client, tmp_path: Path, row: str) -> None:
+        """What is not surely the rest of the same file is not put behind its beginning: all of it is asked for."""
+        path = tmp_path / "file"
+        status, headers = CONTRADICTIONS[row]
+        with Server(CUT, reply(status, FILE[100_000:], headers), reply(200, FILE, ETAG)) as server:
+            with pytest.raises(IncompleteBody):
+                client.download(server.url, path)
+            done = client.download(server.url, path, resume=True)
+
+            assert (FILE, 0) == (path.read_bytes(), done.resumed_from)
+            assert [None, "bytes=100000-", None] == [each.header("range") for each in server.requests]
+
+    def test_a_name_of_255_bytes(self, client: Client, tmp_path: Path) -> None:
+        """Any name that the file system takes will do, though the hidden name of the part would be longer."""
+        path = tmp_path / ("x" * 255)
+        with Server(reply(200, FILE)) as server:
+            client.download(server.url, path)
+
+        assert (FILE, [path.name]) == (path.read_bytes(), [each.name for each in tmp_path.iterdir()])
+
+    def test_a_file_in_its_coding(self, client: Client, tmp_path: Path) -> None:
+        """`decode=False` stores what was sent."""
+        path = tmp_path / "file"
+        packed = gzip.compress(FILE)
+        with Server(reply(200, packed, {"Content-Encoding": "gzip"})) as server:
+            client.download(server.url, path, decode=False)
+
+        assert packed == path.read_bytes()
 
     @pytest.mark.parametrize(
         ("script", "kind"),

@@ -1,0 +1,157 @@
+"""A file that takes its name once it is complete: until then, whatever had that name stays.
+
+It is written under another name beside its target. Others may write in that directory, as in /tmp: so a link of
+theirs is not followed, and what is renamed is the file that was written, not what lies in its place by then. Whatever
+can be known to fail at the end is refused at the beginning, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import suppress
+from hashlib import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import BufferedRandom
+
+# Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
+EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+READABLE = 100  # bytes of a name that is shown in that of its part; file systems allow 143 to 255
+MOST_LINKS = 40  # as Linux
+
+
+def place_of(given: str) -> str:
+    """The absolute path of the file that is to be replaced or made: a symbolic link stays one.
+
+    Raises:
+        OSError: for what could not take its name at the end; it names the path as it was given.
+    """
+    try:
+        target = _resolved(given) if sys.platform != "win32" else os.path.realpath(given)
+        _check(target)
+    except OSError as error:
+        error.filename = given
+        raise
+    return target
+
+
+def part_of(target: str) -> str:
+    """Where the file is written until it is complete: a hidden name beside it."""
+    directory, name = os.path.split(target)
+    raw = os.fsencode(name)
+    shown = name if len(raw) <= READABLE else sha256(raw).hexdigest()
+    return os.path.join(directory, f".{shown}.unifetch-part")
+
+
+def take_name(file: BufferedRandom, part: str, target: str) -> None:
+    """Give what was written its target's name, with the mode of what was there, or that of a new file.
+
+    Raises:
+        OSError: if it cannot be; `FileExistsError` if another file is in the part's place by now.
+    """
+    file.flush()
+    os.fsync(file.fileno())
+    if sys.platform != "win32":
+        os.fchmod(file.fileno(), _usual_mode(target))
+    if not is_at(file.fileno(), part):
+        raise FileExistsError(errno.EEXIST, "Somebody else has put another file in its place", part)
+    if sys.platform == "win32":
+        file.close()  # no file that is open is renamed there; elsewhere a lock, which ends with it, helps
+    os.replace(part, target)
+
+
+def is_at(descriptor: int, path: str) -> bool:
+    """Whether this open file is the one at that path."""
+    return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+
+
+def _resolved(given: str) -> str:
+    """Where a path leads, as `os.path.realpath` says, but through no link that the kernel might refuse to follow."""
+    place = os.sep if given.startswith(os.sep) else os.getcwd()
+    left, links = given.split(os.sep)[::-1], 0
+    while left:
+        name = left.pop()
+        if name == "..":
+            place = os.path.dirname(place)
+        if name in ("", ".", ".."):
+            continue
+        step = os.path.join(place, name)
+        link = None
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = os.lstat(step)
+            link = os.readlink(step) if stat.S_ISLNK(found.st_mode) else None
+        if link is None:
+            place = step
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        # What Linux calls protected_symlinks, wherever we run: anybody may put a link to anything into /tmp.
+        directory = os.stat(place)
+        if _is_shared(directory) and found.st_uid not in (os.geteuid(), directory.st_uid):
+            raise PermissionError(errno.EACCES, "A symbolic link of somebody else's in a shared directory")
+        if link.startswith(os.sep):
+            place = os.sep
+        left += link.split(os.sep)[::-1]
+    return place
+
+
+def _is_shared(directory: os.stat_result) -> bool:
+    return bool(directory.st_mode & stat.S_ISVTX and directory.st_mode & stat.S_IWOTH)
+
+
+def _check(target: str) -> None:
+    """Refuse what a rename would replace though it could not be written, or could not replace, or is no file."""
+    try:
+        found = os.stat(target, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise FileExistsError(errno.EEXIST, "Not a regular file")
+    descriptor = os.open(target, os.O_RDWR | EXACT)  # fails for a directory, too
+    try:
+        if sys.platform != "win32":
+            _check_replaceable(descriptor, found, os.path.dirname(target))
+    finally:
+        os.close(descriptor)
+
+
+def _check_replaceable(descriptor: int, found: os.stat_result, above: str) -> None:
+    directory = os.stat(above)
+    if directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, directory.st_uid):
+        raise PermissionError(errno.EPERM, "A file of somebody else's in a directory where only they can replace it")
+    descriptor_above = os.open(above, getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        if found.st_dev != directory.st_dev or _mount_of(descriptor) != _mount_of(descriptor_above):
+            raise OSError(errno.EBUSY, "A file that is mounted cannot be replaced; mount its directory")
+    finally:
+        os.close(descriptor_above)
+
+
+def _mount_of(descriptor: int) -> bytes | None:
+    """The number of the mount that a descriptor was opened through; None where the system does not say."""
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as info:
+            return next((line for line in info if line.startswith(b"mnt_id:")), None)
+    except OSError:
+        return None
+
+
+def _usual_mode(target: str) -> int:
+    """As of the file that is there; else as umask and directory give it to a new one, which they show on one."""
+    with suppress(FileNotFoundError):
+        found = os.stat(target, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode):
+            return stat.S_IMODE(found.st_mode) & 0o777
+    new = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.unifetch-part")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        os.unlink(new)
