@@ -49,6 +49,7 @@ class CallArguments(TypedDict, total=False):
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
     forbid_private: bool
+    decode: bool
     backend: BackendTypes | None
 
 
@@ -63,7 +64,6 @@ class ExchangeArguments(TypedDict, total=False):
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
     forbid_private: bool
-    decode: bool
     backend: BackendTypes | None
 
 
