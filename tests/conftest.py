@@ -15,6 +15,8 @@ from unifetch.client import config
 from unifetch.client.settings import Settings
 
 # What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend.
+pytest_plugins = ["pytester"]
+
 VARIABLES = {
     "ALL_PROXY",
     "CURL_CA_BUNDLE",

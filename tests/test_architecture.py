@@ -49,7 +49,8 @@ LIBRARIES = {
     "backports": {"policies/decoding.py"},
     "publicsuffixlist": {"policies/cookies.py"},
     "opentelemetry": {"observe/opentelemetry.py"},
-    "pytest": {path for path in FILES if path.startswith("testing/conformance/")},
+    "pytest": {path for path in FILES if path.startswith("testing/conformance/")} | {"testing/plugin.py"},
+    "trustme": {"testing/on_the_wire.py"},
 }
 
 # What a backend may import of what stands beside it, besides `base`: what several of them share.

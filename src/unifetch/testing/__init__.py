@@ -8,7 +8,17 @@
 from __future__ import annotations
 
 from .answer import Answer
-from .intercept import Forward, Handler, Intercepted, ReadBody, Unanswered, Unmet, forward, intercept
+from .intercept import (
+    Forward,
+    Handler,
+    Intercepted,
+    ReadBody,
+    Unanswered,
+    Unmet,
+    forward,
+    intercept,
+)
+from .mock import Mock, Route
 from .server import (
     Close,
     Drip,
@@ -42,6 +52,7 @@ __all__ = [
     "HalfClose",
     "Handler",
     "Intercepted",
+    "Mock",
     "OnConnect",
     "OnHead",
     "Pause",
@@ -49,6 +60,7 @@ __all__ = [
     "Receive",
     "RecordedRequest",
     "Reset",
+    "Route",
     "Script",
     "Server",
     "Signal",

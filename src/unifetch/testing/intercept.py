@@ -17,6 +17,7 @@ two drivers at the end of this file do what it asks for. A plain function is eno
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -30,9 +31,10 @@ from ..client.call import Journey
 from ..client.event_loops import sleep
 from ..client.interception import SEAM, SHUT
 from ..client.interception import Unanswered as Unanswered  # it is told of from here
-from ..errors import ReadTimeout
+from ..errors import ReadTimeout, UnifetchError
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
+from ..observe.events import redacted
 from .answer import Answer, Pieces
 from .server import Pause
 from .virtual_time import TimedJourney, VirtualTime
@@ -55,6 +57,7 @@ class Intercepted:
         time: the time that the call goes by, if it is not the real one.
         awaited: whether it is an AsyncClient that asks.
         body: what it brings, in bytes: for a handler that is a function, or after the step `ReadBody`.
+        parameters: what a route's pattern has found in the path.
     """
 
     def __init__(self, raw: RawRequest, backend: Any, awaited: bool, virtual: VirtualTime | None) -> None:
@@ -65,6 +68,7 @@ class Intercepted:
         self.awaited = awaited
         self.body = raw.body if isinstance(raw.body, bytes) else b""
         self.is_read = raw.body is None or isinstance(raw.body, bytes)
+        self.parameters: dict[str, str] = {}
 
     @property
     def method(self) -> str:
@@ -91,6 +95,10 @@ class Intercepted:
     def headers(self) -> Headers:
         """Every field that would go out."""
         return Headers.trusted(self.raw.headers)
+
+    def json(self) -> Any:
+        """What the body says in JSON."""
+        return json.loads(self.body)
 
     def with_body(self, pieces: list[bytes]) -> None:
         """Take the body as read; who reads the request after this finds it again, in the same pieces."""
@@ -275,7 +283,9 @@ def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, An
             return taken
     why = "\n\n".join(block.handler.explain(request) for block in blocks)
     why = why or "this thread or task has no handler; others have one that is local to them (intercept(local=True))"
-    error = Unanswered(f"{request.method} {request.url}: nobody took this request, and the network is shut.\n\n{why}")
+    error = Unanswered(
+        f"{request.method} {redacted(request.url)}: nobody took this request, and the network is shut.\n\n{why}"
+    )
     for block in blocks:
         block.unanswered.append(error)
     raise error
@@ -318,21 +328,33 @@ def response_of(answer: Answer, request: Intercepted) -> RawResponse:
     return RawResponse(*head, _pieces(steps), lambda: None, trailers, interim)
 
 
-def tapped(
-    raw: RawResponse, request: Intercepted, tap: Callable[[bytes | None], Pieces], close: Callable[[], None]
-) -> Any:
-    """The same response with every piece of its body passing through a function.
+class Tap:
+    """What the body of a response passes through on its way to the client; as it stands, it changes nothing."""
 
-    Args:
-        tap: gives for a piece, and for None at the end, what takes its place; it may raise.
-        close: called when the response is closed.
-    """
+    def piece(self, data: bytes) -> Pieces:
+        """What takes the place of this piece: bytes, waits, errors."""
+        return (data,)
+
+    def end(self) -> Pieces:
+        """What comes after the last piece."""
+        return ()
+
+    def failed(self, error: UnifetchError) -> BaseException:
+        """What takes the place of an error."""
+        return error
+
+    def close(self) -> None:
+        """The response is closed, read to its end or not."""
+
+
+def tapped(raw: RawResponse, request: Intercepted, tap: Tap) -> Any:
+    """The same response, whose body passes through a tap."""
     head = (raw.status, raw.reason, raw.http_version, raw.headers)
     if isinstance(raw, AsyncRawResponse):
         give_back = raw.close
 
         async def closed_async() -> None:
-            close()
+            tap.close()
             await give_back()
 
         awaited = _AsyncPieces(_Body(iter(()), request, tap), closed_async, aiter(raw.body))
@@ -340,12 +362,11 @@ def tapped(
     plain_close = raw.close
 
     def closed() -> None:
-        close()
+        tap.close()
         plain_close()
 
-    return RawResponse(
-        *head, _pieces(_Body(iter(()), request, tap), iter(raw.body)), closed, raw.trailers, raw.interim, raw.is_checked
-    )
+    body = _pieces(_Body(iter(()), request, tap), iter(raw.body))
+    return RawResponse(*head, body, closed, raw.trailers, raw.interim, raw.is_checked)
 
 
 def tapped_upload(body: Any, tap: Callable[[bytes | None], object]) -> Any:
@@ -395,9 +416,7 @@ class _Again:
 class _Body:
     """The pieces of a body, and what each becomes; what has to be waited for is for the driver to do."""
 
-    def __init__(
-        self, pieces: Iterator[Any], request: Intercepted, tap: Callable[[bytes | None], Pieces] | None = None
-    ):
+    def __init__(self, pieces: Iterator[Any], request: Intercepted, tap: Tap | None = None):
         self._pieces = iter(pieces)
         self._request = request
         self._tap = tap
@@ -411,8 +430,12 @@ class _Body:
 
     def feed(self, piece: bytes | None) -> None:
         """Let this piece pass through."""
-        assert self._tap is not None
-        self._pieces = iter(self._tap(piece))
+        tap = self._tap or Tap()
+        self._pieces = iter(tap.end() if piece is None else tap.piece(piece))
+
+    def failed(self, error: UnifetchError) -> BaseException:
+        """What to raise in place of an error of the source."""
+        return error if self._tap is None else self._tap.failed(error)
 
     def wait(self, pause: Pause) -> tuple[float, ReadTimeout | None]:
         """The seconds that the driver has to wait, and what to raise then."""
@@ -529,7 +552,10 @@ def _pieces(body: _Body, source: Iterator[bytes] | None = None) -> Iterator[byte
         if item is None:
             if ended or source is None:
                 return
-            fed = next(source, None)
+            try:
+                fed = next(source, None)
+            except UnifetchError as error:
+                raise body.failed(error) from error.__cause__
             ended = fed is None
             body.feed(fed)
         elif isinstance(item, Pause):
@@ -558,7 +584,10 @@ class _AsyncPieces:
             if item is None:
                 if self._ended:
                     raise StopAsyncIteration
-                fed = await anext(self._source, None)
+                try:
+                    fed = await anext(self._source, None)
+                except UnifetchError as error:
+                    raise self._body.failed(error) from error.__cause__
                 self._ended = fed is None
                 self._body.feed(fed)
             elif isinstance(item, Pause):

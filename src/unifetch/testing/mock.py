@@ -1,0 +1,470 @@
+"""A strict mock before every backend: what is not announced fails, and so does what was announced and never asked for.
+
+    with Mock() as mock:
+        mock.post("https://api.example.org/orders/{id}", json={"n": 1}).reply(201, json={"id": 7})
+        mock.get("https://api.example.org/slow").reply(chunks=[b"a", Pause(2), b"b"])
+        mock.get("https://api.example.org/gone").fail(ConnectionLost, sent="maybe").then(200)
+        ...
+        assert mock.time.passed == 2
+
+Time is the mock's: a wait takes none, and `mock.time.passed` says how long it would have been.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json as json_module
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from ..errors import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    PoolTimeout,
+    ProtocolError,
+    ReadTimeout,
+    TotalTimeout,
+    UnifetchError,
+    WriteTimeout,
+    evidence,
+)
+from ..model.headers import CREDENTIALS
+from .answer import Answer, Fields, Pieces
+from .intercept import Handler, Intercepted, ReadBody, Steps, Unmet, intercept
+from .server import Step
+from .virtual_time import VirtualTime
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ..errors import RequestSent
+    from .on_the_wire import Wire
+
+_NOTHING: Any = object()
+_PORTS = {"http": "80", "https": "443"}
+
+
+class Mock(Handler):
+    """Routes, and what they answer; strict, and it owns the time.
+
+    Args:
+        base_url: what patterns that are only a path are relative to; without it they fit any host.
+        time: the time that calls go by; None for the real one.
+
+    Attributes:
+        calls: the requests that a route took, in their order.
+    """
+
+    wire: Wire | None = None  # set by `--unifetch-wire`: the answers then come over sockets
+
+    def __init__(self, base_url: str = "", *, time: VirtualTime | None = _NOTHING) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._routes: list[Route] = []
+        self._stack: ExitStack | None = None
+        self.calls: list[Intercepted] = []
+        self.virtual = VirtualTime() if time is _NOTHING else time
+        self.time = self.virtual
+
+    # --- Announcing -------------------------------------------------------------------------------
+
+    def route(
+        self,
+        method: str,
+        url: str | re.Pattern[str],
+        *,
+        params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        headers: Mapping[str, Any] | None = None,
+        json: Any = _NOTHING,
+        form: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Route:
+        """Announce a request.
+
+        Args:
+            method: the method.
+            url: the URL, or a path for any host. `{name}` stands for one segment of the path, `{name...}` for any
+                number of them. Or a compiled expression for all of the URL.
+            params: all that the query says, in any order; left out, the query may say anything.
+            headers: fields that have to be there: a value, a compiled expression, a function of the value, or None for
+                a field that must not be there.
+            json: what the body says in JSON. `unittest.mock.ANY` fits anything inside of it.
+            form: what the body says as application/x-www-form-urlencoded.
+            body: the body: bytes, text, a compiled expression of bytes, or a function of the bytes.
+        """
+        if isinstance(url, str) and not url.startswith(("http://", "https://")):
+            url = f"{self._base_url}/{url.lstrip('/')}"
+        route = Route(method, url, params=params, headers=headers, json=json, form=form, body=body)
+        self._routes.append(route)
+        return route
+
+    def get(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("GET", url, **criteria)
+
+    def head(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("HEAD", url, **criteria)
+
+    def options(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("OPTIONS", url, **criteria)
+
+    def delete(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("DELETE", url, **criteria)
+
+    def post(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("POST", url, **criteria)
+
+    def put(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("PUT", url, **criteria)
+
+    def patch(self, url: str | re.Pattern[str], **criteria: Any) -> Route:
+        """See `route`."""
+        return self.route("PATCH", url, **criteria)
+
+    # --- Answering --------------------------------------------------------------------------------
+
+    def handle(self, request: Intercepted) -> Steps:
+        """Answer by the first route that fits."""
+        yield ReadBody()
+        for route in self._routes:
+            if not route.is_spent and all(fits for _, fits, _ in route.check(request)):
+                break
+        else:
+            return None
+        self.calls.append(request)
+        request.parameters = route.parameters(request)
+        reply = route.take(request)
+        if isinstance(reply, Failure):
+            reply.take_time(request)
+            raise reply.error()
+        taken = reply(request) if callable(reply) and not isinstance(reply, Step) else reply
+        if self.wire is not None:
+            return (yield from self.wire.carry(request, taken))
+        if isinstance(taken, Answer):
+            return taken
+        from .scripts import played
+
+        return (yield from played(taken, request))
+
+    # --- Being strict -----------------------------------------------------------------------------
+
+    def explain(self, request: Intercepted) -> str:
+        """The nearest route, what of it fits, and what does not."""
+        if not self._routes:
+            return "the mock has no routes"
+        nearest = max(self._routes, key=lambda route: route.closeness(request))
+        lines = [
+            f"the nearest of {len(self._routes)} routes: {nearest}" if self._routes[1:] else f"the route: {nearest}"
+        ]
+        for name, fits, why in nearest.check(request):
+            lines.append(f"  {'✓' if fits else '✗'} {name}{'' if fits else f': {why}'}")
+        if nearest.is_spent:
+            lines.append(
+                f"  ✗ times: it was called {nearest.calls} times already, and .times({nearest.calls}) allows no more"
+            )
+        return "\n".join(lines)
+
+    def finish(self) -> None:
+        """Every route has been called, as often as it says.
+
+        Raises:
+            Unmet: it names those that were not.
+        """
+        unmet = [f"  {route}: {why}" for route in self._routes if (why := route.lacks())]
+        if unmet:
+            raise Unmet("\n".join(["announced, and not asked for (.optional() allows that):", *unmet]))
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        if self.wire is not None:
+            self._stack.enter_context(self.wire)
+        self._stack.enter_context(intercept(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._stack is not None
+        self._stack.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"<Mock of {len(self._routes)} routes>"
+
+
+class Route:
+    """One announced request, and what it is answered; made by `Mock.route`.
+
+    Attributes:
+        calls: how often it was called.
+        requests: those calls.
+    """
+
+    def __init__(
+        self, method: str, url: str | re.Pattern[str], *, params: Any, headers: Any, json: Any, form: Any, body: Any
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.requests: list[Intercepted] = []
+        self._replies: list[Any] = []
+        self._times: int | None = None
+        self._is_optional = False
+        self._origin, self._path = "", None
+        if isinstance(url, str):
+            place, _, query = url.partition("?")
+            origin, self._path = _split(place)
+            self._origin = origin
+            params = parse_qsl(query, keep_blank_values=True) if query and params is None else params
+        self._params = None if params is None else sorted(_query_pairs(params))
+        self._headers = dict(headers or {})
+        self._json = json
+        self._form = None if form is None else sorted(_query_pairs(form))
+        self._body = body.encode() if isinstance(body, str) else body
+
+    # --- What it answers --------------------------------------------------------------------------
+
+    def reply(
+        self,
+        status: Any = 200,
+        body: bytes | str = b"",
+        *,
+        json: Any = _NOTHING,
+        chunks: Pieces | None = None,
+        headers: Fields = (),
+        trailers: Fields = (),
+        interim: Iterable[tuple[int, Fields]] = (),
+        reason: str | None = None,
+    ) -> Self:
+        """Answer so; the arguments are those of `Answer`.
+
+        In place of a status there may be an `Answer`, a script of `testing.Server`, or a function of the request that
+        gives one of these. Called again, or as `then`, it says what the next call is answered; the last goes on.
+        """
+        if isinstance(status, int):
+            more = {} if json is _NOTHING else {"json": json}
+            status = Answer(
+                status,
+                body,
+                chunks=chunks,
+                headers=headers,
+                trailers=trailers,
+                interim=interim,
+                reason=reason,
+                **more,
+            )
+        self._replies.append(status)
+        return self
+
+    then = reply
+
+    def fail(self, error: type[UnifetchError] | UnifetchError, *, sent: RequestSent | None = None) -> Self:
+        """Answer by this error; a timeout takes as long as the call allows.
+
+        Args:
+            error: its class, or an error to raise as it is.
+            sent: whether the request was sent (`request_sent`); by default what is usual for the class.
+        """
+        self._replies.append(Failure(error, sent))
+        return self
+
+    def times(self, count: int) -> Self:
+        """It is called exactly so often."""
+        self._times = count
+        return self
+
+    def optional(self) -> Self:
+        """It need not be called."""
+        self._is_optional = True
+        return self
+
+    @property
+    def calls(self) -> int:
+        """How often it was called."""
+        return len(self.requests)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it was called as often as it may be."""
+        return self._times is not None and self.calls >= self._times
+
+    def take(self, request: Intercepted) -> Any:
+        """What this call is answered."""
+        self.requests.append(request)
+        if not self._replies:
+            return Answer()
+        return self._replies[min(self.calls, len(self._replies)) - 1]
+
+    def lacks(self) -> str:
+        """What was announced of it and did not happen; "" if all did."""
+        if self._is_optional or (self._times is None and self.calls >= max(1, len(self._replies))):
+            return ""
+        if self._times is not None:
+            return "" if self.calls == self._times else f"called {self.calls} times, not {self._times}"
+        return f"called {self.calls} times, and has {len(self._replies)} answers" if self.calls else "never called"
+
+    # --- Whether it fits --------------------------------------------------------------------------
+
+    def check(self, request: Intercepted) -> list[tuple[str, bool, str]]:
+        """Each criterion by its name, whether it fits, and why not."""
+        found = [
+            ("method", self.method == request.method, f"{request.method} is not {self.method}"),
+            *self._place(request),
+        ]
+        if self._params is not None:
+            asked = sorted(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
+            found.append(("params", asked == self._params, f"{_shown(asked)} is not {_shown(self._params)}"))
+        for name, expected in self._headers.items():
+            value = request.headers.get(name)
+            found.append((f"header {name}", _fits(expected, value), _why_header(name, expected, value)))
+        if self._json is not _NOTHING:
+            found.append(self._check_json(request))
+        if self._form is not None:
+            form = sorted(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+            found.append(("form", form == self._form, f"{_shown(form)} is not {_shown(self._form)}"))
+        if self._body is not None:
+            is_exact = isinstance(self._body, bytes)
+            why = _difference([repr(self._body)], [repr(request.body)]) if is_exact else evidence(request.body)
+            found.append(("body", _fits(self._body, request.body), why))
+        return found
+
+    def closeness(self, request: Intercepted) -> tuple[int, ...]:
+        """How much of it fits; the place counts most."""
+        checked = self.check(request)
+        place = sum(fits for name, fits, _ in checked if name in ("url", "host", "path"))
+        return (place, sum(fits for _, fits, _ in checked) - sum(not fits for _, fits, _ in checked))
+
+    def parameters(self, request: Intercepted) -> dict[str, str]:
+        """What the placeholders of its pattern stand for, decoded."""
+        if isinstance(self.url, str):
+            match = re.fullmatch(_pattern(self._path or ""), request.path)
+        else:
+            match = self.url.search(request.url)
+        return {name: unquote(value) for name, value in match.groupdict().items()} if match else {}
+
+    def _place(self, request: Intercepted) -> list[tuple[str, bool, str]]:
+        if not isinstance(self.url, str):
+            return [("url", self.url.fullmatch(request.url) is not None, f"it does not fit {self.url.pattern!r}")]
+        origin, path = f"{request.raw.scheme}://{request.raw.host}:{request.raw.port}", request.path
+        fits = re.fullmatch(_pattern(self._path or ""), path) is not None
+        of_path = ("path", fits, f"{path} is not {self._path}")
+        if not self._origin:
+            return [of_path]
+        return [("host", origin == self._origin, f"{origin} is not {self._origin}"), of_path]
+
+    def _check_json(self, request: Intercepted) -> tuple[str, bool, str]:
+        try:
+            said = json_module.loads(request.body)
+        except ValueError:
+            return "json", False, f"the body is not JSON: {evidence(request.body)}"
+        return "json", self._json == said, _difference(_lines(self._json), _lines(said))
+
+    def __repr__(self) -> str:
+        return f"{self.method} {self.url if isinstance(self.url, str) else self.url.pattern}"
+
+
+class Failure:
+    """An error as an answer."""
+
+    def __init__(self, error: type[UnifetchError] | UnifetchError, sent: RequestSent | None) -> None:
+        self._error = error
+        self._sent = sent
+
+    def take_time(self, request: Intercepted) -> None:
+        """Let as much time pass as the call allows: a timeout takes that."""
+        kind = self._error if isinstance(self._error, type) else type(self._error)
+        if request.time is not None:
+            left = None if request.raw.deadline is None else request.raw.deadline - request.time.clock()
+            seconds = (
+                left if issubclass(kind, TotalTimeout) else getattr(request.raw.timeout, _PHASES.get(kind, ""), None)
+            )
+            if seconds is not None:
+                request.time.advance(seconds if left is None else min(seconds, left))
+
+    def error(self) -> UnifetchError:
+        """The error, anew for each call."""
+        if not isinstance(self._error, type):
+            return self._error
+        usual: list[RequestSent] = [sent for kind, sent in _SENT if issubclass(self._error, kind)]
+        sent = self._sent or [*usual, "maybe"][0]
+        return self._error(f"{self._error.__name__}, as the mock was told", request_sent=sent)
+
+
+_PHASES: dict[type[UnifetchError], str] = {
+    PoolTimeout: "pool",
+    ConnectTimeout: "connect",
+    WriteTimeout: "write",
+    ReadTimeout: "read",
+}
+_SENT: list[tuple[type[UnifetchError], RequestSent]] = [
+    (ConnectError, "no"),
+    (ConnectTimeout, "no"),
+    (PoolTimeout, "no"),
+    (ConnectionLost, "maybe"),
+    (ProtocolError, "yes"),
+]
+
+
+# --- Comparing ------------------------------------------------------------------------------------
+
+
+def _split(url: str) -> tuple[str, str]:
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return "", url or "/"
+    authority, _, path = rest.partition("/")
+    host, colon, port = authority.rpartition(":")
+    if not colon or "]" in port:
+        host, port = authority, _PORTS[scheme]
+    return f"{scheme}://{host.strip('[]').lower()}:{port}", f"/{path}"
+
+
+def _pattern(path: str) -> str:
+    parts = re.split(r"\{(\w+)(\.\.\.)?\}", path)
+    texts, names, dots = parts[::3], parts[1::3], parts[2::3]
+    holes = [f"(?P<{name}>{'.*' if many else '[^/]+'})" for name, many in zip(names, dots, strict=True)]
+    return "".join(re.escape(text) + hole for text, hole in zip(texts, [*holes, ""], strict=True))
+
+
+def _query_pairs(params: Any) -> list[tuple[str, str]]:
+    return parse_qsl(urlencode(params, doseq=True), keep_blank_values=True)
+
+
+def _fits(expected: Any, value: Any) -> bool:
+    if expected is None or value is None:
+        return expected is None and value is None
+    if isinstance(expected, re.Pattern):
+        return expected.search(value) is not None
+    if callable(expected):
+        function: Callable[[Any], object] = expected
+        return bool(function(value))
+    return bool(expected == value)
+
+
+def _why_header(name: str, expected: Any, value: str | None) -> str:
+    if value is None:
+        return "it is not there"
+    if name.lower() in CREDENTIALS:
+        return "another credential"
+    wanted = expected.pattern if isinstance(expected, re.Pattern) else expected
+    return "it is there" if expected is None else f"{evidence(value)} is not {wanted!r}"
+
+
+def _shown(pairs: list[tuple[str, str]]) -> str:
+    return urlencode(pairs) or "nothing"
+
+
+def _lines(value: Any) -> list[str]:
+    return json_module.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=repr).splitlines()
+
+
+def _difference(expected: list[str], said: list[str]) -> str:
+    lines = list(difflib.unified_diff(expected, said, lineterm="", n=2))[3:]
+    shown = [line if len(line) <= 200 else f"{line[:200]}…" for line in lines[:40]]
+    return "\n".join(["- announced, + sent", *(f"      {line}" for line in shown)])

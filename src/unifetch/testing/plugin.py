@@ -1,0 +1,99 @@
+"""The pytest plugin: fixtures that are strict by themselves, and `--unifetch-wire`.
+
+It is registered by entry point, so that it is there wherever pytest and unifetch are installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .mock import Mock
+    from .server import Server
+
+# A failing assertion of the conformance classes shows its values.
+pytest.register_assert_rewrite("unifetch.testing.conformance")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--unifetch-wire`."""
+    group = parser.getgroup("unifetch")
+    group.addoption(
+        "--unifetch-wire",
+        action="store_true",
+        help="run each test of `unifetch_mock` again with its answers sent over sockets, on each installed backend",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Over sockets, a test of a mock runs once more for each backend."""
+    if "unifetch_mock" in metafunc.fixturenames and metafunc.config.getoption("--unifetch-wire"):
+        from ..backends import available_backends
+
+        metafunc.parametrize("unifetch_mock", ["memory", *available_backends()], indirect=True)
+
+
+@pytest.fixture
+def unifetch_mock(request: pytest.FixtureRequest) -> Iterator[Mock]:
+    """A strict `Mock` before every backend."""
+    from ..client.config import PROCESS
+    from .mock import Mock
+    from .on_the_wire import Wire
+
+    carrier = getattr(request, "param", "memory")
+    mock, before = Mock(), PROCESS.backend
+    if carrier != "memory":
+        mock.wire = Wire()
+        PROCESS.backend = carrier  # of calls and clients that name none
+    try:
+        with mock:
+            yield mock
+            _end_if_failed(request)
+    except _Failed:
+        pass
+    finally:
+        PROCESS.backend = before
+
+
+@pytest.fixture
+def unifetch_server() -> Iterator[Any]:
+    """A function that starts a `Server` of its arguments; all are closed at the end, and their errors raised."""
+    from contextlib import ExitStack
+
+    from .server import Server
+
+    with ExitStack() as stack:
+
+        def start(*scripts: Any, **options: Any) -> Server:
+            return stack.enter_context(Server(*scripts, **options))
+
+        yield start
+
+
+# --- Whether the test itself failed ---------------------------------------------------------------
+
+# What was not asked for is news only of a test that would pass.
+
+
+class _Failed(BaseException):
+    pass
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Remember whether the test failed, for what is torn down after it."""
+    report = yield
+    if call.when == "call":
+        item.stash[_FAILED] = bool(report.failed or report.skipped)
+    return report
+
+
+def _end_if_failed(request: pytest.FixtureRequest) -> None:
+    if request.node.stash.get(_FAILED, False):
+        raise _Failed
