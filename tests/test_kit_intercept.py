@@ -121,6 +121,15 @@ def test_what_is_swallowed_all_the_same_comes_at_the_end() -> None:
         block.__exit__(None, None, None)
 
 
+def test_an_exchange_without_policies(client: Any) -> None:
+    """It has the handler before it, too: bridges stand on it."""
+    with intercept(lambda request: Answer(200, "here")):
+        response = client.exchange("GET", URL)
+        body = response.read().body
+
+    assert b"here" == body
+
+
 def _in_a_thread(call: Callable[[], bytes]) -> bytes:
     found: list[bytes] = []
     thread = threading.Thread(target=lambda: found.append(call()))

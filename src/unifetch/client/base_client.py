@@ -93,9 +93,9 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        plan, backend, interception = self._plan, self._backend(named), SEAM.interception
-        if interception is not None:  # a test has stepped in between
-            backend = interception.before(backend)
+        plan, backend = self._plan, self._backend(named)
+        if SEAM.interception is not None:
+            backend = SEAM.interception.before(backend)
         if call:
             plan = self._planned(self.settings.replace(**call), backend)
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
@@ -111,14 +111,15 @@ class BaseClient:
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
             check_request(plan.backend, fields, content)
-        journey = Journey if interception is None else interception.journey
-        return journey(plan, request, content, self._memory, cookies)
+        return _started(plan, request, content, self._memory, cookies)
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
         """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
         if unknown := call.keys() - _OF_AN_EXCHANGE:
             raise InvalidSetting(f"exchange() takes no {min(unknown)}=; it takes {', '.join(_OF_AN_EXCHANGE)}")
         settings, backend = self.settings, self._backend(call.pop("backend", None))
+        if SEAM.interception is not None:
+            backend = SEAM.interception.before(backend)
         if (trailers := call.pop("trailers", None)) is not None:
             add_trailers(content, trailers)
         plan = self._exact
@@ -128,7 +129,7 @@ class BaseClient:
                 self._exact = plan
         request = Request(method, url, headers=headers, body=content.source)
         check_request(backend, request.headers, content)
-        return Journey(plan, request, content, self._no_memory, None)
+        return _started(plan, request, content, self._no_memory, None)
 
     def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
@@ -226,6 +227,12 @@ _OF_AN_EXCHANGE = (
     "forbid_private",
     "backend",
 )
+
+
+def _started(plan: Plan, *what: Any) -> Journey:
+    # A test that has stepped in between may have calls go by a time of its own.
+    interception = SEAM.interception
+    return Journey(plan, *what) if interception is None else interception.journey(plan, *what)
 
 
 def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:

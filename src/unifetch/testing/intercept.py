@@ -32,9 +32,9 @@ from ..client.event_loops import sleep
 from ..client.interception import SEAM, SHUT
 from ..client.interception import Unanswered as Unanswered  # it is told of from here
 from ..errors import ReadTimeout, UnifetchError
+from ..masking import masked_url
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
-from ..observe.events import redacted
 from .answer import Answer, Pieces
 from .server import Pause
 from .virtual_time import TimedJourney, VirtualTime
@@ -263,7 +263,8 @@ class _Stack:
         return driver(backend, blocks)
 
     def journey(self, plan: Any, *what: Any) -> Journey:
-        virtual = plan.backend.time
+        # A block may have ended, or begun, while a call was on its way here.
+        virtual = getattr(plan.backend, "time", None)
         return Journey(plan, *what) if virtual is None else TimedJourney(virtual, plan, *what)
 
 
@@ -284,7 +285,7 @@ def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, An
     why = "\n\n".join(block.handler.explain(request) for block in blocks)
     why = why or "this thread or task has no handler; others have one that is local to them (intercept(local=True))"
     error = Unanswered(
-        f"{request.method} {redacted(request.url)}: nobody took this request, and the network is shut.\n\n{why}"
+        f"{request.method} {masked_url(request.url)}: nobody took this request, and the network is shut.\n\n{why}"
     )
     for block in blocks:
         block.unanswered.append(error)

@@ -32,7 +32,7 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
-from ..model.headers import CREDENTIALS
+from ..masking import is_secret
 from .answer import Answer, Fields, Pieces
 from .intercept import Handler, Intercepted, ReadBody, Steps, Unmet, intercept
 from .server import Step
@@ -450,7 +450,7 @@ def _fits(expected: Any, value: Any) -> bool:
 def _why_header(name: str, expected: Any, value: str | None) -> str:
     if value is None:
         return "it is not there"
-    if name.lower() in CREDENTIALS:
+    if is_secret(name):
         return "another credential"
     wanted = expected.pattern if isinstance(expected, re.Pattern) else expected
     return "it is there" if expected is None else f"{evidence(value)} is not {wanted!r}"

@@ -40,7 +40,7 @@ class Wire:
         self._tickets[request.method, request.headers["host"], request.target].append(ticket)
         ticket.changed = server.changed
         tls = None if request.raw.tls is None else _authority()[1]
-        request.change(route=Route(address="127.0.0.1"), port=server.port, target=request.target, tls=tls)
+        request.change(route=Route(address="127.0.0.1"), port=server.port, target=request.target, tls=tls, http2=False)
         try:
             raw = yield Forward()
         except UnifetchError as error:
