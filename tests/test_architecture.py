@@ -43,6 +43,8 @@ LIBRARIES = {
     "aiohttp": {"backends/aiohttp.py"},
     "multidict": {"backends/aiohttp.py"},
     "yarl": {"backends/aiohttp.py"},
+    "h2": {"wire/http2.py"},
+    "hpack": {"wire/http2.py", "testing/http2.py"},
     "brotli": {"policies/decoding.py"},
     "brotlicffi": {"policies/decoding.py"},
     "zstandard": {"policies/decoding.py"},
@@ -74,7 +76,7 @@ PURE = [
     for path in FILES
     if path.startswith("policies/")
     or path in {"client/call.py", "backends/poisoning.py", "backends/socket/pool.py"}
-    or path in {f"wire/{name}.py" for name in ("http11", "reader", "socks", "tunnels")}
+    or path in {f"wire/{name}.py" for name in ("http11", "http2", "reader", "socks", "tunnels")}
 ]
 
 

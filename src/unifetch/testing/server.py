@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ..errors import evidence
 
@@ -88,7 +88,9 @@ class Server:
         self._lifetime = lifetime
         self._connections: list[Connection] = []
 
-    def __enter__(self) -> Server:
+    connection_type: type[Connection]  # what answers each that is accepted
+
+    def __enter__(self) -> Self:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._listener = socket.socket(family if self._unix_socket is None else socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -120,7 +122,7 @@ class Server:
                         if self.stopping.is_set():
                             accepted.close()
                             return
-                        connection = Connection(self, accepted, len(self._connections) + 1)
+                        connection = self.connection_type(self, accepted, len(self._connections) + 1)
                         self._connections.append(connection)
                         connection.start()
                         self.changed.notify_all()
@@ -265,16 +267,7 @@ class Connection(threading.Thread):
                     self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.server.tls is not None:
                 self.start_tls(self.server.tls)
-            if self._on_connect is not None:
-                self.play(self._on_connect)
-                self._next_request()
-            while True:
-                self.receive_head()
-                script = self.server.take_script(self.request)
-                if not isinstance(script, OnHead):
-                    self.receive()
-                self.play(script)
-                self._next_request()
+            self.serve()
         except _Over:
             pass
         except BaseException as error:  # noqa: BLE001  # whatever a script raises (pytest.fail too) is kept for the test
@@ -285,6 +278,19 @@ class Connection(threading.Thread):
                 self.socket.close()
                 self.closed = True
                 self.server.changed.notify_all()
+
+    def serve(self) -> None:
+        """Answer one request after the other, until `_Over` ends it."""
+        if self._on_connect is not None:
+            self.play(self._on_connect)
+            self._next_request()
+        while True:
+            self.receive_head()
+            script = self.server.take_script(self.request)
+            if not isinstance(script, OnHead):
+                self.receive()
+            self.play(script)
+            self._next_request()
 
     def interrupt(self) -> None:
         """Wake the thread if it waits for the peer; for other threads, which hold the server's lock."""
@@ -460,6 +466,9 @@ def _number(what: str, text: str, base: int) -> int:
     if not re.match(r"[0-9]+\Z" if base == 10 else r"[0-9A-Fa-f]+\Z", text):
         raise ValueError(f"malformed {what}: {evidence(text)}")
     return int(text, base)
+
+
+Server.connection_type = Connection
 
 
 # --- Steps ----------------------------------------------------------------------------------------

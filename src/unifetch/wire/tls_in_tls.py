@@ -36,6 +36,10 @@ class TLSInTLS:
         self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._carry(self._inner.do_handshake)
 
+    def selected_alpn_protocol(self) -> str | None:
+        """What the origin has chosen by ALPN."""
+        return self._inner.selected_alpn_protocol()
+
     def send(self, data: bytes | memoryview) -> int:
         """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
         return self._carry(lambda: self._inner.write(data))

@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...errors import BackendNotInstalled, TLSError
 from ...model.messages import RawResponse
 from ...model.route import DIRECT
 from ...wire.blocking import dial
@@ -56,13 +57,14 @@ from .pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Hashable
-    from typing import Literal
+    from typing import Any, Literal
 
     from ...model.messages import RawRequest
 
-CAPABILITIES = HTTP_1_CAPABILITIES
-ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC}
+CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.HTTP2}
+ASYNC_CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
 
 
 class SocketBackend:
@@ -83,9 +85,11 @@ class SocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._pool.take(key)
+        if request.http2:
+            key = (key, request.http2)  # nor one that speaks what this may not
+        connection = None if request.fresh else self._pool.take(key)
         if connection is None:
-            connection = Connection(dial(request, self._pool.sessions.get(key)))
+            connection = self._open(request, self._pool.sessions.get(key))
             self._pool.opened(connection)
         try:
             head, rest = connection.send(request)
@@ -115,6 +119,17 @@ class SocketBackend:
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
         )
 
+    def _open(self, request: RawRequest, session: ssl.SSLSession | None) -> Connection:
+        if not request.http2:
+            return Connection(dial(request, session))
+        kind = connection_kind()
+        sock = dial(request, session)
+        try:
+            return (kind if is_http2(request, protocol_of(sock)) else Connection)(sock)
+        except BaseException:
+            sock.close()
+            raise
+
     # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -125,6 +140,40 @@ class SocketBackend:
 
 def _nothing() -> None:
     pass
+
+
+# --- HTTP/2, where it is asked for ----------------------------------------------------------------
+
+
+def connection_kind() -> type[Connection]:
+    """What speaks HTTP/2.
+
+    Raises:
+        BackendNotInstalled: its library is missing.
+    """
+    try:
+        from .http2_connection import HTTP2Connection
+    except ImportError as error:
+        raise BackendNotInstalled("HTTP/2 needs the library h2: pip install 'unifetch-http[http2]'") from error
+    return HTTP2Connection
+
+
+def protocol_of(sock: Any) -> str | None:
+    """What the server has chosen by ALPN."""
+    return sock.selected_alpn_protocol() if hasattr(sock, "selected_alpn_protocol") else None
+
+
+def is_http2(request: RawRequest, protocol: str | None) -> bool:
+    """Whether HTTP/2 is spoken on a new connection (RFC 9113 §3): by ALPN, or without TLS because the caller knows.
+
+    Raises:
+        TLSError: nothing else will do, and the server does not speak it.
+    """
+    if request.scheme == "http":
+        return request.http2 == "only"
+    if protocol != "h2" and request.http2 == "only":
+        raise TLSError(f"{request.host}:{request.port} has no HTTP/2: of h2 alone it chose {protocol or 'nothing'}")
+    return protocol == "h2"
 
 
 def __getattr__(name: str) -> object:

@@ -19,6 +19,7 @@ from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
 from .exchanges import TestExchanges, TestOpen
 from .extras import TestExtras
+from .http2 import TestHTTP2
 from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
@@ -44,6 +45,7 @@ __all__ = [
     "TestExchanges",
     "TestExtras",
     "TestFloods",
+    "TestHTTP2",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",

@@ -1,0 +1,448 @@
+"""HTTP/2: what RFC 9113 wants of a client, and what servers do to those that were not told.
+
+Each row broke at least one client that is in use. The servers are scripts of frames; the whole needs `h2`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ... import Client
+from ...backends.base import Capability
+from ...errors import ConnectionLost, IncompleteBody, ProtocolError, ReadTimeout, TooLarge, UnifetchError
+from .. import Close, OnConnect, OnHead, Receive, Script, http2
+from .. import Server as HTTP11Server
+from .. import reply as http11_reply
+from .base import Conformance, requires
+
+GET = [(":status", "200"), ("content-length", "5")]
+# What must not be a response, each as the fields of its head.
+MALFORMED = {
+    "no status": [("content-length", "0")],
+    "an empty head": [],
+    "two of them": [(":status", "200"), (":status", "200")],
+    "a status of two digits": [(":status", "20")],
+    "a status with a sign": [(":status", "+200")],
+    "switching protocols": [(":status", "101")],
+    "a pseudo-field after a field": [("a", "b"), (":status", "200")],
+    "a pseudo-field of requests": [(":status", "200"), (":path", "/")],
+    "an upper-case name": [(":status", "200"), ("X-Upper", "1")],
+    "a name with a space": [(":status", "200"), ("x y", "1")],
+    "an empty name": [(":status", "200"), ("", "1")],
+    "a name with a colon": [(":status", "200"), ("a:b", "1")],
+    "connection": [(":status", "200"), ("connection", "close")],
+    "keep-alive": [(":status", "200"), ("keep-alive", "timeout=5")],
+    "proxy-connection": [(":status", "200"), ("proxy-connection", "close")],
+    "transfer-encoding": [(":status", "200"), ("transfer-encoding", "chunked")],
+    "upgrade": [(":status", "200"), ("upgrade", "h2c")],
+    "CR LF in a value": [(":status", "200"), ("a", "1\r\nset-cookie: x=1")],
+    "LF in a value": [(":status", "200"), ("a", "1\n2")],
+    "NUL in a value": [(":status", "200"), ("a", "1\0")],
+    "a space before a value": [(":status", "200"), ("a", " 1")],
+    "a tab after a value": [(":status", "200"), ("a", "1\t")],
+    "a length that is none": [(":status", "200"), ("content-length", "+5")],
+    "two lengths": [(":status", "200"), ("content-length", "5"), ("content-length", "6")],
+}
+FLOODS = {
+    "PING": http2.frame(http2.PING, 0, 0, bytes(8)),
+    "SETTINGS": http2.frame(http2.SETTINGS, 0, 0),
+    "empty DATA": http2.frame(http2.DATA, 0, 1),
+    "DATA of padding": http2.frame(http2.DATA, http2.PADDED, 1, b"\x02\0\0"),
+    "RST_STREAM": http2.frame(http2.RST_STREAM, 0, 1, bytes(4)),
+    "PRIORITY": http2.frame(http2.PRIORITY, 0, 1, bytes(5)),
+    "WINDOW_UPDATE": http2.frame(http2.WINDOW_UPDATE, 0, 0, b"\0\0\0\1"),
+    "frames of no known kind": http2.frame(77, 0, 1, b"?"),
+}
+
+
+class TestHTTP2(Conformance):
+    """What HTTP/2 promises, and that a stream that goes wrong harms nobody but itself."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_h2(self) -> None:
+        pytest.importorskip("h2")
+
+    # --- Well-formed ---
+
+    @requires(Capability.HTTP2)
+    def test_a_response(self, client: Client) -> None:
+        """It is as one of HTTP/1.1, but for its version and its reason, which there is none of."""
+        with http2.Server(http2.reply(201, b"hello", {"x-a": "1"})) as server:
+            response = ask(client, server)
+
+            assert (201, "", "HTTP/2", b"hello") == (
+                response.status,
+                response.reason,
+                response.http_version,
+                response.body,
+            )
+            assert "1" == response.headers["X-A"]
+
+    @requires(Capability.HTTP2)
+    def test_the_fields_of_a_request(self, client: Client) -> None:
+        """Host becomes `:authority`, names are in lower case, and no field belongs to a connection."""
+        with http2.Server() as server:
+            ask(client, server, "POST", "/a?b=c", body=iter([b"1", b"2"]), headers={"X-A": "1", "Connection": "close"})
+            request = server.requests[0]
+
+            assert [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":authority", f"127.0.0.1:{server.port}"),
+                (":path", "/a?b=c"),
+            ] == request.headers[:4]
+            names = {name for name, _ in request.headers[4:]}
+            assert names.isdisjoint({"host", "connection", "transfer-encoding", "te"})
+            assert ("x-a", "1") in request.headers
+            assert b"12" == request.body
+
+    @requires(Capability.HTTP2)
+    def test_a_credential_is_not_indexed(self, client: Client) -> None:
+        """Authorization and cookies stay out of the table that a guess could be tried against (RFC 7541 §7.1.3)."""
+        with http2.Server() as server:
+            for _ in range(2):
+                ask(client, server, auth=("user", "pass"), cookies={"a": "b"})
+            blocks = [payload for kind, _, _, payload in server.frames() if kind == http2.HEADERS]
+
+            assert [True, True] == [
+                any(each[i : i + 2] in (b"\x1f\x08", b"\x1f\x11") for i in range(len(each))) for each in blocks
+            ]
+
+    @requires(Capability.HTTP2)
+    def test_bodies_larger_than_every_window(self, client: Client) -> None:
+        """Each side gives window back as the other is read."""
+        with http2.Server(lambda request: http2.reply(body=request.body)) as server:
+            body = bytes(range(256)) * 12_000
+            response = ask(client, server, "POST", body=body)
+
+            assert body == response.body
+
+    @requires(Capability.HTTP2)
+    def test_trailers_both_ways(self, client: Client) -> None:
+        """They come after the body, and are told as trailers."""
+        with http2.Server(http2.reply(body=b"12", trailers=[("x-sum", "3")])) as server:
+            response = ask(client, server, "POST", body=iter([b"1"]), trailers={"X-After": "2"})
+
+            assert (b"12", "3", None) == (
+                response.body,
+                response.trailers.get("x-sum"),
+                response.headers.get("x-sum"),
+            )
+            assert [("x-after", "2")] == server.requests[0].trailers
+
+    @requires(Capability.HTTP2)
+    def test_interim_responses(self, client: Client) -> None:
+        """A 103 comes before the response, which it is not."""
+        early = http2.Head([(":status", "103"), ("link", "</a>")])
+        with http2.Server([early, early, http2.reply(body=b"hello")]) as server:
+            response = ask(client, server)
+
+            assert (200, b"hello") == (response.status, response.body)
+
+    @requires(Capability.HTTP2)
+    def test_what_means_nothing_to_us(self, client: Client) -> None:
+        """A PING is answered; padding, unknown frames, unknown settings and priorities are ignored."""
+        script = [
+            http2.Frame(http2.PING, 0, b"12345678", 0),
+            http2.SetSettings({0xF000: 1}),
+            http2.Frame(77, 0xFF, b"?"),
+            http2.Frame(http2.PRIORITY, 0, bytes(4) + b"\x10"),
+            http2.Head(GET),
+            http2.Data(b"hello", end=True, padding=255),
+        ]
+        with http2.Server(script) as server:
+            response = ask(client, server)
+            server.wait_for(lambda: (http2.PING, http2.ACK, 0, b"12345678") in server.frames(), "the answer to a PING")
+
+            assert b"hello" == response.body
+
+    @requires(Capability.HTTP2)
+    def test_one_connection(self, client: Client) -> None:
+        """Requests follow one another on it, each on a stream of its own."""
+        with http2.Server() as server:
+            for _ in range(3):
+                ask(client, server)
+
+            assert ([1, 3, 5], 1) == ([each.stream for each in server.requests], server.connections)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+    def test_no_body(self, client: Client, method: str, status: int) -> None:
+        """Where there is no body, a length is that of what would be there; an empty last frame may follow."""
+        head = http2.Head([(":status", str(status)), ("content-length", "5")])
+        with http2.Server([head, http2.Data(b"", end=True)], http2.reply()) as server:
+            response = ask(client, server, method)
+            ask(client, server)
+
+            assert (status, b"") == (response.status, response.body)
+
+    # --- The server takes no more ---
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    @pytest.mark.parametrize("closed", [True, False])
+    def test_goaway_below(self, client: Client, method: str, closed: bool) -> None:
+        """A request above the last stream was not processed: it is sent again, on another connection (§6.8, §8.7)."""
+        away = [http2.GoAway(0), Close() if closed else None]
+        with http2.Server(away, http2.reply(body=b"hello")) as server:
+            response = ask(client, server, method, body=b"12" if method == "POST" else None)
+
+            assert (b"hello", 2) == (response.body, server.connections)
+
+    @requires(Capability.HTTP2)
+    def test_goaway_after_some(self, client: Client) -> None:
+        """The same on a connection that has carried others."""
+        with http2.Server(http2.reply(), [http2.GoAway(1), Close()], http2.reply(body=b"hello")) as server:
+            ask(client, server)
+            response = ask(client, server, "POST", body=b"12")
+
+            assert (b"hello", 2) == (response.body, server.connections)
+
+    @requires(Capability.HTTP2)
+    def test_a_graceful_goaway(self, client: Client) -> None:
+        """A stream that goes on to be answered is (§6.8); the next request has another connection."""
+        script = [
+            http2.GoAway(2**31 - 1),
+            http2.Head([(":status", "200")]),
+            http2.Data(b"hel"),
+            http2.GoAway(1),
+            http2.Data(b"lo", end=True),
+        ]
+        with http2.Server(script, http2.reply()) as server:
+            response = ask(client, server)
+            ask(client, server)
+
+            assert (b"hello", 2) == (response.body, server.connections)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_refused(self, client: Client, method: str) -> None:
+        """REFUSED_STREAM says that nothing was processed: it is sent once more, whatever the method (§8.7)."""
+        refused = http2.ResetStream(http2.REFUSED_STREAM)
+        with http2.Server(refused, http2.reply(body=b"hello")) as server:
+            response = ask(client, server, method, body=b"12" if method == "POST" else None)
+
+            assert (b"hello", 2) == (response.body, len(server.requests))
+
+    @requires(Capability.HTTP2)
+    def test_refused_again(self, client: Client) -> None:
+        """Once more, and no oftener; and the error says that it was not sent, as far as anybody is concerned."""
+        with http2.Server(http2.ResetStream(http2.REFUSED_STREAM)) as server:
+            with pytest.raises(ConnectionLost) as caught:
+                ask(client, server, "POST", body=b"12")
+
+            assert ("no", 2) == (caught.value.request_sent, len(server.requests))
+
+    @requires(Capability.HTTP2)
+    def test_refused_in_the_midst_of_a_stream(self, client: Client) -> None:
+        """A body that cannot be had twice is not sent twice."""
+        with http2.Server(http2.ResetStream(http2.REFUSED_STREAM)) as server:
+            with pytest.raises(ConnectionLost):
+                ask(client, server, "POST", body=iter([b"1", b"2"]))
+
+            assert 1 == len(server.requests)
+
+    @requires(Capability.HTTP2)
+    def test_misdirected(self, client: Client) -> None:
+        """A 421 is answered once by a connection that has carried nothing else (RFC 9110 §15.5.20)."""
+        with http2.Server(http2.reply(), http2.reply(421), http2.reply(body=b"hello"), http2.reply(421)) as server:
+            ask(client, server)
+            response = ask(client, server, "POST", body=b"12")
+            last = ask(client, server)
+
+            assert (b"hello", 421) == (response.body, last.status)
+            assert [1, 1, 2] == [each.connection for each in server.requests][:3]
+
+    # --- The response breaks off ---
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("code", [http2.NO_ERROR, http2.INTERNAL_ERROR, http2.CANCEL, http2.REFUSED_STREAM])
+    def test_reset_in_the_body(self, client: Client, code: int) -> None:
+        """It is an error, whatever the code says, and never a shorter body."""
+        with http2.Server([http2.Head([(":status", "200")]), http2.Data(b"hel"), http2.ResetStream(code)]) as server:
+            with pytest.raises(IncompleteBody):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("code", [http2.NO_ERROR, http2.INTERNAL_ERROR, http2.CANCEL])
+    def test_reset_before_a_response(self, client: Client, code: int) -> None:
+        """That says nothing about what was processed."""
+        with http2.Server(http2.ResetStream(code)) as server:
+            with pytest.raises(ConnectionLost) as caught:
+                ask(client, server)
+
+            assert ("maybe", 1) == (caught.value.request_sent, len(server.requests))
+
+    @requires(Capability.HTTP2)
+    def test_cut_in_the_body(self, client: Client) -> None:
+        """So is a connection that ends."""
+        with http2.Server([http2.Head(GET), http2.Data(b"hel"), Close()]) as server:
+            with pytest.raises(IncompleteBody):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("data", [b"", b"hell", b"hello!"])
+    def test_data_against_the_length(self, client: Client, data: bytes) -> None:
+        """A body that is shorter or longer than Content-Length is an error (§8.1.1)."""
+        with http2.Server([http2.Head(GET), http2.Data(data, end=True)]) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("row", MALFORMED)
+    def test_malformed(self, client: Client, row: str) -> None:
+        """It is no response (§8.1.1, §8.2, §8.3), and the next one is as if nothing had been."""
+        with http2.Server(http2.Head(MALFORMED[row], end=True), http2.reply(body=b"hello")) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+            assert b"hello" == ask(client, server).body
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("trailers", [[(":status", "200")], [("X-Upper", "1")], [("connection", "close")]])
+    def test_malformed_trailers(self, client: Client, trailers: list[tuple[str, str]]) -> None:
+        """Trailers are held to the same, and have no pseudo-field (§8.1)."""
+        with http2.Server(http2.reply(body=b"hello", trailers=trailers)) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+    # --- Uploads ---
+
+    @requires(Capability.HTTP2)
+    def test_refused_while_it_waits_for_window(self, client: Client) -> None:
+        """A 413 is the answer, though the upload is not over and never will be."""
+        script = http2.OnData(http2.reply(413, b"too much"), http2.ResetStream(http2.NO_ERROR))
+        with http2.Server(script, returns_window=False) as server:
+            response = ask(client, server, "POST", body=bytes(1_000_000))
+
+            assert (413, b"too much") == (response.status, response.body)
+
+    @requires(Capability.HTTP2)
+    def test_the_window_below_zero(self, client: Client) -> None:
+        """A server may take back what it has allowed; the upload goes on when there is window again (§6.9.2)."""
+        script = http2.OnData(
+            http2.SetSettings({http2.INITIAL_WINDOW_SIZE: 10}),
+            http2.Window(1_000_000),
+            http2.Window(1_000_000, 0),
+            Receive(),
+            http2.reply(body=b"hello"),
+        )
+        with http2.Server(script, returns_window=False) as server:
+            response = ask(client, server, "POST", body=bytes(300_000))
+
+            assert (b"hello", 300_000) == (response.body, len(server.requests[0].body))
+
+    @requires(Capability.HTTP2)
+    def test_an_upload_that_nobody_takes(self, client: Client) -> None:
+        """The write timeout ends the wait for window."""
+        with http2.Server(returns_window=False) as server:
+            with pytest.raises(UnifetchError) as caught:
+                ask(client, server, "POST", body=bytes(1_000_000), timeout={"total": 5, "write": 0.2})
+
+            assert "WriteTimeout" == type(caught.value).__name__
+
+    @requires(Capability.HTTP2)
+    def test_expect(self, client: Client) -> None:
+        """With Expect, the body waits for a 100, or is not sent at all (RFC 9110 §10.1.1)."""
+        leave = OnHead(http2.Head([(":status", "100")]), Receive(), http2.reply())
+        with http2.Server(OnHead(http2.reply(417)), leave) as server:
+            expecting = {"Expect": "100-continue"}
+            refused = ask(client, server, "POST", body=b"12", headers=expecting)
+            taken = ask(client, server, "POST", body=b"12", headers=expecting)
+
+            assert [(417, b""), (200, b"12")] == [
+                (response.status, request.body)
+                for response, request in zip((refused, taken), server.requests, strict=True)
+            ]
+
+    # --- Floods and bombs ---
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("row", FLOODS)
+    def test_floods(self, client: Client, row: str) -> None:
+        """What brings nothing ends the connection before long (§10.5)."""
+        script: list[Script] = [http2.Head([(":status", "200")]), FLOODS[row] * 20_000, http2.Data(b"hello", end=True)]
+        with http2.Server(script) as server:
+            with pytest.raises(UnifetchError):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("size", [1, 16_384])
+    def test_a_head_without_end(self, client: Client, size: int) -> None:
+        """CONTINUATION after CONTINUATION is refused at 100 KiB, or at 64 frames."""
+        more = http2.frame(http2.CONTINUATION, 0, 1, bytes(size)) * (2_000_000 // (size + 9))
+        with http2.Server([http2.Frame(http2.HEADERS, 0, b"\x88"), more]) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    def test_a_head_that_unpacks_to_much(self, client: Client) -> None:
+        """A field of 4 KB that is repeated by one byte each is counted as often (RFC 7541 §7.3)."""
+        bomb = b"\x88\x40\x01a\x7f\xa1\x1e" + b"b" * 4_000 + b"\xbe" * 16_000
+        pieces = [bomb[at : at + 16_000] for at in range(0, len(bomb), 16_000)]
+        script = [http2.Frame(http2.HEADERS, 0, pieces[0]), http2.Frame(http2.CONTINUATION, 4, pieces[1])]
+        with http2.Server(script) as server:
+            with pytest.raises(TooLarge):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    def test_more_fields_than_allowed(self, client: Client) -> None:
+        """The limits of a head are those of HTTP/1.1."""
+        with http2.Server(http2.reply(headers=[(f"x-{number}", "1") for number in range(200)])) as server:
+            with pytest.raises(TooLarge):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    def test_a_frame_too_large(self, client: Client) -> None:
+        """One of more than 16 KiB was never allowed (§4.2)."""
+        with http2.Server([http2.Head([(":status", "200")]), http2.Frame(http2.DATA, 1, bytes(20_000))]) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+    @requires(Capability.HTTP2)
+    def test_push_is_refused(self, client: Client) -> None:
+        """It is switched off, so a push is an error of the connection (§8.4)."""
+        push = http2.Frame(http2.PUSH_PROMISE, 4, b"\0\0\0\2\x82\x84\x87")
+        with http2.Server([push, http2.reply()]) as server:
+            with pytest.raises(ProtocolError):
+                ask(client, server)
+
+    # --- Time and giving up ---
+
+    @requires(Capability.HTTP2)
+    def test_a_read_timeout(self, client: Client) -> None:
+        """A stream that is not answered ends by its own timeout, and a PING now and then is no answer."""
+        with http2.Server(None, http2.reply()) as server:
+            with pytest.raises(ReadTimeout):
+                ask(client, server, timeout={"total": 5, "read": 0.1})
+
+            assert 200 == ask(client, server).status
+
+    @requires(Capability.HTTP2)
+    def test_bodies_that_are_abandoned(self, client: Client) -> None:
+        """More of them than the server allows streams: the next request is answered as if they had not been."""
+        head: Script = [http2.Head([(":status", "200")]), http2.Data(bytes(100))]
+        scripts: list[Script] = [*[head] * 25, http2.reply(body=b"hello")]
+        with http2.Server(*scripts, settings={http2.MAX_CONCURRENT_STREAMS: 20}) as server:
+            for _ in range(25):
+                with client.stream("GET", server.url, http2="only"):
+                    pass
+
+            assert b"hello" == ask(client, server).body
+
+    @requires(Capability.HTTP2)
+    def test_a_server_without_http2(self, client: Client) -> None:
+        """With prior knowledge of what is not so, nothing is guessed."""
+        with HTTP11Server(OnConnect(http11_reply(400), Close())) as server:
+            with pytest.raises(UnifetchError):
+                client.get(server.url, http2="only")
+            server.errors.clear()
+
+
+def ask(client: Client, server: Any, method: str = "GET", target: str = "/", **call: Any) -> Any:
+    """The response to a request, which goes by HTTP/2 and nothing else."""
+    if call.get("body", b"") is None:
+        del call["body"]
+    return client.request(method, server.url + target, http2="only", **call)

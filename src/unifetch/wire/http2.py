@@ -1,0 +1,658 @@
+"""HTTP/2 as RFC 9113 has it, on one connection: what comes for all of its streams is sorted out to each of them.
+
+Frames, HPACK and the states of streams are h2's. What h2 leaves to others, or does to all streams of a connection where
+one is at fault, stands here, in the order in which the bytes travel:
+
+    bytes ─► frames, counted and bounded ─► h2 ─► events ─► the head, the pieces and the trailers of a stream
+
+- A GOAWAY never reaches h2, which would take it for the end: streams that the server still answers go on (§6.8).
+- A response that is malformed ends its stream, and no other (§8.1.1). h2's own checks would end the connection.
+- A server that sends much which is of no use is left (§10.5).
+- Window is given back when the caller takes the bytes, so that a slow caller slows the server, not fills the memory.
+
+A `Session` does no I/O and waits for nothing: bytes go in by `receive` and come out by `outgoing`, and a driver looks
+at its `Stream` again whenever something came.
+
+Left out: server push (switched off), priorities, Upgrade from HTTP/1.1 (which RFC 9113 has given up), CONNECT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from contextlib import suppress
+from functools import lru_cache
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import DenialOfServiceError, H2Error
+from h2.settings import SettingCodes, Settings
+from hpack import Decoder, NeverIndexedHeaderTuple
+
+from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError, evidence
+from ..model.headers import CREDENTIALS, Headers
+from .http11 import MAX_BLOCK, MAX_FIELDS, MAX_INTERIM, MAX_TRAILERS, Head, framing
+from .reader import RECEIVE, ByteReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..errors import RequestSent
+    from ..model.headers import Pairs
+    from ..model.messages import RawRequest
+    from .reader import Steps
+
+    Fields = list[tuple[bytes, bytes]]
+
+# Bytes. What a server may send ahead of the caller, on a stream and on a connection.
+STREAM_WINDOW = 1024**2
+CONNECTION_WINDOW = 16 * 1024**2
+# Streams on one connection at once, whatever more a server allows; the number of the last one (§5.1.1).
+MAX_STREAMS = 100
+LAST_NUMBER = 2**31 - 1
+# Bytes. A frame that is longer than this was never allowed (§4.2); our table of what was sent is no larger than this.
+MAX_FRAME = 16_384
+MAX_TABLE = 4_096
+# Frames that bring nothing: so many at once, so many a second, and one more for each frame of ours that asks for some.
+IDLE_FRAMES = 1_000
+IDLE_FRAMES_A_SECOND = 100
+
+_DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0, 1, 5, 7, 9
+_END_STREAM, _END_HEADERS = 1, 4
+
+
+# === §1 A stream: one request, and what came of it ====================================================
+
+
+class Stream:
+    """One exchange, beside which the connection may carry others.
+
+    Attributes:
+        number: its identifier, odd (§5.1.1); 0 before it is open.
+        method: of the request.
+        sent: whether a byte of the request has left (`"no"`, `"maybe"`), or a response come (`"yes"`).
+        is_first: whether it is the first on its connection.
+        is_sent: whether the request is complete.
+        interim: the 1xx responses, as (status, headers).
+        head: the head of the final response, once it has come.
+        is_over: whether the response is complete.
+        trailers: the fields that came after the body.
+        failure: what ended it, unless the response did.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_pieces",
+        "_unreturned",
+        "failure",
+        "head",
+        "interim",
+        "is_first",
+        "is_over",
+        "is_sent",
+        "method",
+        "number",
+        "sent",
+        "trailers",
+    )
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number = number
+        self.method = method
+        self.sent: RequestSent = "no"
+        self.is_first = number == 1
+        self.is_sent = self.is_over = False
+        self.interim: list[tuple[int, Headers]] = []
+        self.head: Head | None = None
+        self.trailers: Pairs = ()
+        self.failure: UnifetchError | None = None
+        self._pieces: deque[bytes] = deque()
+        self._unreturned = 0  # bytes of window that the caller has not taken
+        self._budget = MAX_BLOCK
+
+    def answer(self) -> Head | None:
+        """The head of the final response, once it has come.
+
+        Raises:
+            UnifetchError: there will be none.
+        """
+        if self.head is None and self.failure is not None:
+            raise self.failure
+        return self.head
+
+    def has_news(self) -> bool:
+        """Whether there is something to take of the body, or nothing more to come.
+
+        Raises:
+            UnifetchError: the body broke off; what came before is to be taken first.
+        """
+        if self._pieces or self.is_over:
+            return True
+        if self.failure is not None:
+            raise self.failure
+        return False
+
+
+# === §2 The connection ================================================================================
+
+
+class Session:
+    """A connection in HTTP/2, from the client's preface on.
+
+    Attributes:
+        streams: those that are not over, by number.
+        changed: those that something came for; whoever has looked empties it.
+        is_settled: whether the server has said how many streams it takes at once (its SETTINGS, §3.4).
+        is_closing: whether it takes no new stream: the server said so, or something is wrong.
+        failure: what ended it.
+        exchanges: how many streams there have been.
+    """
+
+    def __init__(self) -> None:
+        # Fields are checked below, in both directions: what h2 finds wrong would be the end of the connection.
+        self._h2 = h2 = H2Connection(_CONFIGURATION)
+        h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
+        h2.decoder = _Decoder()
+        h2.decoder.max_header_list_size = MAX_BLOCK
+        h2.initiate_connection()
+        h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
+        self.streams: dict[int, Stream] = {}
+        self.changed: set[Stream] = set()
+        self.is_settled = self.is_closing = False
+        self.failure: UnifetchError | None = None
+        self.exchanges = 0
+        self._next = 1
+        self._allowed = float(IDLE_FRAMES)
+        self._now = 0.0
+        self._block = 0  # bytes of the header block that is coming
+        self._reader = ByteReader()
+        self._frames = self._read_frames()
+        next(self._frames)
+
+    @property
+    def room(self) -> int:
+        """How many streams can be opened now. Before the server has spoken, it is one (§3.4)."""
+        if self.is_closing or self._next > LAST_NUMBER:
+            return 0
+        most = min(self._h2.remote_settings.max_concurrent_streams, MAX_STREAMS) if self.is_settled else 1
+        return max(0, most - len(self.streams))
+
+    def outgoing(self) -> bytes:
+        """What is to be written now; whoever takes it writes it."""
+        return self._h2.data_to_send()
+
+    # --- Sending the request ---
+
+    def open(self, request: RawRequest) -> Stream:
+        """Begin a request: its head is to be written next.
+
+        Raises:
+            InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
+            ConnectionLost: there is no connection any more.
+        """
+        stream = Stream(self._next, request.method)
+        fields = request_fields(request)
+        try:
+            self._h2.send_headers(stream.number, fields, end_stream=request.body is None)
+        except H2Error as error:
+            raise self._unusable(error) from error
+        stream.is_sent = request.body is None
+        self._allowed += 2
+        self._next += 2
+        self.exchanges += 1
+        self.streams[stream.number] = stream
+        return stream
+
+    def _unusable(self, error: Exception) -> UnifetchError:
+        self.is_closing = True
+        lost = ConnectionLost(f"the connection takes no request any more: {error}")
+        lost.unprocessed = "again"
+        return lost
+
+    def sendable(self, stream: Stream) -> int:
+        """How many bytes of a body can be sent now: 0 or less while the server takes none (§6.9.2)."""
+        if stream.number not in self.streams:
+            return 0
+        window: int = self._h2.local_flow_control_window(stream.number)
+        return min(window, self._h2.max_outbound_frame_size, RECEIVE)
+
+    def send_data(self, stream: Stream, data: bytes | memoryview) -> None:
+        """Send some of the body, no more than is sendable."""
+        self._h2.send_data(stream.number, bytes(data))
+        self._allowed += 2
+
+    def send_end(self, stream: Stream, trailers: Pairs = ()) -> None:
+        """End the request.
+
+        Raises:
+            InvalidRequest: as `open`, of the trailers.
+        """
+        if trailers:
+            self._h2.send_headers(stream.number, [_sent_field(*field) for field in trailers], end_stream=True)
+        else:
+            self._h2.end_stream(stream.number)
+        stream.is_sent = True
+
+    def abandon(self, stream: Stream) -> None:
+        """Want no more of this stream, nor go on with its request. The window of what was not taken is given back."""
+        self._return(stream)
+        stream._pieces.clear()
+        if stream.failure is None and not (stream.is_over and stream.is_sent):
+            with suppress(H2Error):  # it is over as far as h2 is concerned
+                self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
+            stream.failure = ConnectionLost("the exchange was given up", request_sent=stream.sent)
+        self.streams.pop(stream.number, None)
+
+    # --- Receiving the response ---
+
+    def take_whole(self, stream: Stream) -> bytes | None:
+        """All of the body, if the exchange is over and the length is as declared; None if it has to be read."""
+        if not stream.is_over or not stream.is_sent or stream.trailers or stream.head is None:
+            return None
+        if stream.head.framing != "close" and stream.head.framing != sum(map(len, stream._pieces)):
+            return None
+        return self.take(stream)
+
+    def take(self, stream: Stream) -> bytes:
+        """All that has come of a body; b"" if nothing has. The server may send as much again."""
+        pieces = stream._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._return(stream)
+        return data
+
+    def _return(self, stream: Stream) -> None:
+        size, stream._unreturned = stream._unreturned, 0
+        if size and self.failure is None:
+            with suppress(H2Error):
+                self._h2.acknowledge_received_data(size, stream.number)
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take what came. It raises nothing: who is concerned finds it in his stream.
+
+        Args:
+            data: bytes, in any portion.
+            now: the time in seconds, by any clock that does not go back.
+        """
+        if self.failure is not None:
+            return
+        if now > self._now:
+            self._allowed = min(self._allowed + (now - self._now) * IDLE_FRAMES_A_SECOND, IDLE_FRAMES)
+            self._now = now
+        self._reader.feed(data)
+        try:
+            next(self._frames)
+        except DenialOfServiceError:
+            self._break(TooLarge(f"a head of more than {MAX_BLOCK // 1024} KiB", request_sent="yes"))
+        except H2Error as error:
+            self._break(ProtocolError(f"not as HTTP/2 has it: {evidence(str(error), 200)[1:-1]}", request_sent="yes"))
+        except _Refused as refused:
+            with suppress(H2Error):
+                self._h2.close_connection(refused.code)
+            self._break(refused.kind(refused.args[0], request_sent="yes"))
+
+    def end(self, reason: str) -> None:
+        """Say that the connection has ended: nothing more will come."""
+        if self.failure is None:
+            self.failure = ConnectionLost(reason)
+            self.is_closing = True
+            for stream in list(self.streams.values()):
+                self._fail(stream, self._broken_off(stream, reason))
+
+    def _broken_off(self, stream: Stream, reason: str) -> UnifetchError:
+        if stream.head is not None:
+            return IncompleteBody(f"the body broke off: {reason}", request_sent="yes")
+        lost = ConnectionLost(reason, request_sent=stream.sent)
+        lost.reused = not stream.is_first and stream.sent != "yes"
+        return lost
+
+    def _break(self, failure: UnifetchError) -> None:
+        self.failure = failure
+        self.is_closing = True
+        for stream in list(self.streams.values()):
+            # Each has an error of its own, as its caller adds to it.
+            self._fail(stream, type(failure)(str(failure), request_sent="yes"))
+
+    def _fail(self, stream: Stream, failure: UnifetchError) -> None:
+        stream.failure = failure
+        self.streams.pop(stream.number, None)
+        self.changed.add(stream)
+
+    # === §3 Frames (RFC 9113 §4) ======================================================================
+
+    def _read_frames(self) -> Steps[None]:
+        reader, h2 = self._reader, self._h2
+        while True:
+            while len(reader) < 9:
+                yield
+            at = reader.at
+            head = reader.data[at : at + 9]
+            length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+            if length > MAX_FRAME:
+                raise _Refused(f"a frame of {length} bytes, where {MAX_FRAME} are allowed", ErrorCodes.FRAME_SIZE_ERROR)
+            self._weigh(kind, flags, length)
+            while len(reader) < 9 + length:
+                yield
+            frame = reader.take(9 + length)
+            if kind == _GOAWAY:
+                self._go_away(frame[9:])
+                continue
+            for event in h2.receive_data(frame):
+                act = _ACTIONS.get(type(event))
+                if act is not None:
+                    act(self, event)
+
+    def _weigh(self, kind: int, flags: int, length: int) -> None:
+        # Before the frame itself is here: nothing is kept for what is refused.
+        if kind in (_HEADERS, _PUSH_PROMISE):
+            self._block = 0
+        if kind in (_HEADERS, _CONTINUATION):
+            self._block += length
+            if self._block > MAX_BLOCK:
+                raise _Refused(
+                    f"a head of more than {MAX_BLOCK // 1024} KiB", ErrorCodes.ENHANCE_YOUR_CALM, kind=TooLarge
+                )
+        elif kind != _DATA or (not length and not flags & _END_STREAM):
+            self._count_idle()
+
+    def _count_idle(self) -> None:
+        self._allowed -= 1
+        if self._allowed < 0:
+            raise _Refused("too many frames that bring nothing", ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _go_away(self, payload: bytes) -> None:
+        # §6.8. What is above was not processed; what is not goes on to be answered.
+        if len(payload) < 8:
+            raise _Refused("a GOAWAY that is too short", ErrorCodes.FRAME_SIZE_ERROR)
+        self.is_closing = True
+        last, code = int.from_bytes(payload[:4]) & LAST_NUMBER, int.from_bytes(payload[4:8])
+        for stream in [each for each in self.streams.values() if each.number > last]:
+            with suppress(H2Error):
+                self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
+            self._fail(stream, _unprocessed(f"the server goes away ({_code(code)})"))
+
+    # === §4 Events =====================================================================================
+
+    def _on_head(self, event: events.ResponseReceived) -> None:
+        stream = self._stream(event)
+        if stream is None:
+            return
+        try:
+            stream.head = self._head(stream, event.headers)
+            stream.sent = "yes"
+        except ProtocolError as error:
+            self._malformed(stream, error)
+
+    def _on_interim(self, event: events.InformationalResponseReceived) -> None:
+        stream = self._stream(event)
+        if stream is None:
+            return
+        try:
+            head = self._head(stream, event.headers)
+        except ProtocolError as error:
+            self._malformed(stream, error)
+        else:
+            stream.sent = "yes"
+            stream.interim.append((head.status, head.headers))
+            if len(stream.interim) > MAX_INTERIM:
+                self._malformed(stream, TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses"))
+
+    def _on_trailers(self, event: events.TrailersReceived) -> None:
+        stream = self._stream(event)
+        if stream is None:
+            return
+        try:
+            stream.trailers = _fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
+        except ProtocolError as error:
+            self._malformed(stream, error)
+
+    def _on_data(self, event: events.DataReceived) -> None:
+        stream = self.streams.get(event.stream_id)
+        size = event.flow_controlled_length
+        if stream is None or not event.data:  # there is nobody to take it, or nothing but padding
+            if size:
+                self._h2.acknowledge_received_data(size, event.stream_id)
+            if not event.stream_ended:
+                self._count_idle()
+            return
+        stream._pieces.append(event.data)
+        stream._unreturned += size
+        self.changed.add(stream)
+
+    def _on_end(self, event: events.StreamEnded) -> None:
+        stream = self.streams.get(event.stream_id)
+        if stream is None:
+            return
+        if stream.head is None:
+            self._malformed(stream, ProtocolError("the stream ended before a response"))
+            return
+        stream.is_over = True
+        self.changed.add(stream)
+        if stream.is_sent:
+            del self.streams[stream.number]
+
+    def _on_reset(self, event: events.StreamReset) -> None:
+        stream = self.streams.pop(event.stream_id, None)
+        if stream is None or stream.is_over:  # after a complete response it only says: send no more (§8.1)
+            return
+        reason = f"the server reset the stream ({_code(event.error_code)})"
+        if stream.head is None and event.error_code == ErrorCodes.REFUSED_STREAM:
+            self._fail(stream, _unprocessed(reason))
+        elif stream.head is None and event.error_code == ErrorCodes.HTTP_1_1_REQUIRED:
+            lost = _unprocessed(reason)
+            lost.unprocessed = "by HTTP/1.1"
+            self._fail(stream, lost)
+        else:
+            failure = self._broken_off(stream, reason)
+            if isinstance(failure, ConnectionLost):
+                failure.reused = False  # the connection is well, and nothing was idle
+            self._fail(stream, failure)
+
+    def _on_settings(self, event: events.RemoteSettingsChanged) -> None:
+        self.is_settled = True
+        if SettingCodes.HEADER_TABLE_SIZE in event.changed_settings:
+            encoder = self._h2.encoder
+            encoder.header_table_size = min(encoder.header_table_size, MAX_TABLE)
+        self.changed.update(self.streams.values())  # their windows may be others
+
+    def _on_window(self, event: events.WindowUpdated) -> None:
+        if event.stream_id:
+            if (stream := self.streams.get(event.stream_id)) is not None:
+                self.changed.add(stream)
+        else:
+            self.changed.update(self.streams.values())
+
+    def _stream(self, event: Any) -> Stream | None:
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            self.changed.add(stream)
+        return stream
+
+    def _malformed(self, stream: Stream, error: ProtocolError) -> None:
+        error.request_sent = "yes"
+        with suppress(H2Error):
+            self._h2.reset_stream(stream.number, ErrorCodes.PROTOCOL_ERROR)
+        self._return(stream)
+        self._fail(stream, error)
+
+    # === §5 The fields of a response (RFC 9113 §8.2, §8.3.2) ===========================================
+
+    def _head(self, stream: Stream, fields: Fields) -> Head:
+        name, status = fields[0] if fields else (b"", b"")
+        if name != b":status" or not _STATUS.fullmatch(status) or status == b"101":
+            raise ProtocolError(f"the response does not begin with a :status that it may have: {evidence(status)}")
+        pairs = _fields(fields[1:], stream._budget, "response head: 100 KiB")
+        stream._budget -= _size(pairs)
+        index = dict(pairs)
+        if len(index) != len(pairs):
+            index = dict(Headers.trusted(pairs))
+        code = int(status)
+        length = framing(stream.method, code, "HTTP/2", index) if code >= 200 else 0
+        return Head(code, "", "HTTP/2", Headers.trusted(pairs, index), length, persists=True)
+
+
+class _Refused(Exception):
+    """The connection cannot go on."""
+
+    def __init__(self, message: str, code: ErrorCodes, *, kind: type[ProtocolError] = ProtocolError) -> None:
+        super().__init__(message)
+        self.code = code
+        self.kind = kind
+
+
+class _Decoder(Decoder):
+    """Hides Content-Length from h2, which would end the connection where only one response is wrong.
+
+    Its length is held against the body where that of HTTP/1.1 is.
+    """
+
+    def decode(self, data: Any, raw: bool = False) -> Any:
+        return [
+            (_CONTENT_LENGTH, field[1]) if field[0] == b"content-length" else field
+            for field in super().decode(data, raw=raw)
+        ]
+
+
+# Told by its identity, which no server can send.
+_CONTENT_LENGTH = bytes(bytearray(b"content-length, hidden"))
+
+_CONFIGURATION = H2Configuration(
+    header_encoding=None,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
+)
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+    SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
+    SettingCodes.MAX_HEADER_LIST_SIZE: MAX_BLOCK,
+}
+
+_ACTIONS: dict[type[Any], Any] = {
+    events.ResponseReceived: Session._on_head,
+    events.InformationalResponseReceived: Session._on_interim,
+    events.TrailersReceived: Session._on_trailers,
+    events.DataReceived: Session._on_data,
+    events.StreamEnded: Session._on_end,
+    events.StreamReset: Session._on_reset,
+    events.RemoteSettingsChanged: Session._on_settings,
+    events.WindowUpdated: Session._on_window,
+}
+
+
+def _unprocessed(reason: str) -> ConnectionLost:
+    lost = ConnectionLost(f"{reason} and has not processed the request")
+    lost.unprocessed = "again"
+    return lost
+
+
+def _code(code: int) -> str:
+    try:
+        return ErrorCodes(code).name
+    except ValueError:
+        return f"error {code:#x}"
+
+
+# --- Fields of a response ---
+
+_STATUS = re.compile(rb"[1-9][0-9]{2}")
+# Lower case (§8.2.1); no control character but HTAB, and no white space around a value.
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+# What belongs to a connection of HTTP/1.1 makes a response malformed (§8.2.2), and a request, too.
+_OF_THE_CONNECTION = {"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
+
+
+def _fields(fields: Fields, budget: int, limit: str) -> Pairs:
+    if len(fields) > MAX_FIELDS:
+        raise TooLarge(f"more than {MAX_FIELDS} header lines")
+    pairs = tuple(_known(*field) if len(field[1]) <= 256 else _field(*field) for field in fields)
+    if _size(pairs) > budget:
+        raise TooLarge(f"{limit} exceeded")
+    return pairs
+
+
+def _size(pairs: Pairs) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in pairs)
+
+
+def _field(name: bytes, value: bytes) -> tuple[str, str]:
+    if name is _CONTENT_LENGTH:
+        name = b"content-length"
+    if not _NAME.fullmatch(name):
+        raise ProtocolError(f"a field name that HTTP/2 does not allow there: {evidence(name)}")
+    text = name.decode("ascii")
+    if text in _OF_THE_CONNECTION:
+        raise ProtocolError(f"the field {text} has no place in HTTP/2 (RFC 9113 §8.2.2)")
+    if not _VALUE.fullmatch(value):
+        raise ProtocolError(f"field {text} has a value that no field may have, or white space around it")
+    return text, value.decode("latin-1")
+
+
+_kept = lru_cache(1024)(_field)
+
+
+def _known(name: bytes, value: bytes) -> tuple[str, str]:
+    # A server repeats its fields. No credential is kept.
+    if name is _CONTENT_LENGTH or name in _CREDENTIALS:
+        return _field(name, value)
+    return _kept(name, value)
+
+
+_CREDENTIALS = {name.encode() for name in CREDENTIALS}
+
+
+# --- Fields of a request (§8.3.1) ---
+
+
+def request_fields(request: RawRequest) -> Fields:
+    """The fields of a request in HTTP/2: Host becomes `:authority`, and those of a connection are left out.
+
+    Raises:
+        InvalidRequest: as `Session.open`.
+    """
+    authority = ""
+    fields = []
+    for name, value in request.headers:
+        name = name.lower()
+        if name == "host":
+            authority = value
+        elif name not in _OF_THE_CONNECTION or (name == "te" and value.lower() == "trailers"):
+            fields.append(_sent_field(name, value))
+    if not request.target or " " in request.target:
+        raise InvalidRequest(f"a character that a request target cannot hold: {evidence(request.target)}")
+    return [
+        _sent_field(":method", request.method),
+        _sent_field(":scheme", request.scheme),
+        _sent_field(":authority", authority),
+        _sent_field(":path", request.target),
+        *fields,
+    ]
+
+
+def _sent_field(name: str, value: str) -> tuple[bytes, bytes]:
+    # The core has checked every token and value; this is the last door before the wire.
+    name = name.lower()
+    if name in CREDENTIALS:
+        return NeverIndexedHeaderTuple(*_written(name, value))  # RFC 7541 §7.1.3
+    return _usual(name, value) if len(value) <= 256 else _written(name, value)
+
+
+def _written(name: str, value: str) -> tuple[bytes, bytes]:
+    try:
+        field = name.encode("ascii"), value.strip(" \t").encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"a request cannot hold the character {error.object[error.start]!a}") from None
+    if not _NAME.fullmatch(field[0].removeprefix(b":")) or not _VALUE.fullmatch(field[1]):
+        raise InvalidRequest("a control character in the method, the target or a field of a request")
+    return field
+
+
+_usual = lru_cache(1024)(_written)
