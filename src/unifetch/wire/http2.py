@@ -32,7 +32,8 @@ from h2.settings import SettingCodes, Settings
 from hpack import Decoder, NeverIndexedHeaderTuple
 
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError, evidence
-from ..model.headers import CREDENTIALS, Headers
+from ..masking import is_secret
+from ..model.headers import Headers
 from .http11 import MAX_BLOCK, MAX_FIELDS, MAX_INTERIM, MAX_TRAILERS, Head, framing
 from .reader import RECEIVE, ByteReader
 
@@ -601,12 +602,9 @@ _kept = lru_cache(1024)(_field)
 
 def _known(name: bytes, value: bytes) -> tuple[str, str]:
     # A server repeats its fields. No credential is kept.
-    if name is _CONTENT_LENGTH or name in _CREDENTIALS:
+    if name is _CONTENT_LENGTH or is_secret(name.decode("latin-1")):
         return _field(name, value)
     return _kept(name, value)
-
-
-_CREDENTIALS = {name.encode() for name in CREDENTIALS}
 
 
 # --- Fields of a request (§8.3.1) ---
@@ -640,7 +638,7 @@ def request_fields(request: RawRequest) -> Fields:
 def _sent_field(name: str, value: str) -> tuple[bytes, bytes]:
     # The core has checked every token and value; this is the last door before the wire.
     name = name.lower()
-    if name in CREDENTIALS:
+    if is_secret(name):
         return NeverIndexedHeaderTuple(*_written(name, value))  # RFC 7541 §7.1.3
     return _usual(name, value) if len(value) <= 256 else _written(name, value)
 

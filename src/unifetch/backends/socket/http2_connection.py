@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...model.messages import RawRequest
-    from ...wire.blocking import Stream as Socket
+    from ...wire.blocking import BlockingWire
     from ...wire.http2 import Stream
     from ...wire.http11 import Framing, Head
 
@@ -33,7 +33,7 @@ class HTTP2Connection(Connection):
 
     _stream: Stream
 
-    def __init__(self, sock: Socket) -> None:
+    def __init__(self, sock: BlockingWire) -> None:
         super().__init__(sock)
         self._session = Session()
 
