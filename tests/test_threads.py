@@ -17,6 +17,7 @@ import pytest
 
 import unifetch
 from unifetch import Client, Response, api, get, use_backend
+from unifetch.backends.httpx_network import NetworkStream
 from unifetch.client.shared_client import SHARED
 from unifetch.testing import RecordedRequest, Server, reply
 
@@ -55,13 +56,12 @@ def in_child(work: Callable[[], bool]) -> bool:
 # --- Threads --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["httpx_network", "httpx2_network"])
-def test_a_connection_is_asked_from_many_threads(name: str) -> None:
+@pytest.mark.parametrize("engine", ["httpcore", "httpcore2"])
+def test_a_connection_is_asked_from_many_threads(engine: str) -> None:
     """The pools of httpx ask of each idle connection whether it is still good, from whatever thread they run in."""
-    network = pytest.importorskip(f"unifetch.backends.{name}")
     ours, theirs = socket.socketpair()
     with theirs, ThreadPoolExecutor(4) as threads:
-        stream = network.Stream(ours)
+        stream = NetworkStream(pytest.importorskip(engine), ours)
 
         def ask(_: int) -> bool:
             return bool(stream.get_extra_info("is_readable"))

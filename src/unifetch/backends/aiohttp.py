@@ -8,10 +8,12 @@ body and, with its C extension, other heads than without. It holds what comes wh
 response. All that is in the session and in the protocol that parses.
 
 `connector.connect()` is documented, and so is the transport of the connection that it gives. There we put a protocol
-of our own (`asyncio_stream.py`), and aiohttp has the rest: it connects to two addresses at once where one is slow
-(RFC 8305), performs TLS, keeps idle connections apart by their destination and closes them after a time. Names are
-looked up by us, in a thread that nobody has to wait for; proxies are spoken to by us, because aiohttp's CONNECT carries
-fields of its own and wants 200 for an answer, and it knows no SOCKS.
+of our own (`asyncio_stream.py`). What is connected to, and what happens on the connection before the request, is
+decided by `wire/dial.py`, as everywhere: our resolver hands the addresses to the connector, which tries them by Happy
+Eyeballs (RFC 8305), keeps idle connections apart by their destination, and closes them after a time. Proxies are spoken
+to by us, because aiohttp's CONNECT carries fields of its own and wants 200 for an answer, and it knows no SOCKS.
+
+Ours: resolve, TLS (by `loop.start_tls`), write, parse. The library's: connect, pool.
 
 An injected `ClientSession` sends and receives by itself. What can no longer be promised is not declared then; nor does
 a write timeout reach it. The cookies that it receives are taken out of its jar again.
@@ -24,37 +26,33 @@ import os
 import socket
 import types
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
 from .. import errors
 from ..errors import (
     ConfigConflict,
-    ConfigError,
     ConnectError,
     ConnectTimeout,
     InvalidSetting,
-    NameResolutionError,
     ProtocolError,
     ProxyError,
-    TLSError,
     UnifetchError,
     evidence,
 )
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
-from ..model.route import is_looked_up, refuse_private
+from ..wire.dial import dial, new_socket, refusal
 from ..wire.resolution import look_up_awaited
-from ..wire.socks import SCHEMES
 from ..wire.timer import Clock
-from .asyncio_stream import Attempt, Body, Stream, ask_socks5, ask_tunnel, exchange
-from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error, proxy_error
+from .asyncio_stream import Attempt, Body, Stream, exchange
+from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +64,8 @@ if TYPE_CHECKING:
 
     from ..model.messages import RawRequest
     from ..model.route import Route
+    from ..wire.dial import Steps
+    from ..wire.resolution import Address
 
     T = TypeVar("T")
 
@@ -236,7 +236,8 @@ class _Way:
                 limit=0,
                 keepalive_timeout=_IDLE,
                 use_dns_cache=False,
-                resolver=_Resolver(public_only=route.public_only and route.proxy is None),
+                resolver=_Resolver(),
+                socket_factory=lambda address: new_socket(address[0]),
             )
         self._destinations: dict[tuple[str, str, int, Any], aiohttp.ClientRequest] = {}
         _ways.add(self)
@@ -263,21 +264,22 @@ class _Way:
             if len(self._destinations) >= _KNOWN:
                 self._destinations.clear()
             destination = self._destinations[key] = self._destination(request)
-        ask = _Ask(request)
-        traces = [] if self.route.proxy is None else [Trace(None, _BEFORE, ask)]  # type: ignore[arg-type]  # no session
+        dialer = ConnectorDialer(request)
+        token = _DIALER.set(dialer)
         try:
             while True:
                 # Hook: the two arguments that `connect` takes besides the one that is documented.
-                connection = await self.connector.connect(destination, traces, _NO_TIMEOUT)
+                connection = await self.connector.connect(destination, [], _NO_TIMEOUT)
                 transport: Any = connection.transport
                 if transport is None:
                     connection.close()
-                    raise ConnectError(f"{self.name(request)} closed the connection at once")
+                    raise ConnectionAbortedError("it closed the connection at once")
                 stream = transport.get_protocol()
                 if not isinstance(stream, Stream):
-                    return await self._prepared(
-                        Stream(transport, stream, self._clock), connection, attempt, ask.host
-                    ), connection
+                    stream = Stream(transport, stream, self._clock)
+                    await dialer.prepare(stream, connection)
+                    stream.serve(attempt, reused=False)
+                    return stream, connection
                 if stream.is_quiet():
                     stream.serve(attempt, reused=True)
                     return stream, connection
@@ -286,160 +288,134 @@ class _Way:
         except (TimeoutError, UnifetchError):
             raise
         except _RAISED as error:
-            raise self._failure(error, request) from error
+            raise await dialer.failure(error) from error
+        finally:
+            _DIALER.reset(token)
 
     def _destination(self, request: RawRequest) -> aiohttp.ClientRequest:
-        # What the connector goes by: where to, with which TLS, and what makes it another destination.
-        route, scheme, host, port, name = self.route, request.scheme, request.host, request.port, request.host
-        if route.proxy is not None or route.unix_socket is not None:
-            # TLS is begun by us, behind what the proxy says. So the name of the origin only tells connections apart.
-            scheme, name = "http", f"{request.scheme}://{host}:{port}"
-            if route.proxy is not None:
-                host, port = route.proxy.host, route.proxy.port
-        elif route.address is not None:
-            host = route.address
-        if route.public_only and route.proxy is None:
-            with suppress(ValueError):  # a name, which the resolver looks at
-                refuse_private(request.host, host)
+        # What tells connections apart is the name that TLS is asked for, and the context. TLS is begun by us, and which
+        # addresses are connected to, our resolver says, which is not asked about a host that is an address itself.
         return aiohttp.ClientRequest(
             "GET",
-            URL(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}", encoded=True),
+            URL("http://connection.invalid"),
             loop=asyncio.get_running_loop(),
             ssl=True if request.tls is None else request.tls,
-            server_hostname=name,
+            server_hostname=f"{request.scheme}://{request.host}:{request.port}",
         )
 
-    async def _prepared(self, stream: Stream, connection: Connection, attempt: Attempt, asked_for: str) -> Stream:
-        request, route = attempt.request, self.route
+
+class ConnectorDialer:
+    """The driver of `wire/dial.py` that connects by aiohttp's connector: the steps wait for it where it has to connect.
+
+    Attributes:
+        wire: the connection, once there is one.
+    """
+
+    def __init__(self, request: RawRequest) -> None:
+        self.wire: Any = None
+        self._request = request
+        self._connection: Connection | None = None
+        self._steps: Steps[Any] | None = None
+        self._failure: UnifetchError | None = None
+
+    async def addresses(self) -> list[Address]:
+        """Go through the steps before the connection: where it is to lead."""
+        self._steps = dial(self, self._request)
+        found: list[Address] = await self._go_on(self._steps, None)
+        return found
+
+    async def prepare(self, stream: Stream, connection: Connection) -> None:
+        """Go through the steps on a connection that was opened."""
+        self.wire, self._connection = stream, connection
+        if self._steps is None:  # to a unix socket, about which no resolver is asked
+            await self.addresses()
+        talk = Attempt(self._request)
+        talk.timeout = talk.timeout.replace(read=None)  # all of it has one timeout
+        stream.serve(talk, reused=False)
+        problem: UnifetchError | None = None
+        if connection.protocol is None or connection.protocol.should_close:
+            # It went to aiohttp's protocol, before ours was there.
+            kind = ProtocolError if self._request.route.proxy is None else ProxyError
+            problem = kind("it sent something before it was asked")
+        elif stream.transport.is_closing():
+            problem = ConnectError("it closed the connection at once")
+        await self._go_on(self._steps, problem)
+
+    async def failure(self, error: Exception) -> UnifetchError:
+        """What is raised if aiohttp could not connect."""
+        if self._failure is None:
+            with suppress(UnifetchError):
+                if self._steps is None:
+                    await self.addresses()
+                cause = getattr(error, "os_error", error)
+                code = getattr(cause, "errno", None)
+                await self._go_on(self._steps, refusal(code) if code else cause)  # asyncio has words of its own
+        return self._failure or connect_error(error, self._request.host, self._request.port)
+
+    async def _go_on(self, steps: Any, problem: BaseException | None) -> Any:
         try:
-            if stream.transport.is_closing():
-                raise ConnectError(f"{self.name(request)} closed the connection at once")
-            if connection.protocol is None or connection.protocol.should_close:
-                # It went to aiohttp's protocol, before ours was there. On asyncio's own loop that happens in TLS only.
-                kind = ProtocolError if route.proxy is None else ProxyError
-                raise kind(f"{self.name(request)}: it sent something before it was asked")
-            if route.proxy is not None:
-                await self._through_proxy(stream, request, asked_for)
-            if request.scheme == "https" and (route.proxy is not None or route.unix_socket is not None):
-                await _secure(stream, request.tls, request.host)
-        except BaseException:
-            stream.abort()
-            connection.close()
+            step = steps.send(None) if problem is None else steps.throw(problem)
+            while not isinstance(step, list):  # of addresses, to be connected to
+                try:
+                    outcome = await step
+                except BaseException as error:  # noqa: BLE001  # whatever it is, the steps decide
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration:
+            return None
+        except UnifetchError as error:
+            self._failure = error
             raise
-        stream.serve(attempt, reused=False)
-        return stream
+        return step
 
-    async def _through_proxy(self, stream: Stream, request: RawRequest, host: str) -> None:
-        route, proxy = self.route, self.route.proxy
-        try:
-            if proxy.scheme == "https":
-                await _secure(stream, route.proxy_tls, proxy.host)
-            talk = Attempt(request)
-            talk.timeout = talk.timeout.replace(read=None)
-            stream.serve(talk, reused=False)
-            if proxy.scheme in SCHEMES:
-                await ask_socks5(stream, proxy, host, request.port)
-            elif request.scheme == "https":
-                await ask_tunnel(stream, host, request.port, route.connect_headers)
-            if stream.has_more:
-                raise ProxyError("it sent something before it was asked")
-        except ConfigError:
-            raise
-        except (OSError, UnifetchError) as error:
-            if isinstance(error, TimeoutError):
-                raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
-            raise proxy_error(error, proxy.url) from error
+    # --- What the steps ask for -------------------------------------------------------------------
 
-    def _failure(self, error: Exception, request: RawRequest) -> UnifetchError:
-        proxy = self.route.proxy
-        at = request if proxy is None else proxy
-        ours = next((cause for cause in causes(error) if isinstance(cause, UnifetchError)), None)  # of our resolver
-        failure = ours or connect_error(error, at.host, at.port)
-        return failure if proxy is None else proxy_error(failure, proxy.url)
+    async def look_up(self, host: str, port: int) -> list[Address]:
+        return await look_up_awaited(host, port)
+
+    def connect(self, addresses: list[Address]) -> list[Address]:
+        return addresses
+
+    async def send(self, data: bytes) -> None:
+        self.wire.transport.write(data)
+
+    async def receive(self) -> bytes:
+        data: bytes = await self.wire.read(self.wire.receive)
+        return data
+
+    async def start_tls(self, context: ssl.SSLContext, host: str, _: object) -> None:
+        if self.wire.has_more:
+            raise ConnectionAbortedError("it sent something before it was asked")
+        await self.wire.start_tls(context, host)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self.wire.abort()
+            self._connection.close()
 
 
-_ways: WeakSet[_Way] = WeakSet()
-_inherited: list[_Way] = []  # a connector that is collected closes its connections; those of the parent are not ours
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _inherited.extend(_ways))
-
-
-async def _secure(stream: Stream, context: ssl.SSLContext | None, host: str) -> None:
-    if context is None:
-        raise TLSError(f"no TLS with {host} without a context")
-    try:
-        await stream.start_tls(context, host.removesuffix("."))
-    except (OSError, ValueError) as error:
-        if isinstance(error, TimeoutError):
-            raise
-        raise TLSError(f"TLS with {host} failed: {error}") from error
-
-
-# --- The address ------------------------------------------------------------------------------------
+_DIALER: ContextVar[ConnectorDialer] = ContextVar("unifetch_dialer")
 
 
 class _Resolver(AbstractResolver):
-    """Looks a name up, once. What is refused or allowed here is what is connected to."""
-
-    def __init__(self, *, public_only: bool) -> None:
-        self._public_only = public_only
+    """Has a connector connect to the addresses that the steps have come to."""
 
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_UNSPEC) -> Any:
-        """The addresses of a host, in the form that aiohttp wants.
-
-        Raises:
-            NameResolutionError: there are none.
-            ConnectError: one of them is not public, and that is asked for.
-        """
-        found = await _addresses(host, port)
-        if self._public_only:
-            for _, address in found:
-                refuse_private(host, address)
+        """The addresses of the request that is being dialed for, in the form that aiohttp wants."""
         return [
-            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
-            for family, address in found
+            {"hostname": host, "host": address[0], "port": address[1], "family": family, "proto": 0, "flags": 0}
+            for family, address in await _DIALER.get().addresses()
         ]
 
     async def close(self) -> None:
         """Nothing is kept."""
 
 
-async def _addresses(host: str, port: int) -> list[tuple[int, str]]:
-    try:
-        found = await look_up_awaited(host, port)
-    except (OSError, UnicodeError) as error:
-        raise NameResolutionError(f"no address for {host}: {error}") from error
-    return [(family, address[0]) for family, address in found]
-
-
-class _Ask:
-    """What a proxy is asked for: the host, or an address of it if the proxy is not to look it up."""
-
-    def __init__(self, request: RawRequest) -> None:
-        self.host = request.host
-        self._request = request
-
-    async def choose(self) -> None:
-        """Look it up, before anything is connected to.
-
-        Raises:
-            ConfigError: the proxy cannot keep to what the route says besides.
-        """
-        request, route = self._request, self._request.route
-        if is_looked_up(route, request.host):
-            self.host = route.address or (await _addresses(request.host, request.port))[0][1]
-            if route.public_only:
-                refuse_private(request.host, self.host)
-
-
-async def _before(_: object, ask: _Ask, __: object) -> None:
-    await ask.choose()
-
-
-# Of a request that finds an idle connection nothing is looked up.
-_BEFORE = aiohttp.TraceConfig()
-_BEFORE.on_connection_create_start.append(_before)  # type: ignore[arg-type]  # the context is of any type
-_BEFORE.freeze()
+_ways: WeakSet[_Way] = WeakSet()
+_inherited: list[_Way] = []  # a connector that is collected closes its connections; those of the parent are not ours
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _inherited.extend(_ways))
 
 
 # --- An injected session ----------------------------------------------------------------------------

@@ -29,9 +29,8 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
-from ..wire.socks import converse_awaited, socks5
 from .base import Attempt as BaseAttempt
-from .base import arrivals, check_tunnel, tunnel_target
+from .base import arrivals
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
 
 TYPE_CHECKING = False
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
     from typing import Any, TypeVar
 
-    from ..model.headers import Headers, Pairs
+    from ..model.headers import Headers
     from ..model.messages import RawRequest
     from ..wire.timer import Clock
     from .http_reader import Head
@@ -581,31 +580,3 @@ class Body:
         """Close the connection, unless the body was read to its end."""
         if self._stream is not None:
             self._end(self._stream, clean=False)
-
-
-# --- Through a proxy ----------------------------------------------------------------------------------
-
-
-async def ask_tunnel(stream: Stream, host: str, port: int, headers: Pairs) -> None:
-    """Ask an HTTP proxy for a tunnel by CONNECT (RFC 9110 §9.3.6).
-
-    Raises:
-        ProxyError: it is refused; nothing else of the answer counts.
-        ConnectionLost, ProtocolError: the answer is none.
-    """
-    target = tunnel_target(host, port)
-    lines = [f"CONNECT {target} HTTP/1.1", *map(": ".join, headers), "", ""]
-    stream.transport.write("\r\n".join(lines).encode("latin-1"))
-    status = 0
-    while status < 200:
-        _, status, reason, _ = await stream.read(stream.reader.next_head)
-    check_tunnel(target, status, reason)
-
-
-async def ask_socks5(stream: Stream, proxy: Any, host: str, port: int) -> None:
-    """Ask a proxy for a connection by SOCKS5; raises as `socks.socks5`."""
-
-    async def say(data: bytes) -> None:
-        stream.transport.write(data)
-
-    await converse_awaited(socks5(proxy, host, port), say, lambda size: stream.read(stream.reader.block, size))

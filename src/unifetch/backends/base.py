@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from time import monotonic
 
-from ..errors import ConnectError, NameResolutionError, ProxyError, TLSError, evidence
+from ..errors import ConfigConflict, ConnectError, NameResolutionError, ProxyError, TLSError, evidence
 from ..model.messages import AsyncRawResponse as AsyncRawResponse  # public here, as is all that a backend needs
 from ..model.messages import RawRequest as RawRequest
 from ..model.messages import RawResponse as RawResponse
@@ -20,7 +20,7 @@ from ..model.timeouts import Timeout as Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Protocol
 
     from ..errors import RequestSent
@@ -222,6 +222,22 @@ def arrivals(sock: Any) -> Callable[[], object]:
         come = partial(poll.poll, 0)
     pending: Callable[[], int] | None = getattr(sock, "pending", None)
     return come if pending is None else lambda: come() or pending()
+
+
+def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:
+    """Refuse a native object of the caller's that carries settings which would be lost.
+
+    Args:
+        native: the object.
+        carried: of each setting that it may have, by its name, whether it does.
+
+    Raises:
+        ConfigConflict: it names the first of them.
+    """
+    for name, is_set in carried.items():
+        if is_set:
+            kind = f"{type(native).__module__.partition('.')[0]}.{type(native).__name__}"
+            raise ConfigConflict(f"this {kind} carries {name}, which would be lost; set it on unifetch")
 
 
 def connect_error(error: BaseException, host: str, port: int) -> ConnectError:

@@ -1,9 +1,11 @@
-"""What `httpcore`, the engine of httpx, stands on here: connections that take our route and keep to the deadline.
+"""What the engines of httpx and httpx2 stand on here: connections that take our route and keep to the deadline.
 
-Its `network_backend` is documented; by it each connection is one that we have dialed (`wire/blocking.py`), and the
-total timeout reaches every read. What is handed to it as a timeout is the `Attempt`. The awaited pool has connections
-of our own, too, which a cancelled task leaves closed. httpcore's own proxies are not used: they add fields to a
-CONNECT, and their SOCKS takes it that a reply comes in one piece.
+The `network_backend` of `httpcore` and `httpcore2` is documented; by it each connection is one that we have dialed
+(`wire/dial.py`), and the total timeout reaches every read. What is handed to it as a timeout is the `Attempt`. The
+awaited pool has connections of our own, too, which a cancelled task leaves closed. The engines' own proxies are not
+used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
+
+Nothing here imports an engine: each is handed in, and asked for its pool, its HTTP/1.1 and its errors.
 """
 
 from __future__ import annotations
@@ -11,10 +13,8 @@ from __future__ import annotations
 from functools import partial
 from time import monotonic
 
-import httpcore
-
-from ..wire import anyio as anyio_dialing
-from ..wire import blocking as dialing
+from ..wire.anyio import dial as dial_awaited
+from ..wire.blocking import dial
 from .base import arrivals
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..model.headers import Pairs
     from ..model.messages import RawRequest
     from ..wire.anyio_wire import AnyioWire
+    from ..wire.blocking import BlockingWire
     from .base import Attempt
 
 # Bytes that are handed to a socket at once. TLS would only be done with all of them, and its timeout is for them all.
@@ -35,79 +36,92 @@ BLOCK = 64 * 1024
 # --- The pools ------------------------------------------------------------------------------------
 
 
-def new_pool() -> httpcore.ConnectionPool:
+def new_pool(engine: Any) -> Any:
+    """A pool of this engine, of connections that we dial."""
     # How many connections there are is decided by the core; how long one stays idle, here.
-    return httpcore.ConnectionPool(
-        ssl_context=_Spoken(),  # type: ignore[arg-type]  # it only passes through
+    return engine.ConnectionPool(
+        ssl_context=_NoContext(),
         max_connections=None,
         max_keepalive_connections=20,
         keepalive_expiry=30.0,
-        network_backend=_Network(),
+        network_backend=_Network(engine),
     )
 
 
-class _Spoken:
-    """Stands for a context: httpcore would build one, though TLS is spoken by the time that it comes to that."""
+class _NoContext:
+    """Stands for a context: the engine would build one, though TLS is spoken by the time that it comes to that."""
 
     def set_alpn_protocols(self, protocols: object) -> None:
         """The protocols are those that our context offers."""
 
 
-class _Network(httpcore.NetworkBackend):
+class _Network:
     """Connections that are dialed for a request, and whose streams keep to its deadline."""
 
-    def connect_tcp(self, host: str, port: int, timeout: Any = None, *_: Any, **__: Any) -> Stream:
-        unlogged: Unlogged = timeout
-        return Stream(dialing.dial(unlogged.request))
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def connect_tcp(self, host: str, port: int, timeout: Any = None, *_: Any, **__: Any) -> NetworkStream:
+        dialed_for: DialedFor = timeout
+        return NetworkStream(self._engine, dial(dialed_for.request))
 
 
-class Unlogged:
-    """A request on its way through httpcore, which logs the text of all that it hands on: this has none."""
+class DialedFor:
+    """A request on its way through the engine, which logs the text of all that it hands on: this has none."""
 
     def __init__(self, request: RawRequest) -> None:
         self.request = request
 
 
 def encoded(headers: Pairs) -> list[tuple[bytes, bytes]]:
-    """The fields as httpcore takes them."""
+    """The fields as the engine takes them."""
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-class AsyncPool(httpcore.AsyncConnectionPool):
-    """Their pool, of our connections."""
+def async_pool(engine: Any) -> type:
+    """The class of the awaited pools of this engine, of connections of ours."""
 
-    def __init__(self) -> None:
-        super().__init__(max_connections=None, max_keepalive_connections=None)
+    class Connection(PooledConnection, engine.AsyncConnectionInterface):  # type: ignore[misc]  # as below
+        """With what the engine asks of a connection, and has an answer to by itself."""
 
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return _AsyncConnection(origin)
+    class AsyncPool(engine.AsyncConnectionPool):  # type: ignore[misc]  # of an engine that is only known when it runs
+        """Their pool, of our connections."""
+
+        def __init__(self) -> None:
+            super().__init__(max_connections=None, max_keepalive_connections=None)
+
+        def create_connection(self, origin: Any) -> PooledConnection:
+            return Connection(engine, origin)
+
+    return AsyncPool
 
 
-class _AsyncConnection(httpcore.AsyncConnectionInterface):
+class PooledConnection:
     """One connection in their pool: theirs, if a task is cancelled while it closes, is never closed and never free.
 
     They close by awaiting a lock. Here whatever ends an exchange before its end closes the socket, and the pool finds
     it closed; between that and the end of their cleaning up nothing waits.
     """
 
-    def __init__(self, origin: httpcore.Origin) -> None:
+    def __init__(self, engine: Any, origin: Any) -> None:
+        self._engine = engine
         self._origin = origin
         self._state: Literal["new", "busy", "idle", "closed"] = "new"
-        self._stream: AsyncStream | None = None
-        self._http: httpcore.AsyncHTTP11Connection | None = None
+        self._stream: AsyncNetworkStream | None = None
+        self._http: Any = None
         self._idle_since = 0.0
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         if self._state == "idle" and self._stream is not None and self._stream.is_doubtful():
             self.close()
         if self._state not in ("new", "idle"):
-            raise httpcore.ConnectionNotAvailable
+            raise self._engine.ConnectionNotAvailable
         self._state = "busy"
         try:
             if self._stream is None or self._http is None:
-                unlogged: Unlogged = request.extensions["timeout"]["connect"]
-                self._stream = AsyncStream(await anyio_dialing.dial(unlogged.request))
-                self._http = httpcore.AsyncHTTP11Connection(self._origin, self._stream)
+                dialed_for: DialedFor = request.extensions["timeout"]["connect"]
+                self._stream = AsyncNetworkStream(self._engine, await dial_awaited(dialed_for.request))
+                self._http = self._engine.AsyncHTTP11Connection(self._origin, self._stream)
             answer = await self._http.handle_async_request(request)
         except BaseException:
             self.close()
@@ -133,8 +147,8 @@ class _AsyncConnection(httpcore.AsyncConnectionInterface):
 
     # --- What the pool asks -----------------------------------------------------------------------
 
-    def can_handle_request(self, origin: httpcore.Origin) -> bool:
-        return origin == self._origin
+    def can_handle_request(self, origin: Any) -> bool:
+        return bool(origin == self._origin)
 
     def is_available(self) -> bool:
         return self._state == "idle"
@@ -162,14 +176,15 @@ class _AsyncConnection(httpcore.AsyncConnectionInterface):
 # --- The stream -----------------------------------------------------------------------------------
 
 
-class Stream(Exchanges, httpcore.NetworkStream):
+class NetworkStream(Exchanges):
     """One connection: each read and write may take its phase's timeout, or what is left of the total.
 
-    It also sees whether a byte of the request has left, which httpcore does not tell.
+    It also sees whether a byte of the request has left, which the engine does not tell.
     """
 
-    def __init__(self, sock: dialing.BlockingWire) -> None:
+    def __init__(self, engine: Any, sock: BlockingWire) -> None:
         super().__init__()
+        self._engine = engine
         self._sock = sock
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
@@ -178,10 +193,10 @@ class Stream(Exchanges, httpcore.NetworkStream):
             if self.attempt is not None and self._is_doubtful():
                 # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
                 # yet, and it takes another.
-                raise httpcore.ConnectionNotAvailable
+                raise self._engine.ConnectionNotAvailable
             self.begin(attempt)
         left = memoryview(buffer)
-        with _as(httpcore.WriteTimeout, httpcore.WriteError):
+        with _as(self._engine.WriteTimeout, self._engine.WriteError):
             while left:
                 self._sock.settimeout(attempt.within(attempt.timeout.write))
                 attempt.sent = "maybe"
@@ -189,13 +204,13 @@ class Stream(Exchanges, httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         attempt: Attempt = timeout
-        with _as(httpcore.ReadTimeout, httpcore.ReadError):
+        with _as(self._engine.ReadTimeout, self._engine.ReadError):
             self._sock.settimeout(attempt.within(attempt.timeout.read))
             data = self._sock.recv(max_bytes)
         self.took(attempt, data)
         return data
 
-    def start_tls(self, ssl_context: object, server_hostname: str | None = None, timeout: Any = None) -> Stream:
+    def start_tls(self, ssl_context: object, server_hostname: str | None = None, timeout: Any = None) -> NetworkStream:
         return self
 
     def close(self) -> None:
@@ -213,7 +228,7 @@ class Stream(Exchanges, httpcore.NetworkStream):
             return True
 
 
-class AsyncStream(Exchanges, httpcore.AsyncNetworkStream):
+class AsyncNetworkStream(Exchanges):
     """The same, awaited. What is doubtful of it is its connection's to ask.
 
     Attributes:
@@ -222,8 +237,9 @@ class AsyncStream(Exchanges, httpcore.AsyncNetworkStream):
 
     body: PooledBody
 
-    def __init__(self, wire: AnyioWire) -> None:
+    def __init__(self, engine: Any, wire: AnyioWire) -> None:
         super().__init__()
+        self._engine = engine
         self._wire = wire
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:
@@ -233,7 +249,7 @@ class AsyncStream(Exchanges, httpcore.AsyncNetworkStream):
         if not buffer:
             return
         limit = partial(attempt.within, attempt.timeout.write)
-        with _as(httpcore.WriteTimeout, httpcore.WriteError):
+        with _as(self._engine.WriteTimeout, self._engine.WriteError):
             limit()
             attempt.sent = "maybe"
             await self._wire.write(buffer, limit)
@@ -241,7 +257,7 @@ class AsyncStream(Exchanges, httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         attempt: Attempt = timeout
         limit = partial(attempt.within, attempt.timeout.read)
-        with _as(httpcore.ReadTimeout, httpcore.ReadError):
+        with _as(self._engine.ReadTimeout, self._engine.ReadError):
             limit()
             data = await self._wire.read(max_bytes, limit)
         self.took(attempt, data)

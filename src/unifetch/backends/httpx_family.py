@@ -1,0 +1,461 @@
+"""`httpx` and `httpx2`, entered at the connection pool of their engine, one layer below their transport.
+
+The two differ in nothing that matters here, so they share this: their own files, `httpx.py` and `httpx2.py`, hand in
+the library and its engine, and tell what is to be known of each. Nothing here imports either.
+
+Bytes that follow a response in the same segment the engine would take for the next one: our streams count
+(`poisoning.py`), and such a connection is not used again.
+"""
+
+from __future__ import annotations
+
+import socket
+from weakref import WeakSet
+
+from ..errors import (
+    ConnectionLost,
+    ConnectTimeout,
+    IncompleteBody,
+    InvalidRequest,
+    PoolTimeout,
+    ProtocolError,
+    ReadTimeout,
+    TimedOut,
+    UnifetchError,
+    WriteTimeout,
+)
+from ..model.headers import Headers
+from ..model.messages import AsyncRawResponse, RawResponse
+from ..model.route import DIRECT
+from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error, refuse_conflicts
+from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
+from .poisoning import content_length
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Iterable, Iterator
+    from typing import Any, ClassVar, Literal
+
+    from ..model.messages import RawRequest
+    from ..model.route import Route
+
+CAPABILITIES = frozenset(
+    {
+        Capability.HARD_DEADLINE,
+        Capability.EXACT_TARGET,
+        Capability.EXACT_HEADERS,
+        Capability.STRICT_HEAD,
+        Capability.STRICT_CHUNKS,
+        Capability.INTERIM,
+        Capability.KEEP_ALIVE,
+        Capability.EARLY_RESPONSE,
+        Capability.REQUEST_SENT,
+        Capability.TLS_CONTEXT,
+        Capability.TLS_TRUNCATION,
+        Capability.NO_POISONING,
+        Capability.PROXY,
+        Capability.TLS_PROXY,
+        Capability.SOCKS,
+        Capability.RESOLVE,
+        Capability.FORBID_PRIVATE,
+    }
+)
+if hasattr(socket, "AF_UNIX"):
+    CAPABILITIES |= {Capability.UNIX_SOCKET}
+
+# A client of the caller's own connects by its own means and with its own TLS settings.
+INJECTED_CAPABILITIES = CAPABILITIES - {
+    Capability.HARD_DEADLINE,
+    Capability.REQUEST_SENT,
+    Capability.TLS_CONTEXT,
+    Capability.TLS_TRUNCATION,
+    Capability.NO_POISONING,
+    Capability.PROXY,
+    Capability.TLS_PROXY,
+    Capability.SOCKS,
+    Capability.RESOLVE,
+    Capability.FORBID_PRIVATE,
+    Capability.UNIX_SOCKET,
+}
+# And on asyncio it loses what a server says before it refuses the rest of an upload.
+ASYNC_INJECTED_CAPABILITIES = INJECTED_CAPABILITIES - {Capability.EARLY_RESPONSE} | ASYNC_CAPABILITIES
+
+
+class PoolBackend:
+    """Carries requests with a pool of the engine.
+
+    Args:
+        native: a `Client` of the library to use instead, through its `send`; it stays open.
+
+    Raises:
+        ConfigConflict: for a client with settings that would be lost; it names the attribute.
+    """
+
+    family: ClassVar[Family]
+    name: str
+    contract: Literal[1] = 1
+    native: object
+
+    def __init__(self, native: Any = None) -> None:
+        self._client = native
+        self._pools: dict[tuple[ssl.SSLContext | None, Route], Any] = {}
+        if native is None:
+            self.capabilities = CAPABILITIES
+            self._pool = self._pools[None, DIRECT] = new_pool(self.family.engine)
+            self.native = self._pool
+        else:
+            self.family.refuse_conflicts(native)
+            self.capabilities = INJECTED_CAPABILITIES
+            self.native = native
+
+    # --- The request ------------------------------------------------------------------------------
+
+    def send(self, request: RawRequest) -> RawResponse:
+        """Perform one exchange; see `Backend.send`."""
+        attempt = Attempt(request.timeout, request.deadline)
+        try:
+            if self._client is None:
+                answer = self._through_pool(request, attempt)
+                status, fields = answer.status, answer.headers
+            else:
+                answer = self._through_client(self._client, request, attempt)
+                status, fields = answer.status_code, answer.headers.raw
+        except UnifetchError:
+            raise  # from our own network
+        except self.family.raised as error:
+            raise self.family.translated(error, attempt, request) from error
+
+        # --- The head -----------------------------------------------------------------------------
+        attempt.sent = "yes"
+        headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+        return RawResponse(
+            status,
+            answer.extensions.get("reason_phrase", b"").decode("latin-1"),
+            answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
+            headers,
+            _chunks(self.family, answer, attempt, request, content_length(request.method, status, headers)),
+            answer.close,
+        )
+
+    def _through_pool(self, request: RawRequest, attempt: Attempt) -> Any:
+        return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, attempt))
+
+    def _through_client(self, client: Any, request: RawRequest, attempt: Attempt) -> Any:
+        theirs = _for_client(self.family, request, attempt, self.family.upload(request.body))
+        return client.send(theirs, stream=True, auth=None, follow_redirects=False)
+
+    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
+        # A pool tells connections apart by their origin only, so there is one for each context and each way.
+        if tls is None and route is DIRECT:
+            return self._pool
+        pool = self._pools.get((tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), new_pool(self.family.engine))
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close idle connections; a client that was injected stays open."""
+        if self._client is None:
+            for pool in list(self._pools.values()):
+                pool.close()
+
+
+class AsyncPoolBackend:
+    """The same, awaited, on asyncio and on trio.
+
+    Args:
+        native: an `AsyncClient` of the library to use instead, through its `send`; it stays open.
+
+    Raises:
+        ConfigConflict: for a client with settings that would be lost; it names the attribute.
+    """
+
+    family: ClassVar[Family]
+    name: str
+    contract: Literal[1] = 1
+    native: object
+
+    def __init__(self, native: Any = None) -> None:
+        self._client = native
+        self._pools: dict[tuple[ssl.SSLContext | None, Route], Any] = {}
+        if native is None:
+            self.capabilities = CAPABILITIES | ASYNC_CAPABILITIES
+            self._pool = self._pools[None, DIRECT] = self.family.async_pool()
+            self.native = self._pool
+        else:
+            self.family.refuse_conflicts(native)
+            self.capabilities = ASYNC_INJECTED_CAPABILITIES
+            self.native = native
+
+    # --- The request ------------------------------------------------------------------------------
+
+    async def send(self, request: RawRequest) -> AsyncRawResponse:
+        """Perform one exchange; see `AsyncBackend.send`."""
+        attempt = Attempt(request.timeout, request.deadline)
+        try:
+            if self._client is None:
+                answer = await self._through_pool(request, attempt)
+                status, fields = answer.status, answer.headers
+            else:
+                answer = await self._through_client(self._client, request, attempt)
+                status, fields = answer.status_code, answer.headers.raw
+        except UnifetchError:
+            raise  # from our own network
+        except self.family.raised as error:
+            raise self.family.translated(error, attempt, request) from error
+        finally:
+            # A generator that was not asked for all that it has would be left to the event loop.
+            if (end := getattr(request.body, "aclose", None)) is not None:
+                await end()
+
+        # --- The head -----------------------------------------------------------------------------
+        attempt.sent = "yes"
+        headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+        chunks = _AsyncChunks(self.family, answer, attempt, request, content_length(request.method, status, headers))
+        return AsyncRawResponse(
+            status,
+            answer.extensions.get("reason_phrase", b"").decode("latin-1"),
+            answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
+            headers,
+            chunks,
+            chunks.aclose,
+        )
+
+    async def _through_pool(self, request: RawRequest, attempt: Attempt) -> Any:
+        return await self._pool_for(request.tls, request.route).handle_async_request(
+            _for_pool(self.family, request, attempt)
+        )
+
+    async def _through_client(self, client: Any, request: RawRequest, attempt: Attempt) -> Any:
+        theirs = _for_client(self.family, request, attempt, self.family.async_upload(request.body))
+        return await client.send(theirs, stream=True, auth=None, follow_redirects=False)
+
+    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
+        if tls is None and route is DIRECT:
+            return self._pool
+        pool = self._pools.get((tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), self.family.async_pool())
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close idle connections; a client that was injected stays open."""
+        if self._client is None:
+            for pool in list(self._pools.values()):
+                await pool.aclose()
+
+
+def _for_pool(family: Family, request: RawRequest, attempt: Attempt) -> Any:
+    engine = family.engine
+    theirs = engine.Request(
+        request.method.encode("ascii"),
+        engine.URL(
+            scheme=request.scheme.encode("ascii"),
+            host=request.host.encode("ascii"),
+            port=request.port,
+            target=request.target.encode("ascii"),
+        ),
+        content=request.body,
+        # The other phases are the business of whoever dials, and of the streams, whose timeout is the attempt.
+        extensions={
+            "timeout": {
+                "pool": attempt.within(attempt.timeout.pool),
+                "connect": DialedFor(request),
+                "write": attempt,
+                "read": attempt,
+            }
+        },
+    )
+    theirs.headers = encoded(request.headers)  # set afterwards, it is not checked once more: 3 µs less
+    return theirs
+
+
+def _for_client(family: Family, request: RawRequest, attempt: Attempt, stream: Any) -> Any:
+    return family.library.Request(
+        request.method,
+        request.url,
+        headers=encoded(request.headers),
+        stream=stream,
+        extensions={"timeout": _timeouts(attempt), "target": request.target.encode("ascii")},
+    )
+
+
+def _timeouts(attempt: Attempt) -> dict[str, float | None]:
+    within, phases = attempt.within, attempt.timeout
+    return {
+        "pool": within(phases.pool),
+        "connect": within(phases.connect),
+        "write": within(phases.write),
+        "read": within(phases.read),
+    }
+
+
+def _uploads(library: Any) -> tuple[type, type]:
+    # The library asks of a body that it is one of its own streams.
+
+    class Upload(library.SyncByteStream):  # type: ignore[misc]  # of a library that is only known when it runs
+        """A body for a client, which frames it by the headers that it was given."""
+
+        def __init__(self, body: bytes | Iterable[bytes] | None) -> None:
+            self._body: Iterable[bytes] = (body,) if isinstance(body, bytes) else body or ()
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._body)
+
+    class AsyncUpload(library.AsyncByteStream):  # type: ignore[misc]  # likewise
+        """The same, awaited."""
+
+        def __init__(self, body: Any) -> None:
+            self._body = body
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            if isinstance(self._body, bytes):
+                yield self._body
+            elif self._body is not None:
+                async for chunk in self._body:
+                    yield chunk
+
+    return Upload, AsyncUpload
+
+
+# --- The chunks -----------------------------------------------------------------------------------
+
+
+def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest, length: int | None) -> Iterator[bytes]:
+    try:
+        yield from answer.stream
+        stream = answer.extensions.get("network_stream")
+        if isinstance(stream, NetworkStream):
+            stream.done(length)
+    except family.raised as error:
+        raise family.translated(error, attempt, request) from error
+    finally:
+        answer.close()
+
+
+class _AsyncChunks:
+    """The same, awaited. No generator, for one that is not read to its end would be left to the event loop to close."""
+
+    def __init__(self, family: Family, answer: Any, attempt: Attempt, request: RawRequest, length: int | None) -> None:
+        stream = answer.extensions.get("network_stream")
+        self._stream = stream if isinstance(stream, AsyncNetworkStream) else None
+        # Past the pool's own generator, where there is our stream.
+        chunks: Any = answer.stream if self._stream is None else self._stream.body
+        self._chunks = chunks.__aiter__()
+        self._family = family
+        self._answer = answer
+        self._attempt = attempt
+        self._request = request
+        self._length = length
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk: bytes = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            if self._stream is not None:
+                self._stream.done(self._length)
+            await self.aclose()
+            raise
+        except self._family.raised as error:
+            await self.aclose()
+            raise self._family.translated(error, self._attempt, self._request) from error
+        except BaseException:
+            await self.aclose()
+            raise
+        return chunk
+
+    async def aclose(self) -> None:
+        """Give the connection back if all of the body was read, else close it."""
+        await self._answer.aclose()
+        if self._stream is None:
+            await self._chunks.aclose()
+        elif self._stream.body.interrupted is not None:
+            interrupted, self._stream.body.interrupted = self._stream.body.interrupted, None
+            raise interrupted
+
+
+# --- Errors and conflicts -------------------------------------------------------------------------
+
+
+class Family:
+    """One of the two.
+
+    Args:
+        library: the module.
+        engine: the module that it stands on.
+    """
+
+    def __init__(self, library: Any, engine: Any) -> None:
+        self.name: str = library.__name__
+        self.library = library
+        self.engine = engine
+        self.async_pool = async_pool(engine)
+        self.upload, self.async_upload = _uploads(library)
+        self.default_timeout = library.Timeout(5.0)  # what a client has that was given none
+        self.errors: dict[type[Exception], type[UnifetchError]] = {
+            engine.PoolTimeout: PoolTimeout,
+            engine.ConnectTimeout: ConnectTimeout,
+            engine.WriteTimeout: WriteTimeout,
+            engine.ReadTimeout: ReadTimeout,
+            engine.NetworkError: ConnectionLost,
+            engine.LocalProtocolError: InvalidRequest,
+            engine.ProtocolError: ProtocolError,
+            library.PoolTimeout: PoolTimeout,
+            library.ConnectTimeout: ConnectTimeout,
+            library.WriteTimeout: WriteTimeout,
+            library.ReadTimeout: ReadTimeout,
+            library.NetworkError: ConnectionLost,
+            library.LocalProtocolError: InvalidRequest,
+            library.ProtocolError: ProtocolError,
+            library.TimeoutException: ReadTimeout,
+            library.HTTPError: ProtocolError,
+            OSError: ConnectionLost,
+        }
+        self.raised = tuple(self.errors)
+
+    def translated(self, error: Exception, attempt: Attempt, request: RawRequest) -> UnifetchError:
+        """Our error for what the library raised."""
+        if isinstance(error, TimeoutError):
+            return ConnectTimeout(str(error))  # no time was left before the library was called
+        if isinstance(error, (self.engine.ConnectError, self.library.ConnectError)):
+            return connect_error(error, request.host, request.port)
+        kind = next((ours for theirs, ours in self.errors.items() if isinstance(error, theirs)), ProtocolError)
+        if issubclass(kind, (ConnectionLost, ProtocolError)):
+            if attempt.sent == "yes" and (attempt.ended or kind is ConnectionLost):
+                return IncompleteBody(f"the connection ended inside the body: {error}", request_sent="yes")
+            if attempt.ended:
+                kind = ConnectionLost
+        if issubclass(kind, TimedOut):
+            message = f"{request.host}:{request.port} was not done in time: {error or kind.__name__}"
+        else:
+            message = str(error) or f"{type(error).__name__} from {request.host}:{request.port}"
+        translated = kind(message, request_sent="yes" if attempt.answered else attempt.sent)
+        if isinstance(translated, ConnectionLost):
+            translated.reused = attempt.reused and not attempt.answered
+        return translated
+
+    def refuse_conflicts(self, client: Any) -> None:
+        """Refuse a client with settings that would be lost.
+
+        Raises:
+            ConfigConflict: it names the attribute.
+        """
+        carried = {
+            "auth": client.auth is not None,
+            "cookies": len(client.cookies) > 0 and client not in _seen,
+            "event_hooks": any(client.event_hooks.values()),
+            "params": len(client.params) > 0,
+            "base_url": str(client.base_url) != "",
+            "timeout": client.timeout != self.default_timeout,
+            "headers": not _DEFAULT_HEADERS.issuperset(client.headers),
+        }
+        refuse_conflicts(client, carried)
+        _seen.add(client)
+
+
+_DEFAULT_HEADERS = {"accept", "accept-encoding", "connection", "user-agent"}
+_seen: WeakSet[Any] = WeakSet()  # clients whose jars fill with what we receive; they began empty
