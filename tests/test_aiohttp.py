@@ -744,9 +744,9 @@ def test_a_connection_of_aiohttp_is_what_we_take_it_for() -> None:
 
     async def main() -> None:
         with Server() as server:
-            connector = aiohttp.TCPConnector(limit=0)
-            clock = Clock(asyncio.get_running_loop())
-            destination = backend_module._Way(DIRECT, clock)._destination(raw(server.url))
+            way = backend_module._Way(DIRECT, Clock(asyncio.get_running_loop()))
+            connector, destination = way.connector, way._destination(raw(server.url))
+            backend_module._DIALER.set(backend_module.ConnectorDialer(raw(server.url)))
             connection = await connector.connect(destination, [], aiohttp.ClientTimeout())
             protocol = connection.transport.get_protocol()
 
