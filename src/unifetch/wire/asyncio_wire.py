@@ -43,9 +43,13 @@ class AsyncioWire(asyncio.BufferedProtocol):
     Args:
         sock: what the transport reads and writes. It is asked, now and then, what it holds that has not been read.
         clock: what ends the waits.
+
+    Attributes:
+        told: called whenever something has come, ended or gone out, in place of waking a task; it raises nothing.
     """
 
     session = None
+    told: Callable[[], None] | None = None
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._sock = sock
@@ -83,6 +87,19 @@ class AsyncioWire(asyncio.BufferedProtocol):
                 raise self._error()
             await self._wait(ends)
         return len(piece)
+
+    def write_now(self, data: bytes) -> None:
+        """Hand all of this over to the transport, and wait for nothing: for who writes beside others, and in turn."""
+        if data and not self._lost:
+            self._transport.write(data)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the transport has not got rid of what it was given."""
+        return self._full
+
+    def selected_alpn_protocol(self) -> None:
+        """Without TLS there is no such thing."""
 
     def _save_answer(self) -> None:
         # The transport will never read again; but a server that refuses an upload may have answered before it closed.
@@ -156,6 +173,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
             del clock.ends[waiter]
 
     def _wake(self) -> None:
+        if self.told is not None:
+            self.told()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(False)
 
@@ -239,6 +258,24 @@ class AsyncioTLS:
         return self._tls.session
 
     @property
+    def told(self) -> Callable[[], None] | None:
+        """Called whenever something has come, or gone out; see there."""
+        return self._outer.told
+
+    @told.setter
+    def told(self, told: Callable[[], None] | None) -> None:
+        self._outer.told = told
+
+    @property
+    def is_full(self) -> bool:
+        """As of what carries it."""
+        return self._outer.is_full
+
+    def selected_alpn_protocol(self) -> str | None:
+        """What the server has chosen by ALPN."""
+        return self._tls.selected_alpn_protocol()
+
+    @property
     def session_reused(self) -> bool | None:
         """Whether the handshake resumed a session."""
         return self._tls.session_reused
@@ -259,6 +296,18 @@ class AsyncioTLS:
             sent += await self._carry(lambda: self._tls.write(memoryview(data)[sent:]), ends, flush=False)  # noqa: B023  # called at once
         await self._flush(ends)
         return sent
+
+    def write_now(self, data: bytes) -> None:
+        """As `AsyncioWire.write_now`; it also sends what TLS itself has to say.
+
+        Raises:
+            ssl.SSLError: TLS is at its end.
+        """
+        sent = 0
+        while sent < len(data):
+            sent += self._tls.write(memoryview(data)[sent:])
+        if self._outgoing.pending:
+            self._outer.write_now(self._outgoing.read())
 
     async def recv(self, most: int, ends: float | None) -> bytes:
         """What is there, as soon as there is something; b"" after the peer has said that it is done."""

@@ -574,7 +574,7 @@ _OF_THE_CONNECTION = {"connection", "proxy-connection", "keep-alive", "transfer-
 def _fields(fields: Fields, budget: int, limit: str) -> Pairs:
     if len(fields) > MAX_FIELDS:
         raise TooLarge(f"more than {MAX_FIELDS} header lines")
-    pairs = tuple(_known(*field) if len(field[1]) <= 256 else _field(*field) for field in fields)
+    pairs = tuple(_known(*field) if len(field[0]) + len(field[1]) <= 256 else _field(*field) for field in fields)
     if _size(pairs) > budget:
         raise TooLarge(f"{limit} exceeded")
     return pairs

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from ...model.messages import RawRequest
 
 CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.HTTP2}
-ASYNC_CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC}
+ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC, Capability.MULTIPLEX}
 
 
 class SocketBackend:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from asyncio import get_running_loop, sleep
 from contextlib import suppress
 from functools import partial
+from math import inf
 
-from ...errors import ConfigError
+from ...errors import ConfigError, ConnectTimeout
 from ...model.messages import AsyncRawResponse
 from ...model.route import DIRECT
 from ...wire.asyncio import dial
 from ...wire.asyncio_wire import Pieces
 from ...wire.timer import Clock
-from . import ASYNC_CAPABILITIES
+from ..base import connect_ends
+from . import ASYNC_CAPABILITIES, connection_kind, is_http2
 from .async_connection import AsyncConnection
 from .pool import Pool
+from .shared_connections import SharedConnections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class AsyncSocketBackend:
 
     def __init__(self, native: None = None) -> None:
         self._pool: Any = Pool()  # of connections that are asked the same as the blocking ones
+        self._shared = SharedConnections()
         self._clock: Clock | None = None
 
     # --- The request ------------------------------------------------------------------------------
@@ -46,6 +50,8 @@ class AsyncSocketBackend:
         clock = self._clock
         if clock is None or clock.loop is not get_running_loop():
             clock = self._start()
+        if request.http2:
+            return await self._send_http2(request, clock)
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
@@ -53,6 +59,9 @@ class AsyncSocketBackend:
         if connection is None:
             connection = AsyncConnection(await dial(request, clock, self._pool.sessions.get(key)))
             self._pool.opened(connection)
+        return await self._exchange(request, key, connection)
+
+    async def _exchange(self, request: RawRequest, key: Hashable, connection: AsyncConnection) -> AsyncRawResponse:
         try:
             head, rest = await connection.send(request)
         except BaseException:
@@ -77,9 +86,98 @@ class AsyncSocketBackend:
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True
         )
 
+    # --- HTTP/2, where it is asked for ------------------------------------------------------------
+
+    async def _send_http2(self, request: RawRequest, clock: Clock) -> AsyncRawResponse:
+        key: Hashable = (request.scheme, request.host, request.port, request.tls, request.route, request.http2)
+        connection = await self._shared_connection(request, key, clock)
+        if isinstance(connection, AsyncConnection):
+            return await self._exchange(request, key, connection)
+        from .async_http2_connection import Exchange
+
+        exchange = Exchange(connection, request)
+        stream = exchange.stream
+        try:
+            head = await exchange.send()
+        except BaseException:
+            exchange.abandon()
+            raise
+        interim = stream.interim
+        if request.fresh:
+            connection.retire()
+        content = exchange.whole()
+        if content is not None:
+            pieces = Pieces((content,) if content else ())
+            return AsyncRawResponse(
+                head.status, "", head.version, head.headers, pieces, _nothing, (), interim, True, None, content
+            )
+        trailers: list[tuple[str, str]] = []
+        body = exchange.read_body(trailers)
+        abandon = partial(_abandon_stream, exchange, body)
+        return AsyncRawResponse(head.status, "", head.version, head.headers, body, abandon, trailers, interim, True)
+
+    async def _shared_connection(self, request: RawRequest, key: Hashable, clock: Clock) -> Any:
+        """A connection with room for a stream, or one of HTTP/1.1 that nobody else has."""
+        shared = self._shared
+        if request.fresh:
+            return await self._open_http2(request, key, clock)
+        ends = connect_ends(request)
+        while True:
+            if (connection := shared.with_room(key)) is not None:
+                if connection.session.streams or not connection.sock.poll():
+                    return connection
+                # Idle, and something came: maybe its end. The loop reads when it comes around.
+                await sleep(0)
+                await sleep(0)
+                if connection.room > 0:
+                    return connection
+                continue
+            if (connection := self._pool.take(key)) is not None:
+                return connection
+            if shared.speaks_http11(key) or not shared.is_coming(key):
+                break
+            await self._turn(key, clock, ends)
+        shared.opening(key)
+        opened = None
+        is_shared = False
+        try:
+            opened = await self._open_http2(request, key, clock)
+            is_shared = not isinstance(opened, AsyncConnection)
+        finally:
+            shared.opened(key, opened, shared=is_shared)
+        return opened
+
+    async def _turn(self, key: Hashable, clock: Clock, ends: float | None) -> None:
+        # Until something has changed about the connections to there.
+        waiter: Any = clock.loop.create_future()
+        self._shared.wait(key, waiter)
+        clock.watch(waiter, inf if ends is None else ends)
+        try:
+            if await waiter:
+                raise ConnectTimeout("no connection with room for another stream in time")
+        finally:
+            del clock.ends[waiter]
+            self._shared.forget(key, waiter)
+
+    async def _open_http2(self, request: RawRequest, key: Hashable, clock: Clock) -> Any:
+        connection_kind()  # before anything is sent
+        from .async_http2_connection import AsyncHTTP2Connection
+
+        sock = await dial(request, clock, self._pool.sessions.get(key))
+        try:
+            if is_http2(request, sock.selected_alpn_protocol()):
+                return AsyncHTTP2Connection(sock, clock, partial(self._shared.tell, key))
+        except BaseException:
+            sock.close()
+            raise
+        connection = AsyncConnection(sock)
+        self._pool.opened(connection)
+        return connection
+
     def _start(self) -> Clock:
         if self._clock is not None and not self._clock.loop.is_closed():
             raise ConfigError("this client serves another event loop, which is still open: use one client for each")
+        self._shared.empty()
         self._pool.empty()  # what a closed loop leaves behind cannot even be closed
         self._clock = Clock(get_running_loop())
         return self._clock
@@ -90,6 +188,8 @@ class AsyncSocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
+        for shared in self._shared.all():
+            shared.retire()
         if self._clock is not None:
             self._clock.stop()
         await sleep(0)  # the loop closes the sockets when it comes around
@@ -99,6 +199,12 @@ async def _abandon(connection: AsyncConnection, exchange: int, body: Any) -> Non
     connection.abandon(exchange)
     # Another task may be reading it: that one is told that the connection is closed.
     with suppress(RuntimeError):
+        await body.aclose()
+
+
+async def _abandon_stream(exchange: Any, body: Any) -> None:
+    exchange.abandon()
+    with suppress(RuntimeError):  # as above
         await body.aclose()
 
 

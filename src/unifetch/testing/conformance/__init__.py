@@ -19,7 +19,7 @@ from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
 from .exchanges import TestExchanges, TestOpen
 from .extras import TestExtras
-from .http2 import TestHTTP2
+from .http2 import TestHTTP2, TestMultiplex
 from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
@@ -49,6 +49,7 @@ __all__ = [
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",
+    "TestMultiplex",
     "TestOpen",
     "TestProxies",
     "TestRedirects",

@@ -5,14 +5,18 @@ Each row broke at least one client that is in use. The servers are scripts of fr
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from ... import Client
 from ...backends.base import Capability
-from ...errors import ConnectionLost, IncompleteBody, ProtocolError, ReadTimeout, TooLarge, UnifetchError
-from .. import Close, OnConnect, OnHead, Receive, Script, http2
+from ...errors import ConnectionLost, IncompleteBody, ProtocolError, ReadTimeout, TimedOut, TooLarge, UnifetchError
+from .. import Close, OnConnect, OnHead, Pause, Receive, Script, Signal, Wait, http2
 from .. import Server as HTTP11Server
 from .. import reply as http11_reply
 from .base import Conformance, requires
@@ -439,6 +443,170 @@ class TestHTTP2(Conformance):
             with pytest.raises((ProtocolError, ConnectionLost)):
                 client.get(server.url, http2="only")
             server.errors.clear()
+
+
+class TestMultiplex(Conformance):
+    """Several exchanges on one connection: whatever becomes of one, the others do not notice."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_h2(self) -> None:
+        pytest.importorskip("h2")
+
+    @pytest.fixture
+    def at_once(self) -> Iterator[ThreadPoolExecutor]:
+        """What makes calls beside one another."""
+        with ThreadPoolExecutor(32) as pool:
+            yield pool
+
+    @requires(Capability.MULTIPLEX)
+    def test_one_connection(self, client: Client, at_once: ThreadPoolExecutor) -> None:
+        """Twenty requests are on it at once: none is answered before all have come; and each has its own answer."""
+        together = threading.Barrier(20)
+
+        def answer(request: Any) -> Script:
+            together.wait(5)
+            return http2.reply(body=request.target.encode())
+
+        with http2.Server(lambda request: answer(request)) as server:
+            answers = list(at_once.map(lambda number: ask(client, server, target=f"/{number}").body, range(20)))
+
+            assert [b"/%d" % number for number in range(20)] == answers
+            assert 1 == server.connections
+
+    @requires(Capability.MULTIPLEX)
+    @pytest.mark.parametrize("end", ["timeout", "total", "closed"])
+    def test_a_neighbour_that_gives_up(self, client: Client, at_once: ThreadPoolExecutor, end: str) -> None:
+        """It resets its own stream with CANCEL; mine goes on, on the same connection."""
+        go_on = threading.Event()
+        begun = [http2.Head([(":status", "200")]), http2.Data(b"hel")]
+        scripts = {"/mine": [*begun, Wait(go_on), http2.Data(b"lo", end=True)], "/its": begun}
+        with http2.Server(scripts) as server:
+            mine = at_once.submit(ask, client, server, target="/mine")
+            server.wait_for(lambda: bool(server.requests), "the first request")
+            if end == "closed":
+                with client.stream("GET", server.url + "/its", http2="only"):
+                    pass
+            else:
+                limit = {"total": 0.2} if end == "total" else {"total": 5, "read": 0.2}
+                with pytest.raises(TimedOut):
+                    ask(client, server, target="/its", timeout=limit)
+            server.wait_for(lambda: server.requests[1].reset == http2.CANCEL, "the reset")
+            go_on.set()
+
+            assert b"hello" == mine.result().body
+            assert 1 == server.connections
+
+    @requires(Capability.MULTIPLEX)
+    def test_a_timeout_beside_a_busy_neighbour(self, client: Client, at_once: ThreadPoolExecutor) -> None:
+        """A read timeout is of the stream: what comes for another does not lengthen it."""
+        over = threading.Event()
+
+        def busy(request: Any) -> Iterator[Script]:
+            yield http2.Head([(":status", "200")])
+            while not over.is_set():
+                yield http2.Data(b"x")
+                yield Pause(0.01)
+            yield http2.Data(b"", end=True)
+
+        with http2.Server({"/busy": busy, "/mine": None}) as server:
+            neighbour = at_once.submit(ask, client, server, target="/busy")
+            server.wait_for(lambda: bool(server.requests), "the first request")
+            with pytest.raises(ReadTimeout):
+                ask(client, server, target="/mine", timeout={"total": 9, "read": 0.2})
+            over.set()
+
+            assert set(b"x") == set(neighbour.result().body)
+            assert 1 == server.connections
+
+    @requires(Capability.MULTIPLEX)
+    @pytest.mark.parametrize(
+        "its",
+        [
+            http2.Head([("content-length", "0")], end=True),
+            http2.Head([(":status", "200"), ("connection", "close")], end=True),
+            [http2.Head(GET), http2.Data(b"hello!", end=True)],
+            [http2.Head([(":status", "200"), ("content-length", "5"), ("content-length", "6")]), http2.Data(b"12345")],
+            http2.ResetStream(http2.INTERNAL_ERROR),
+            [http2.Head(GET), http2.Data(b"hel"), http2.ResetStream(http2.INTERNAL_ERROR)],
+        ],
+    )
+    def test_a_neighbour_that_is_answered_badly(self, client: Client, at_once: ThreadPoolExecutor, its: Script) -> None:
+        """That is the error of its stream, and of no other (RFC 9113 §5.4.2, §8.1.1)."""
+        go_on = threading.Event()
+        with http2.Server({"/mine": [Wait(go_on), http2.reply(body=b"hello")], "/its": its}) as server:
+            mine = at_once.submit(ask, client, server, target="/mine")
+            server.wait_for(lambda: bool(server.requests), "the first request")
+            with pytest.raises((ProtocolError, ConnectionLost)):
+                ask(client, server, target="/its")
+            go_on.set()
+
+            assert b"hello" == mine.result().body
+            assert 1 == server.connections
+
+    @requires(Capability.MULTIPLEX)
+    def test_a_neighbour_that_does_not_read(self, client: Client, at_once: ThreadPoolExecutor) -> None:
+        """Its window is its own: it fills up, and others are answered; when it reads on, all of it is there."""
+        with http2.Server({"/mine": http2.reply(body=b"hello"), "/its": http2.reply(body=bytes(5_000_000))}) as server:
+            with client.stream("GET", server.url + "/its", http2="only") as response:
+                answers = {ask(client, server, target="/mine").body for _ in range(20)}
+                size = sum(map(len, response.body))
+
+            assert ({b"hello"}, 5_000_000, 1) == (answers, size, server.connections)
+
+    @requires(Capability.MULTIPLEX)
+    def test_goaway_between(self, client: Client, at_once: ThreadPoolExecutor) -> None:
+        """Below its last stream they are answered where they are, above it they are sent again elsewhere (§6.8)."""
+        second = threading.Event()
+
+        def answer(request: Any) -> Script:
+            if request.target == "/second" and request.connection == 1:
+                return [http2.GoAway(1), Signal(second)]
+            wait: Script = Wait(second) if request.target == "/first" else None
+            return [wait, http2.reply(body=b"%d" % request.connection)]
+
+        with http2.Server(answer) as server:
+            first = at_once.submit(ask, client, server, target="/first")
+            server.wait_for(lambda: bool(server.requests), "the first request")
+            again = ask(client, server, "POST", target="/second", body=b"12")
+
+            assert (b"1", b"2") == (first.result().body, again.body)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("most", [1, 3])
+    def test_few_streams(self, client: Client, at_once: ThreadPoolExecutor, most: int) -> None:
+        """A server that takes few streams at once never sees more of them on a connection; all are answered."""
+        busy: Counter[int] = Counter()
+        over = threading.Lock()
+        exceeded = []
+
+        def answer(request: Any) -> Iterator[Script]:
+            with over:
+                busy[request.connection] += 1
+                exceeded.append(busy[request.connection] > most)
+            yield Pause(0.002)
+            with over:
+                busy[request.connection] -= 1
+            yield http2.reply(body=request.target.encode())
+
+        with http2.Server(answer, settings={http2.MAX_CONCURRENT_STREAMS: most}) as server:
+            answers = list(at_once.map(lambda number: ask(client, server, target=f"/{number}").body, range(60)))
+
+            assert [b"/%d" % number for number in range(60)] == answers
+            assert not any(exceeded)
+
+    @requires(Capability.HTTP2)
+    def test_fewer_streams_than_before(self, client: Client, at_once: ThreadPoolExecutor) -> None:
+        """If a server allows fewer while more are open, these go on; the next wait, or have another connection."""
+        come = threading.Event()
+        fewer = [http2.SetSettings({http2.MAX_CONCURRENT_STREAMS: 1}), Wait(come), http2.reply(body=b"old")]
+        scripts = {"/old": fewer, "/new": http2.reply(body=b"new")}
+        with http2.Server(scripts) as server:
+            old = [at_once.submit(ask, client, server, target="/old") for _ in range(3)]
+            server.wait_for(lambda: len(server.requests) == 3, "three requests")
+            new = [ask(client, server, target="/new").body for _ in range(3)]
+            come.set()
+
+            assert [b"old"] * 3 + [b"new"] * 3 == [each.result().body for each in old] + new
 
 
 def ask(client: Client, server: Any, method: str = "GET", target: str = "/", **call: Any) -> Any:
