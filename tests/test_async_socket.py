@@ -189,12 +189,13 @@ def pooled(backend: Any) -> int:
 
 
 def test_contract() -> None:
-    """It is in the table, and declares all of HTTP/1.1, awaited."""
+    """It is in the table, and declares all of HTTP/1.1, awaited, and HTTP/2."""
     backend = AsyncSocketBackend()
 
     assert "AsyncSocketBackend" == BACKENDS["socket"].async_factory
     assert ("socket", 1, None) == (backend.name, backend.contract, backend.native)
-    assert HTTP_1_CAPABILITIES | {Capability.NATIVE_ASYNC} == backend.capabilities
+    http2 = {Capability.HTTP2, Capability.MULTIPLEX}
+    assert HTTP_1_CAPABILITIES | http2 | {Capability.NATIVE_ASYNC} == backend.capabilities
 
 
 def test_https_without_a_context() -> None:
