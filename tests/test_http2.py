@@ -1,4 +1,4 @@
-"""HTTP/2 on the socket backend, where a test has to look inside, or at tasks: the rest is in the conformance classes."""
+"""HTTP/2 on the socket backend, where a test has to look inside or at tasks: the rest is in the conformance classes."""
 
 from __future__ import annotations
 
