@@ -117,7 +117,7 @@ def test_fragment() -> None:
 # --- What -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PURGE", "post"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PURGE", "purge"])
 @pytest.mark.parametrize("status", sorted(REDIRECTS))
 def test_method(status: int, method: str) -> None:
     """301 and 302 change POST only, 303 all but GET and HEAD, 307 and 308 nothing (RFC 9110 §15.4)."""

@@ -22,6 +22,7 @@ from unifetch.client.settings import Settings, parse
 from unifetch.errors import ConnectError, StatusError
 from unifetch.many.fetch_all import Result
 from unifetch.model.frozen import Value
+from unifetch.model.links import Link
 from unifetch.model.messages import RawRequest
 from unifetch.model.route import Route
 from unifetch.model.timeouts import Timeout
@@ -85,6 +86,7 @@ VALUES: dict[str, Any] = {
     "Request": REQUEST,
     "Response": RESPONSE,
     "response.history": RESPONSE.replace(history=(RESPONSE,)),
+    "Link": Link(REQUEST.url, "next", {"title": "a"}),
     "Download": Download("file", RESPONSE, 10, 0),
     "Result": Result(0, "http://example.test/", value=RESPONSE, error=_FAILURE),
     "RawRequest": RawRequest("POST", REQUEST.url, _FIELDS.pairs, b"", None, Timeout()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import tomllib
 from typing import Any
 
@@ -132,12 +133,20 @@ def test_wrong_value(name: str, wrong: Any) -> None:
             make({name: wrong})
 
 
-@pytest.mark.parametrize("name", ["time_out", "", "Timeout", "verify", "proxies"])
-def test_unknown_name(name: str) -> None:
-    """The message shows it, and lists those that there are."""
-    message = f"^unknown setting '{name}'; known are backend, base_url, headers, "
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("time_out", "did you mean timeout="),
+        ("", "it takes backend, cookies, base_url, headers, "),
+        ("Timeout", "did you mean timeout="),
+        ("verify", "here it is tls="),
+        ("proxies", "here it is proxy="),
+    ],
+)
+def test_unknown_name(name: str, told: str) -> None:
+    """The message shows it, and says what was probably meant, or lists those that there are."""
     for make in (parse, lambda settings: Client(**settings), lambda settings: configure(**settings)):
-        with pytest.raises(InvalidSetting, match=message):
+        with pytest.raises(InvalidSetting, match=f"^a client takes no {name}=; {re.escape(told)}"):
             make({name: 1})
 
 

@@ -90,11 +90,19 @@ else:
 
     def __getattr__(name: str) -> object:
         """Import one of the names above when it is asked for."""
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+        if name in _LATER:
+            return getattr(import_module(f".{_LATER[name]}", __name__), name)
+        names = import_module(".model.names", __name__)
+        if hint := names.answer(names.MODULE, name):
+            # No AttributeError, whose text `from unifetch import …` would not show.
+            raise ImportError(f"unifetch has no {name}; {hint}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """The names above as well, which are there when they are asked for."""
+        return sorted({*globals(), *_LATER})
 
 
 __all__ = [

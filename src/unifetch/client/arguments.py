@@ -22,7 +22,7 @@ from ..policies.retries import RetryTypes
 from ..policies.tls import TLSTypes
 from .config import BackendTypes
 
-ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
+ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
 FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
 FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
@@ -100,6 +100,7 @@ class ClientArguments(TypedDict, total=False):
 
     base_url: str | None
     headers: HeaderTypes
+    params: ParamTypes
     auth: AuthTypes
     timeout: TimeoutTypes
     redirects: int

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..backends.base import AsyncBackend
     from ..model.headers import HeaderTypes
-    from ..model.messages import Response
+    from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
     from .arguments import AsyncBodyArguments, CallArguments, ExchangeArguments
@@ -66,9 +66,10 @@ class AsyncClient(LoopClient):
         """Send a request and read its response into memory.
 
         Args:
-            method: the method, sent as it is written.
+            method: the method; the usual ones in any case, any other as it is written.
             url: an absolute http or https URL, or one relative to `base_url`.
-            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it. Text is appended as
+                it is.
             headers: a mapping or pairs; they replace the client's fields of the same name.
             cookies: a mapping, sent to the origin of the URL and no other.
             auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
@@ -94,21 +95,30 @@ class AsyncClient(LoopClient):
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return await self._drive(self._journey(method, url, content, call))
 
+    async def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a request that was put together before, and read its response into memory.
+
+        The arguments are those of `get`; `headers` are merged into those of the request, which win.
+        """
+        call["headers"] = Headers(call.get("headers")).merged(request.headers)
+        content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
+        return await self.request(request.method, request.url, **content, **call)
+
     async def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return await self._drive(self._journey("GET", url, NO_BODY, call))
+        return await self._drive(self._journey("GET", url, NO_BODY, call, "get()"))
 
     async def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return await self._drive(self._journey("HEAD", url, NO_BODY, call))
+        return await self._drive(self._journey("HEAD", url, NO_BODY, call, "head()"))
 
     async def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return await self._drive(self._journey("OPTIONS", url, NO_BODY, call))
+        return await self._drive(self._journey("OPTIONS", url, NO_BODY, call, "options()"))
 
     async def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return await self._drive(self._journey("DELETE", url, NO_BODY, call))
+        return await self._drive(self._journey("DELETE", url, NO_BODY, call, "delete()"))
 
     async def post(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -310,7 +320,7 @@ class AsyncClient(LoopClient):
     @property
     def backend(self) -> AsyncBackend:
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
-        backend: AsyncBackend = BaseClient._backend(self, None)  # no event loop needs to run
+        backend: AsyncBackend = BaseClient._backend(self._root or self, None)  # no event loop needs to run
         return backend
 
     def _load(self, name: str) -> AsyncBackend:
@@ -322,8 +332,13 @@ class AsyncClient(LoopClient):
     # --- Ending -----------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close idle connections. A native object that was injected stays open. The client is done."""
+        """Close idle connections. A native object that was injected stays open. The client is done.
+
+        What `with_` has derived has no connections of its own to close.
+        """
         self._closed = True
+        if self._root is not None:
+            return
         await self._slots.await_abandoned()
         if self._end_of_loop is not None:
             await self._end_of_loop.aclose()

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from time import monotonic, time
 from weakref import WeakSet
 
-from ..errors import InvalidSetting
+from ..errors import InvalidSetting, InvalidURL
 from ..model.frozen import trusted
 from ..model.headers import Headers
-from ..model.messages import USUAL_METHODS, Request, check_method
+from ..model.messages import USUAL_METHODS, Request, checked_method
 from ..model.timeouts import Timeout
-from ..model.url import URL
+from ..model.url import URL, form_urlencode
 from ..policies.bodies import NO_BODY, add_trailers, with_content_type
 from .call import Journey, Memory
 from .call_settings import Plan
@@ -27,7 +27,8 @@ from .settings import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Unpack
+    from collections.abc import Iterable
+    from typing import Any, NoReturn, Self, Unpack
 
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
@@ -41,19 +42,20 @@ class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
+    _root: Self | None = None  # whose connections a derived client has
 
     def __init__(
         self,
         backend: BackendTypes | None = None,
         *,
-        cookies: CookieJar | bool = True,
+        cookies: CookieJar | Mapping[str, str] | bool = True,
         **settings: Unpack[ClientArguments],
     ) -> None:
         self._named = backend
         self._own = parse(settings)
-        self._memory = self._remember(cookies)
         self._no_memory = Memory(threading.Lock(), monotonic, time, jar=None, keeps_cookies=False, settings_auth=None)
         self._merged: tuple[Settings, Settings] | None = None
+        self._memory = self._remember(cookies)
         self._plan: Plan | None = None
         self._exact: Plan | None = None
         self._backends: dict[str, Any] = {}
@@ -69,10 +71,19 @@ class BaseClient:
         if not isinstance(cookies, bool):
             from ..policies.cookies import CookieJar
 
+            if isinstance(cookies, Mapping):
+                base = self.settings.base_url
+                if base is None:
+                    raise InvalidSetting(
+                        "cookies: a client needs to know whose they are: give base_url= as well, or a CookieJar with "
+                        'jar.set(name, value, "example.org")'
+                    )
+                jar = CookieJar()
+                jar.update(cookies, base.host)
+                cookies = jar
             if not isinstance(cookies, CookieJar):
                 raise InvalidSetting(
-                    "cookies: a client takes a CookieJar, True or False; cookies of one origin belong to a call, "
-                    "or into the jar by its set()"
+                    f"cookies: a client takes a CookieJar, a mapping, True or False, not {type(cookies).__name__}"
                 )
             from_caller = cookies
         return Memory(
@@ -86,9 +97,11 @@ class BaseClient:
 
     # --- From a call to its journey ---------------------------------------------------------------
 
-    def _journey(self, method: str, url: str, content: Body, call: CallArguments) -> Journey:
+    def _journey(self, method: str, url: str, content: Body, call: CallArguments, name: str = "request()") -> Journey:
         headers = named = params = cookies = None
         if call:
+            if not CALL.issuperset(call):
+                refuse_arguments(name, call)
             headers, named = call.pop("headers", None), call.pop("backend", None)
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
@@ -101,13 +114,15 @@ class BaseClient:
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
-        target = URL(url) if base is None and params is None else absolute(url, base, params)
+        if plan.params is not None:
+            params = merged_params(plan.params, params)
+        target = absolute_url(url) if base is None and params is None else absolute(url, base, params)
         fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
         body = None
         if content is not NO_BODY:
             body, fields = content.source, with_content_type(fields, content)
         if type(method) is not str or method not in USUAL_METHODS:
-            check_method(method)
+            method = checked_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
             check_request(plan.backend, fields, content)
@@ -115,8 +130,8 @@ class BaseClient:
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
         """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
-        if unknown := call.keys() - _OF_AN_EXCHANGE:
-            raise InvalidSetting(f"exchange() takes no {min(unknown)}=; it takes {', '.join(_OF_AN_EXCHANGE)}")
+        if not EXCHANGE.issuperset(call):
+            refuse_arguments("exchange()", call)
         settings, backend = self.settings, self._backend(call.pop("backend", None))
         if SEAM.interception is not None:
             backend = SEAM.interception.before(backend)
@@ -138,6 +153,35 @@ class BaseClient:
         if exact:
             settings = settings.replace(redirects=0, retry=None, auth=None)
         return Plan(settings, backend, PROCESS.settings, self.settings.limits, exact=exact)
+
+    def with_(self, **settings: Unpack[ClientArguments]) -> Self:
+        """A client with other settings, over the connections and the cookies of this one.
+
+        Its `headers` are merged into ours as those of a call are: they replace the fields of the same name, and None
+        drops one. So are its `params`. Every other setting takes the place of ours.
+
+        It opens nothing of its own: connections are counted with ours, and end when this client is closed.
+
+        Raises:
+            InvalidSetting: as `Client` does; also for `backend` and `cookies`, which it has from this client.
+        """
+        for name in settings.keys() & {"backend", "cookies"}:
+            raise InvalidSetting(f"with_() takes no {name}=, as it shares ours; make another client for that")
+        changes: dict[str, Any] = dict(settings)
+        if "headers" in changes:
+            changes["headers"] = self.settings.headers.merged(Headers(changes["headers"]))
+        if "params" in changes:
+            changes["params"] = merged_params(self.settings.params, changes["params"])
+        changed = vars(self.settings.replace(**changes))
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other._root = self._root or self
+        other._own = {**self._own, **{name: changed[name] for name in settings}}
+        other._merged = other._plan = other._exact = None
+        if "auth" in settings:  # what ours has learnt is of no use to another
+            other._memory = self._memory.with_auth(other._own["auth"])
+        _clients.add(other)
+        return other
 
     def unbounded(self, call: CallArguments | ExchangeArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""
@@ -170,6 +214,8 @@ class BaseClient:
     def _backend(self, named: BackendTypes | None) -> Any:
         if self._closed:
             raise InvalidSetting("this client is closed")
+        if self._root is not None:
+            return self._root._backend(named)
         if named is None:
             if self._native is not None:
                 return self._native
@@ -192,6 +238,11 @@ class BaseClient:
         """The backend of a native object."""
         raise NotImplementedError
 
+    def __getattr__(self, name: str) -> NoReturn:
+        from ..model.names import CLIENT, unknown_attribute
+
+        raise AttributeError(unknown_attribute(CLIENT, name, dir(type(self))))
+
     # --- Being copied -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
@@ -213,20 +264,47 @@ class BaseClient:
         self._backends = {}
 
 
-# What one exchange can be told: how to get there, and within which bounds.
-_OF_AN_EXCHANGE = (
-    "headers",
-    "body",
-    "trailers",
-    "timeout",
-    "limits",
-    "tls",
-    "proxy",
-    "unix_socket",
-    "resolve",
-    "forbid_private",
-    "backend",
+# The arguments of a call, which `arguments.py` describes to type checkers, and of it with a body; of one exchange: how
+# to get there, and within which bounds.
+ROUTE = ("proxy", "unix_socket", "resolve", "forbid_private", "backend")
+BOUNDS = ("timeout", "limits", "tls", "http2")
+CALL = frozenset(
+    (
+        "params",
+        "headers",
+        "cookies",
+        "trailers",
+        "auth",
+        "redirects",
+        "retry",
+        "decode",
+        *BOUNDS,
+        *ROUTE,
+        "base_url",
+        "listeners",
+    )
 )
+BODY = ("body", "json", "form", "files", "progress")
+EXCHANGE = frozenset(("headers", "body", "trailers", *BOUNDS, *ROUTE, "listeners"))
+_TAKEN = {
+    **dict.fromkeys(("get()", "head()", "options()", "delete()"), sorted(CALL)),
+    "request()": sorted(CALL.union(BODY)),
+    "download()": sorted(CALL.union(("resume", "digest", "progress"))),
+    "exchange()": sorted(EXCHANGE),
+}
+
+
+def refuse_arguments(call: str, given: Iterable[str]) -> NoReturn:
+    """Raise the error for arguments that a call does not take.
+
+    Raises:
+        InvalidSetting: always; it says what was probably meant, or what the call takes.
+    """
+    from ..model.names import unknown_argument
+
+    taken = _TAKEN[call]
+    unknown = next(name for name in given if name not in taken)
+    raise InvalidSetting(unknown_argument(call, unknown, taken))
 
 
 def _started(plan: Plan, *what: Any) -> Journey:
@@ -253,8 +331,38 @@ def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
     Raises:
         InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
     """
-    found = URL(url) if base is None else base.join(url)
+    found = absolute_url(url) if base is None else base.join(url)
     return found if params is None else found.with_params(params)
+
+
+def merged_params(ours: ParamTypes, given: ParamTypes) -> ParamTypes:
+    """The parameters of a client and those of a call, which replace the ones of the same name; None drops one."""
+    if given is None or ours is None:
+        return ours if given is None else given
+    if isinstance(given, str) or isinstance(ours, str):
+        return "&".join(each if isinstance(each, str) else form_urlencode(each) for each in (ours, given))
+    pairs, others = _pairs(given), _pairs(ours)
+    replaced = {name for name, _ in pairs}
+    return [*(pair for pair in others if pair[0] not in replaced), *pairs]
+
+
+def _pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return list(params.items() if isinstance(params, Mapping) else params)
+
+
+def absolute_url(url: Any) -> URL:
+    """The URL of a call of a client that has no base.
+
+    Raises:
+        InvalidURL: as `URL` does; for one that is relative, it says what a client needs then.
+    """
+    try:
+        return URL(url)
+    except InvalidURL as error:
+        if isinstance(url, str) and url[:1] in ("/", "?", ".") and url[:2] != "//":
+            message = f'{error}; a relative URL needs a client with a base: Client(base_url="https://example.org")'
+            raise InvalidURL(message) from None
+        raise
 
 
 _clients: WeakSet[BaseClient] = WeakSet()

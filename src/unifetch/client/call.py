@@ -32,7 +32,7 @@ from ..errors import (
 from ..masking import REDACTED
 from ..model.frozen import trusted
 from ..model.headers import NO_HEADERS, Headers
-from ..model.messages import RawRequest, RawResponse, Response
+from ..model.messages import RawRequest, RawResponse, Request, Response
 from ..model.route import Route
 from ..observe import events
 from ..policies.bodies import NO_BODY
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from ..backends.base import Backend
     from ..errors import RequestSent
     from ..model.headers import Pairs
-    from ..model.messages import Request
     from ..model.url import URL
     from ..policies.auth import Auth, AuthMemory
     from ..policies.bodies import Body
@@ -148,6 +147,16 @@ class Memory:
         self.keeps_cookies = keeps_cookies
         self.auth: AuthMemory | None = None
 
+    def with_auth(self, auth: Auth | None) -> Memory:
+        """The same cookies beside another auth, which has learnt nothing yet."""
+        from ..policies.cookies import CookieJar
+
+        if self.jar is None and self.keeps_cookies:
+            self.jar = CookieJar()
+        return Memory(
+            self.lock, self.clock, self.calendar, jar=self.jar, keeps_cookies=self.keeps_cookies, settings_auth=auth
+        )
+
     def store(self, url: URL, set_cookie: list[str], now: float) -> None:
         """Keep the cookies of a response."""
         from ..policies.cookies import CookieJar
@@ -186,6 +195,7 @@ class Journey:
     _own_memory: AuthMemory | None = None
     _failures: tuple[str, ...] = ()
     _resent = False
+    _sent: Pairs = ()
     _by_http1 = False  # what the server has asked for
     _fresh = False  # whether a 421 was answered by a connection that carries nothing else
     _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
@@ -310,6 +320,7 @@ class Journey:
             fields["headers"] = (*fields["headers"], ("Trailer", names))  # RFC 9110 §6.6.2
         if plan.listeners:
             self._tell(events.Attempt, self.attempts, Headers.trusted(fields["headers"]), plan.name)
+        self._sent = fields["headers"]
         raw = trusted(RawRequest, fields)
         return raw if plan.is_direct else self._routed(raw)
 
@@ -496,6 +507,9 @@ class Journey:
 
     def _response(self, raw: RawResponse, body: Any, decoded: bool = False) -> Response[Any]:
         request, clock = self.request, self.memory.clock
+        # With the fields that went out: what was asked for says less, when a server says 400.
+        fields = Headers.trusted(self._sent)
+        sent = {"method": request.method, "url": request.url, "headers": fields, "body": request.body}
         return trusted(
             Response,
             {
@@ -506,7 +520,7 @@ class Journey:
                 "url": request.url,
                 "http_version": raw.http_version,
                 "history": self.history,
-                "request": request,
+                "request": trusted(Request, sent),
                 "backend": self.plan.name,
                 "elapsed": clock() - self.started,
                 "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,

@@ -57,6 +57,7 @@ class Plan:
         "listeners",
         "most",
         "name",
+        "params",
         "process",
         "settings",
         "shared",
@@ -80,6 +81,7 @@ class Plan:
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
+        self.params = settings.params
         self.http2 = settings.http2
         self.limits = settings.limits
         self.most = inf if self.limits.body is None else self.limits.body

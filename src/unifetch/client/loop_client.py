@@ -35,6 +35,9 @@ class LoopClient(BaseClient):
     _end_of_loop: AsyncGenerator[None, None] | None = None
 
     def _backend(self, named: BackendTypes | None) -> AsyncBackend:
+        if self._root is not None:
+            derived: AsyncBackend = super()._backend(named)
+            return derived
         loop = running_loop()
         if loop is not self._loop:
             self._move_to(loop)

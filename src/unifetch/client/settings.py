@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..policies.auth import Auth
     from ..policies.proxies import ProxyRules
     from ..policies.retries import Retry
+    from .arguments import ParamTypes
 
     Listener = Callable[[Event], None]
 
@@ -41,6 +42,16 @@ def _base_url(setting: Any) -> URL | None:
     from ..model.url import URL
 
     return URL(setting)
+
+
+def _params(setting: Any) -> ParamTypes:
+    if setting is None or isinstance(setting, str):
+        return setting
+    from ..model.url import form_urlencode
+
+    pairs = list(setting.items() if isinstance(setting, Mapping) else setting)
+    form_urlencode(pairs)  # which refuses what cannot be sent
+    return dict(pairs) if isinstance(setting, Mapping) else pairs
 
 
 def _listeners(setting: Any) -> tuple[Listener, ...]:
@@ -116,6 +127,7 @@ def _flag(setting: Any) -> bool:
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "headers": Headers,
+    "params": _params,
     "auth": _auth,
     "timeout": Timeout.of,
     "redirects": _redirects,
@@ -138,6 +150,7 @@ class Settings(Value):
     Attributes:
         base_url: what a relative URL is joined to.
         headers: fields of every request.
+        params: appended to the query of every request.
         auth: credentials for the origin of a call.
         timeout: seconds for each phase and in all.
         redirects: the most redirects to follow; 0 returns the redirect itself.
@@ -155,6 +168,7 @@ class Settings(Value):
 
     base_url: URL | None = None
     headers: Headers = Headers()
+    params: ParamTypes = None
     auth: Auth | None = None
     timeout: Timeout = Timeout()
     redirects: int = 20
@@ -197,7 +211,9 @@ def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
     parsed = {}
     for name, value in settings.items():
         if name not in _PARSERS:
-            raise InvalidSetting(f"unknown setting {name!r}; known are {', '.join(['backend', *_PARSERS])}")
+            from ..model.names import unknown_argument
+
+            raise InvalidSetting(unknown_argument("a client", name, ("backend", "cookies", *_PARSERS)))
         try:
             parsed[name] = _PARSERS[name](value)
         except ConfigError:

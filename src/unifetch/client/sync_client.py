@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..backends.base import Backend
     from ..model.headers import HeaderTypes
-    from ..model.messages import Response
+    from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
     from .arguments import BodyArguments, CallArguments, ExchangeArguments
@@ -65,9 +65,10 @@ class Client(BaseClient):
         """Send a request and read its response into memory.
 
         Args:
-            method: the method, sent as it is written.
+            method: the method; the usual ones in any case, any other as it is written.
             url: an absolute http or https URL, or one relative to `base_url`.
-            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it.
+            params: appended to the query: a mapping or pairs; None drops a key, a list repeats it. Text is appended as
+                it is.
             headers: a mapping or pairs; they replace the client's fields of the same name.
             cookies: a mapping, sent to the origin of the URL and no other.
             auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
@@ -92,21 +93,30 @@ class Client(BaseClient):
         content = encode(body, json=json, form=form, files=files, progress=progress)
         return self._drive(self._journey(method, url, content, call))
 
+    def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
+        """Send a request that was put together before, and read its response into memory.
+
+        The arguments are those of `get`; `headers` are merged into those of the request, which win.
+        """
+        call["headers"] = Headers(call.get("headers")).merged(request.headers)
+        content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
+        return self.request(request.method, request.url, **content, **call)
+
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return self._drive(self._journey("GET", url, NO_BODY, call))
+        return self._drive(self._journey("GET", url, NO_BODY, call, "get()"))
 
     def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return self._drive(self._journey("HEAD", url, NO_BODY, call))
+        return self._drive(self._journey("HEAD", url, NO_BODY, call, "head()"))
 
     def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return self._drive(self._journey("OPTIONS", url, NO_BODY, call))
+        return self._drive(self._journey("OPTIONS", url, NO_BODY, call, "options()"))
 
     def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return self._drive(self._journey("DELETE", url, NO_BODY, call))
+        return self._drive(self._journey("DELETE", url, NO_BODY, call, "delete()"))
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -318,8 +328,13 @@ class Client(BaseClient):
     # --- Ending -----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close idle connections. A native object that was injected stays open. The client is done."""
+        """Close idle connections. A native object that was injected stays open. The client is done.
+
+        What `with_` has derived has no connections of its own to close.
+        """
         self._closed = True
+        if self._root is not None:
+            return
         self._slots.close_abandoned()
         with self._lock:
             backends, self._backends = self._backends, {}

@@ -308,7 +308,8 @@ def request_of(method: str, item: Item, call: Call) -> tuple[str, str, Call]:
     if not isinstance(item, Request):
         return method, item, call
     headers = call.get("headers", NO_HEADERS).merged(item.headers)
-    return item.method, item.url, {**call, "headers": headers, "body": item.body}
+    content = {name: vars(item).get(name) for name in ("body", "json", "form", "files")}
+    return item.method, item.url, {**call, "headers": headers, **content}
 
 
 def _ask(client: Client, method: str, call: Call, sink: Sink | None, ask: Ask) -> Result[Any]:

@@ -23,7 +23,10 @@ class Value:
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen: use .replace({name}=…)")
+        kind = type(self).__name__
+        if name in vars(self):
+            raise AttributeError(f"{kind} is frozen: .replace({name}=…) gives a changed copy")
+        raise AttributeError(f"{kind} is frozen, and has no {name}; it has {', '.join(vars(self))}")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")

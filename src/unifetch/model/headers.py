@@ -14,7 +14,7 @@ from ..masking import REDACTED, is_secret, masked_field
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
     Pairs = tuple[tuple[str, str], ...]
     HeaderTypes = Mapping[str, Any] | Iterable[tuple[Any, Any]] | None
@@ -114,6 +114,11 @@ class Headers(Mapping[str, str]):
         """Every value of this field, in order; an empty list if there is none."""
         wanted = name.lower()
         return [value for key, value in self.pairs if key.lower() == wanted]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        from .names import HEADERS, unknown_attribute
+
+        raise AttributeError(unknown_attribute(HEADERS, name, dir(Headers)))
 
     def merged(self, other: Headers) -> Headers:
         """These fields, with those of `other` in place of the ones that have the same name."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .headers import HeaderTypes, Pairs
     from .lines import ServerSentEvent
+    from .links import Link
     from .timeouts import Timeout
 
     BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
@@ -44,10 +45,10 @@ class Request(Value):
     """One request, as the caller means it: no framing, no Host, nothing that belongs to a connection.
 
     Args:
-        method: a token of RFC 9110 §9.1; it is sent as it is written.
+        method: a token of RFC 9110 §9.1; the usual ones in any case, any other as it is written.
         url: an absolute http or https URL.
         headers: a mapping or pairs.
-        body: what `post(body=…)` accepts.
+        body, json, form, files: what `post` accepts by these names; `client.send(request)` sends it.
 
     Raises:
         InvalidMethod, InvalidURL, InvalidHeader: before anything is sent.
@@ -57,15 +58,29 @@ class Request(Value):
     url: URL
     headers: Headers
     body: BodyTypes
+    json: Any = None
+    form: Any = None
+    files: Any = None
 
-    def __init__(self, method: str, url: str, *, headers: HeaderTypes = None, body: BodyTypes = None) -> None:
-        check_method(method)
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes = None,
+        body: BodyTypes = None,
+        json: Any = None,
+        form: Any = None,
+        files: Any = None,
+    ) -> None:
         vars(self).update(
-            method=method,
+            method=checked_method(method),
             url=url if isinstance(url, URL) else URL(url),
             headers=headers if isinstance(headers, Headers) else Headers(headers),
             body=body,
         )
+        given = {"json": json, "form": form, "files": files}
+        vars(self).update({name: content for name, content in given.items() if content is not None})
 
     def without_stream(self) -> Request:
         """This request, without a body that is a stream: what is left to show once the stream was sent."""
@@ -83,8 +98,8 @@ class Request(Value):
 USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
 
 
-def check_method(method: object) -> None:
-    """Refuse a method that cannot be sent, or must not be.
+def checked_method(method: object) -> str:
+    """A method as it is sent: the usual ones in upper case, as in Fetch, and any other as it is written.
 
     Raises:
         InvalidMethod: it names the reason.
@@ -92,10 +107,12 @@ def check_method(method: object) -> None:
     if not isinstance(method, str) or not is_token(method):
         shown = evidence(method) if isinstance(method, (str, bytes)) else type(method).__name__
         raise InvalidMethod(f"method {shown} is not a token (RFC 9110 §9.1)")
-    if method.upper() in ("CONNECT", "TRACE", "TRACK"):
+    upper = method.upper()
+    if upper in ("CONNECT", "TRACE", "TRACK"):
         # Fetch's forbidden methods: CONNECT opens a tunnel, which is a connection's own business, and the
         # other two echo credentials.
         raise InvalidMethod(f"method {method} is not for a client of this kind (Fetch, forbidden methods)")
+    return upper if upper in USUAL_METHODS else method
 
 
 class Response(Value, Generic[B_co]):
@@ -186,15 +203,32 @@ class Response(Value, Generic[B_co]):
 
         return decode_text(self._read_body(), self.headers.get("content-type", ""))
 
-    def json(self: Response[bytes]) -> Any:
+    @property
+    def charset(self) -> str | None:
+        """The charset that Content-Type names, as it is written there, or None."""
+        from .text import charset_of
+
+        return charset_of(self.headers.get("content-type", ""))
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """What the Link fields lead to (RFC 8288), by relation, the first of each: `response.links["next"].url`."""
+        from .links import links
+
+        return links(self.url, self.headers.get("link", ""))
+
+    def json(self: Response[bytes], *, parse_float: Callable[[str], Any] | None = None) -> Any:
         """The body parsed as JSON, whatever its Content-Type says.
+
+        Args:
+            parse_float: makes a number of what has a fraction or an exponent: `decimal.Decimal`, say.
 
         Raises:
             InvalidJSON: if it is empty, not UTF-8 (UTF-16 and UTF-32 are recognised), or not JSON (RFC 8259).
         """
         from .text import decode_json
 
-        return decode_json(self._read_body())
+        return decode_json(self._read_body(), parse_float)
 
     def _read_body(self: Response[bytes]) -> bytes:
         # A type checker refuses the call on a stream; this is for those who run none.
@@ -293,6 +327,11 @@ class Response(Value, Generic[B_co]):
         """This response as plain data; what was not read of a stream is left out."""
         body = self.body if isinstance(self.body, bytes) else b""
         return self.replace(body=body, request=self.request.without_stream())  # type: ignore[return-value]  # as in read
+
+    def __getattr__(self, name: str) -> NoReturn:
+        from .names import RESPONSE, unknown_attribute
+
+        raise AttributeError(unknown_attribute(RESPONSE, name, [*dir(Response), *Response.__annotations__]))
 
     def __repr__(self) -> str:
         size = f"{len(self.body)} bytes" if isinstance(self.body, bytes) else "a stream"

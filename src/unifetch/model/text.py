@@ -15,7 +15,7 @@ from ..errors import InvalidJSON, evidence
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import json
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any, NoReturn
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
@@ -89,11 +89,16 @@ def codec_of(head: bytes, content_type: str, marks: Collection[bytes] = BYTE_ORD
     for mark in marks:
         if head.startswith(mark):
             return BYTE_ORDER_MARKS[mark], len(mark)
+    label = _PUNCTUATION.sub("", (charset_of(content_type) or "").lower())
+    return _codecs().get(label, "utf-8"), 0
+
+
+def charset_of(content_type: str) -> str | None:
+    """The charset parameter of a Content-Type as it is written, without quotation marks; None if there is none."""
     for parameter in _PARAMETER.finditer(content_type):
         if parameter[1].lower() == "charset":
-            label = _PUNCTUATION.sub("", parameter[2].lower())
-            return _codecs().get(label, "utf-8"), 0
-    return "utf-8", 0
+            return re.sub(r"\\(.)", r"\1", parameter[2].strip(" \t").strip('"')) or None
+    return None
 
 
 @cache
@@ -101,7 +106,7 @@ def _codecs() -> dict[str, str]:
     return {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
 
 
-def decode_json(body: bytes) -> Any:
+def decode_json(body: bytes, parse_float: Callable[[str], Any] | None = None) -> Any:
     """The body as JSON (RFC 8259), whatever its Content-Type says.
 
     UTF-8 is what JSON is in (§8.1); a byte order mark, UTF-16 and UTF-32 are recognised. `NaN` and `Infinity`,
@@ -115,7 +120,7 @@ def decode_json(body: bytes) -> Any:
     from json import JSONDecodeError, detect_encoding
 
     try:
-        return _json_decoder().decode(body.decode(detect_encoding(body)))
+        return _json_decoder(parse_float).decode(body.decode(detect_encoding(body)))
     except UnicodeDecodeError as error:
         shown = evidence(body[error.start : error.start + 16])
         what = f"{error.reason} ({error.encoding}) at byte {error.start}: {shown}"
@@ -130,10 +135,10 @@ def decode_json(body: bytes) -> Any:
 
 
 @cache
-def _json_decoder() -> json.JSONDecoder:
+def _json_decoder(parse_float: Callable[[str], Any] | None) -> json.JSONDecoder:
     from json import JSONDecoder
 
-    return JSONDecoder(parse_constant=_refuse_constant)
+    return JSONDecoder(parse_float=parse_float, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

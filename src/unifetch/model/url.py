@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Site = tuple[str, str, int, str, str]
     # The values are str, bytes, int, float, bool, None, or a list or tuple of them.
-    ParamTypes = Mapping[str, Any] | Iterable[tuple[Any, Any]]
+    ParamTypes = Mapping[str, Any] | Iterable[tuple[Any, Any]] | str
 
 MAX_LENGTH = 65_536
 
@@ -76,6 +76,7 @@ class URL(_Fields):
         authority: the value of the Host header (RFC 9110 §7.2), without a default port.
         origin: scheme and authority, as `"https://example.org"` (RFC 6454 §6.2).
         target: path and query, percent-encoded: the origin form of RFC 9112 §3.2.1.
+        path, query: the two parts of it; the query without its `?`, or None.
         username, password: percent-decoded as UTF-8, or None; never shown.
         fragment: percent-encoded, without its `#`, or None.
     """
@@ -115,6 +116,17 @@ class URL(_Fields):
         except _Refused as reason:
             raise InvalidURL(f"{reason}: {evidence(masked_url(text))}") from None
 
+    @property
+    def path(self) -> str:
+        """The path, percent-encoded; it begins with a slash."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str | None:
+        """The query, percent-encoded, without its `?`; None if there is none."""
+        _, mark, query = self.target.partition("?")
+        return query if mark else None
+
     def join(self, reference: str) -> URL:  # type: ignore[override]  # nobody puts a URL between strings
         """Resolve a reference against this URL (RFC 3986 §5.2.2).
 
@@ -136,13 +148,13 @@ class URL(_Fields):
         return _joined(_site_of(url), url.target, self.username, self.password, url.fragment)
 
     def with_params(self, params: ParamTypes) -> URL:
-        """This URL, its query followed by these parameters, as `form_urlencode` writes them.
+        """This URL, its query followed by these parameters, as `form_urlencode` writes them; text stays as it is.
 
         Raises:
             InvalidRequest: for a value of another type; it names the key.
             InvalidURL: for more than 64 KiB.
         """
-        query = form_urlencode(params)
+        query = _NOT_IN_QUERY.sub(_percent_encoded, params) if isinstance(params, str) else form_urlencode(params)
         if not query:
             return self
         glue = "?" if "?" not in self.target else "" if self.target[-1] in "?&" else "&"
@@ -439,7 +451,8 @@ def form_urlencode(pairs: ParamTypes) -> str:
     if not isinstance(pairs, Iterable):
         raise InvalidRequest(f"parameters must be a mapping or pairs, not {type(pairs).__name__}")
     encoded = []
-    for pair in pairs.items() if isinstance(pairs, Mapping) else pairs:
+    given: Iterable[Any] = pairs.items() if isinstance(pairs, Mapping) else pairs
+    for pair in given:
         try:
             key, values = pair
         except (TypeError, ValueError):

@@ -156,7 +156,10 @@ def _shown(name: object) -> str:
 
 
 class CookieJar:
-    """The cookies of a client; `len()` and iteration give what is stored.
+    """The cookies of a client; `len()` and iteration give what is stored, as values of `Cookie`.
+
+    By a name, `jar["a"]`, `jar.get("a")`, `"a" in jar` and `del jar["a"]` answer as a mapping would; where cookies of
+    several hosts or paths have it, `jar["a"]` is an error that names them.
 
     It is safe to use from many threads: what is stored is never changed but replaced as a whole, so a
     reader sees all of a response's cookies or none. Of two changes made at the same moment one may be
@@ -249,6 +252,57 @@ class CookieJar:
         host_only = host == domain.lower() or _IP(host) is not None or is_public_suffix(host)
         cookie = Cookie(name, value, host, path=path, host_only=host_only, secure=secure)
         self._domains = CookieJar([*self, cookie])._domains
+
+    def update(self, cookies: Mapping[str, str], domain: str) -> None:
+        """Put in several cookies of the caller's own for one host; see `set`."""
+        for name, value in cookies.items():
+            self.set(name, value, domain)
+
+    def delete(self, name: str, *, domain: str | None = None, path: str | None = None) -> None:
+        """Forget the cookies of this name: all of them, or those of a domain or a path.
+
+        Raises:
+            KeyError: there is none.
+        """
+        gone = [
+            cookie for cookie in self._named(name) if domain in (None, cookie.domain) and path in (None, cookie.path)
+        ]
+        if not gone:
+            raise KeyError(name)
+        self._domains = CookieJar(cookie for cookie in self if cookie not in gone)._domains
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of the cookie of this name, or the default; see `jar[name]`."""
+        return self[name] if self._named(name) else default
+
+    def _named(self, name: str) -> list[Cookie]:
+        return [cookie for cookie in self if cookie.name == name]
+
+    def __getitem__(self, name: str) -> str:
+        """The value of the cookie of this name.
+
+        Raises:
+            KeyError: there is none.
+            InvalidSetting: there are several, of different hosts or paths; the message names them.
+        """
+        found = self._named(name)
+        if not found:
+            raise KeyError(name)
+        if len(found) > 1:
+            places = ", ".join(f"{cookie.domain}{evidence(cookie.path)[1:-1]}" for cookie in found)
+            raise InvalidSetting(
+                f"cookie jar: {len(found)} cookies are called {evidence(name)}, of {places}; iterate over the jar"
+            )
+        return found[0].value
+
+    def __setitem__(self, name: str, value: str) -> NoReturn:
+        raise InvalidSetting(f"cookie jar: a cookie belongs to a host: jar.set({evidence(name)}, value, domain)")
+
+    def __delitem__(self, name: str) -> None:
+        self.delete(name)
+
+    def __contains__(self, cookie: object) -> bool:
+        return any(cookie == each or cookie == each.name for each in self)
 
     def clear(self) -> None:
         """Forget every cookie."""

@@ -76,6 +76,12 @@ class AwaitedClient:
         """See `Client.stream`."""
         return _Stream(self._client.stream(method, url, **call))
 
+    def with_(self, **settings: Any) -> AwaitedClient:
+        """See `Client.with_`."""
+        derived = object.__new__(AwaitedClient)
+        derived._client = self._client.with_(**settings)
+        return derived
+
     def open(self, method: str, url: str, **call: Any) -> _Streamed:
         """See `Client.open`."""
         return _Streamed(run(self._client.open(method, url, **call)))

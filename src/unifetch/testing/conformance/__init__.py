@@ -15,6 +15,7 @@ The tests speak to servers of their own on the loopback interface, and to nothin
 from __future__ import annotations
 
 from .auth import TestAuth
+from .clients import TestClients
 from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
 from .exchanges import TestExchanges, TestOpen
@@ -36,6 +37,7 @@ __all__ = [
     "TestAuth",
     "TestBodies",
     "TestBombs",
+    "TestClients",
     "TestConnectionLimits",
     "TestConnections",
     "TestCookies",

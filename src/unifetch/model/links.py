@@ -1,0 +1,69 @@
+"""Links in header fields (RFC 8288): where a server says that the next page, the licence, the author is.
+
+A link to anything but http and https, and one about another resource than the response (`anchor`), is left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import InvalidURL
+from .frozen import Value
+from .url import URL, location_url
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# RFC 8288 §3. A quoted string is matched as a whole, so that no comma in it separates links.
+_LINK = re.compile(r"""[ \t,]*<([^>]*)>((?:[ \t]*;(?:"(?:[^"\\]|\\.)*"|[^",;])*)*)[ \t]*(?:,|\Z)""").match
+_PARAMETER = re.compile(r""";[ \t]*([^\s;,="]+)[ \t]*(?:=[ \t]*("(?:[^"\\]|\\.)*"|[^;,\s"]*))?""")
+
+
+class Link(Value):
+    """One link of a response.
+
+    Attributes:
+        url: what it leads to.
+        rel: its relations, as they are written.
+        params: its other parameters by name: `title`, `type`, …
+    """
+
+    url: URL
+    rel: str
+    params: Mapping[str, str]
+
+    def __init__(self, url: URL, rel: str, params: Mapping[str, str]) -> None:
+        vars(self).update(url=url, rel=rel, params=params)
+
+
+def links(base: URL, value: str) -> dict[str, Link]:
+    """The links in the value of the Link fields, by relation in lower case, the first of each.
+
+    What stands after a link that is malformed is left out, as nobody could tell where it begins.
+
+    Args:
+        base: the URL of the response, to which links are relative.
+        value: the fields, joined by commas.
+    """
+    found: dict[str, Link] = {}
+    at = 0
+    while link := _LINK(value, at):
+        at = link.end()
+        params: dict[str, str] = {}
+        for parameter in _PARAMETER.finditer(link[2]):
+            params.setdefault(parameter[1].lower(), _unquoted(parameter[2] or ""))  # the first counts (§3.3)
+        rel = params.pop("rel", "")
+        if "anchor" in params:
+            continue
+        try:
+            url = location_url(base, link[1].strip(" \t"))
+        except InvalidURL:
+            continue
+        for relation in rel.lower().split():
+            found.setdefault(relation, Link(url, rel, params))
+    return found
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text[:1] == '"' else text

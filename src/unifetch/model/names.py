@@ -1,0 +1,231 @@
+"""Names that other libraries have for things, and what each is called here.
+
+One table, read when somebody uses such a name: by the errors for arguments, attributes and module names, and by the
+tests of the migration page. Nothing here is an alias: whoever writes the name of another library is told ours.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Where a name is used: as an argument of a call, or as an attribute of what.
+ARGUMENT, RESPONSE, CLIENT, HEADERS, MODULE = "argument", "Response", "Client", "Headers", "module"
+
+# For each place the name, what is written here instead, and the page of `docs/how-to` that describes it.
+NAMES: dict[str, dict[str, tuple[str, str]]] = {
+    ARGUMENT: {
+        "data": ("form= for fields, body= for bytes, text, a file or an iterator", "bodies"),
+        "content": ("body=", "bodies"),
+        "verify": ('tls=: False, or {"ca_file": "ca.pem"}, or an ssl.SSLContext', "tls"),
+        "cert": ('tls={"client_cert": (certificate, key)}', "tls"),
+        "ssl": ("tls=", "tls"),
+        "ssl_context": ("tls=", "tls"),
+        "verify_ssl": ("tls=", "tls"),
+        "ca_certs": ('tls={"ca_file": "ca.pem"}', "tls"),
+        "allow_redirects": ("redirects=: the most to follow, 0 for none", "redirects"),
+        "follow_redirects": ("redirects=: the most to follow, 0 for none", "redirects"),
+        "max_redirects": ("redirects=", "redirects"),
+        "proxies": ("proxy=", "proxies"),
+        "proxy_auth": ('proxy="http://user:password@host:port"', "proxies"),
+        "mounts": ("proxy= and backend=", "proxies"),
+        "trust_env": ("proxy=None for no proxy; auth=None for no netrc, which is read only if asked for", "proxies"),
+        "stream": ('stream("GET", url), in a `with` block', "streaming"),
+        "hooks": ("listeners= of a client", "events"),
+        "event_hooks": ("listeners= of a client", "events"),
+        "trace_configs": ("listeners= of a client", "events"),
+        "transport": ("backend=", "backends"),
+        "connector": ("backend=, limits= and tls=", "backends"),
+        "retries": ("retry=", "retries"),
+        "cookie_jar": ("cookies= of a client", "cookies"),
+        "read_until_eof": ("nothing: a body is read by its framing", "streaming"),
+        "raise_for_status": ("response.raise_for_status()", "errors"),
+        "default_encoding": ("nothing: text is decoded by its byte order mark, its charset, or as UTF-8", "requests"),
+        "http1": ("backend=", "backends"),
+        "fields": ("params= or form=", "bodies"),
+        "preload_content": ('stream("GET", url), in a `with` block', "streaming"),
+        "decode_content": ("decode=False", "decoding"),
+        "connect_timeout": ('timeout={"connect": 5}', "timeouts"),
+        "read_timeout": ('timeout={"read": 5}', "timeouts"),
+        "user_agent": ('headers={"User-Agent": "…"}', "requests"),
+        "extensions": ("nothing: each setting has its own argument", "settings"),
+    },
+    RESPONSE: {
+        "status_code": (".status", "responses"),
+        "reason_phrase": (".reason", "responses"),
+        "content": (".body", "responses"),
+        "data": (".body", "responses"),
+        "is_success": (".ok, which is true below 400", "responses"),
+        "is_error": ("not .ok", "responses"),
+        "is_client_error": (".status // 100 == 4", "responses"),
+        "is_server_error": (".status // 100 == 5", "responses"),
+        "is_redirect": (".status in (301, 302, 303, 307, 308); redirects= says how many are followed", "redirects"),
+        "is_permanent_redirect": (".status in (301, 308)", "redirects"),
+        "has_redirect_location": ('"location" in .headers', "redirects"),
+        "next": ('.url.join(.headers["location"]), where redirects=0 returned a redirect', "redirects"),
+        "next_request": ('.url.join(.headers["location"]), where redirects=0 returned a redirect', "redirects"),
+        "cookies": ('client.cookies, the jar; or .headers.get_all("set-cookie")', "cookies"),
+        "encoding": (".charset; to decode otherwise, .body.decode(…)", "responses"),
+        "charset_encoding": (".charset", "responses"),
+        "apparent_encoding": ("nothing: no charset is guessed; .body.decode(…) decodes as you say", "responses"),
+        "content_type": ('.headers["content-type"]', "responses"),
+        "iter_content": ("the iterator .body of a stream()", "streaming"),
+        "iter_bytes": ("the iterator .body of a stream()", "streaming"),
+        "iter_raw": ("the iterator .body of an exchange()", "streaming"),
+        "iter_text": (".lines() of a stream()", "streaming"),
+        "iter_lines": (".lines() of a stream()", "streaming"),
+        "iter_chunked": ("the iterator .body of a stream()", "streaming"),
+        "aiter_bytes": ("`async for piece in .body` of a stream()", "streaming"),
+        "aiter_lines": ("`async for line in .lines()` of a stream()", "streaming"),
+        "aiter_raw": ("`async for piece in .body` of an exchange()", "streaming"),
+        "aread": ("await .read() of a stream()", "streaming"),
+        "aclose": ("await .close()", "streaming"),
+        "raw": (".file() of client.open(…), or client.exchange(…) for a body that is not decoded", "streaming"),
+        "stream": ("client.stream(…)", "streaming"),
+        "release_conn": (".close()", "streaming"),
+        "release": (".close()", "streaming"),
+        "method": (".request.method", "responses"),
+        "real_url": (".url", "responses"),
+        "version": (".http_version", "responses"),
+        "extensions": ("nothing: each detail has its own attribute", "responses"),
+        "num_bytes_downloaded": ("progress= of download()", "downloads"),
+        "getheader": (".headers.get(…)", "responses"),
+        "connection": ("nothing: connections belong to the client", "responses"),
+    },
+    CLIENT: {
+        "mount": ("Client(backend=…)", "backends"),
+        "mounts": ("Client(backend=…)", "backends"),
+        "get_adapter": (".backend", "backends"),
+        "adapters": (".backend", "backends"),
+        "build_request": ("Request(method, url, …)", "requests"),
+        "prepare_request": ("Request(method, url, …)", "requests"),
+        "merge_environment_settings": ("nothing: the environment is read when a client is made", "settings"),
+        "auth": ("Client(auth=…), or client.with_(auth=…)", "auth"),
+        "headers": ("Client(headers=…), or client.with_(headers=…)", "settings"),
+        "params": ("Client(params=…), or client.with_(params=…)", "settings"),
+        "timeout": ("Client(timeout=…), or client.with_(timeout=…)", "timeouts"),
+        "verify": ("Client(tls=…)", "tls"),
+        "cert": ("Client(tls=…)", "tls"),
+        "proxies": ("Client(proxy=…)", "proxies"),
+        "trust_env": ("Client(proxy=None)", "proxies"),
+        "hooks": ("Client(listeners=…)", "events"),
+        "event_hooks": ("Client(listeners=…)", "events"),
+        "max_redirects": ("Client(redirects=…)", "redirects"),
+        "follow_redirects": ("Client(redirects=…)", "redirects"),
+        "base_url": ("Client(base_url=…), or client.settings.base_url", "settings"),
+        "cookie_jar": (".cookies", "cookies"),
+        "aclose": ("await .close()", "async"),
+        "ws_connect": ("nothing: WebSockets are no HTTP requests", "requests"),
+        "urlopen": (".request(…)", "requests"),
+    },
+    HEADERS: {
+        "getlist": (".get_all(…)", "responses"),
+        "get_list": (".get_all(…)", "responses"),
+        "getall": (".get_all(…)", "responses"),
+        "getone": (".get(…)", "responses"),
+        "multi_items": (".pairs", "responses"),
+        "raw": (".pairs", "responses"),
+        "update": ("Headers([*headers.pairs, …]): a Headers does not change", "responses"),
+        "copy": ("the same object: a Headers does not change", "responses"),
+    },
+    MODULE: {
+        "Session": ("Client", "settings"),
+        "session": ("Client", "settings"),
+        "AsyncSession": ("AsyncClient", "async"),
+        "ClientSession": ("AsyncClient", "async"),
+        "PoolManager": ("Client", "settings"),
+        "HTTPTransport": ("Client(backend=…)", "backends"),
+        "AsyncHTTPTransport": ("AsyncClient(backend=…)", "backends"),
+        "RequestException": ("UnifetchError", "errors"),
+        "HTTPError": ("StatusError, for a status; UnifetchError, for all errors", "errors"),
+        "HTTPStatusError": ("StatusError", "errors"),
+        "ClientResponseError": ("StatusError", "errors"),
+        "ClientError": ("UnifetchError", "errors"),
+        "RequestError": ("UnifetchError", "errors"),
+        "TransportError": ("UnifetchError", "errors"),
+        "ConnectionError": ("ConnectError, where none came about; ConnectionLost, where it broke", "errors"),
+        "ClientConnectionError": ("ConnectError, where none came about; ConnectionLost, where it broke", "errors"),
+        "ClientConnectorError": ("ConnectError", "errors"),
+        "NetworkError": ("ConnectError, where none came about; ConnectionLost, where it broke", "errors"),
+        "ReadError": ("ConnectionLost", "errors"),
+        "WriteError": ("ConnectionLost", "errors"),
+        "RemoteProtocolError": ("ProtocolError", "errors"),
+        "ServerDisconnectedError": ("ConnectionLost", "errors"),
+        "ChunkedEncodingError": ("IncompleteBody", "errors"),
+        "ClientPayloadError": ("IncompleteBody", "errors"),
+        "ContentDecodingError": ("DecodingError", "errors"),
+        "JSONDecodeError": ("InvalidJSON", "errors"),
+        "MissingSchema": ("InvalidURL", "errors"),
+        "InvalidSchema": ("InvalidURL", "errors"),
+        "UnsupportedProtocol": ("InvalidURL", "errors"),
+        "SSLError": ("TLSError", "errors"),
+        "TimeoutException": ("TimedOut", "errors"),
+        "TimeoutError": ("TimedOut", "errors"),
+        "ClientTimeout": ("Timeout", "timeouts"),
+        "ServerTimeoutError": ("TimedOut", "errors"),
+        "ConnectTimeoutError": ("ConnectTimeout", "errors"),
+        "MaxRetryError": ("the error of the last attempt, whose .attempts tells of all", "retries"),
+        "PreparedRequest": ("Request", "requests"),
+        "HTTPBasicAuth": ("Basic", "auth"),
+        "BasicAuth": ("Basic", "auth"),
+        "HTTPDigestAuth": ("Digest", "auth"),
+        "DigestAuth": ("Digest", "auth"),
+        "NetRCAuth": ("Netrc", "auth"),
+        "AuthBase": ("Auth", "auth"),
+        "HTTPAdapter": ("Client(backend=…, retry=…, limits=…)", "backends"),
+        "Cookies": ("CookieJar", "cookies"),
+        "RequestsCookieJar": ("CookieJar", "cookies"),
+        "FormData": ("form= and files=", "bodies"),
+        "exceptions": ("unifetch itself, which has the errors", "errors"),
+        "codes": ("http.HTTPStatus of the standard library", "responses"),
+        "AsyncHTTPClient": ("AsyncClient", "async"),
+        "MockTransport": ("unifetch.testing", "testing"),
+        "urlopen": ("get(url), or request(method, url)", "requests"),
+    },
+}
+
+
+def answer(place: str, name: str) -> str | None:
+    """What to write here for a name of another library, as the end of a sentence; None for a name of none."""
+    found = NAMES[place].get(name)
+    if found is None:
+        return None
+    ours, page = found
+    said = ours.replace("nothing: ", "there is none here: ", 1) if ours[:9] == "nothing: " else f"here it is {ours}"
+    return f"{said} (docs/how-to/{page}.md)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant by one that is not known, or None."""
+    return next(iter(get_close_matches(name, list(known), 1, 0.7)), None)
+
+
+def unknown_argument(call: str, name: str, taken: Iterable[str]) -> str:
+    """The message for an argument that a call does not take: ours, or the nearest, and all that it takes.
+
+    Args:
+        call: the call, as `"get()"`.
+        name: what it was given.
+        taken: the arguments that it takes.
+    """
+    taken = list(taken)
+    if name in ("body", "json", "form", "files", "progress") and call in ("get()", "head()", "options()", "delete()"):
+        method = call[:-2].upper()
+        return f'{call} takes no {name}=, as {method} rarely has a body; request("{method}", url, {name}=…) sends one'
+    hint = answer(ARGUMENT, name)
+    if hint is None:
+        close = nearest(name, taken)
+        hint = f"did you mean {close}=?" if close else f"it takes {', '.join(taken)}"
+    return f"{call} takes no {name}=; {hint}"
+
+
+def unknown_attribute(place: str, name: str, known: Iterable[str]) -> str:
+    """The message for an attribute that an object of ours does not have."""
+    message = f"{place!r} object has no attribute {name!r}"
+    if (hint := answer(place, name)) is None:
+        close = None if name.startswith("_") else nearest(name, [each for each in known if not each.startswith("_")])
+        hint = f"did you mean .{close}?" if close else None
+    return message if hint is None else f"{message}; {hint}"

@@ -1,0 +1,129 @@
+"""Names from elsewhere: whoever uses one is told ours, and what is told is true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import unifetch
+from unifetch import URL, Client, Headers, InvalidSetting, InvalidURL, Response
+from unifetch.model.names import ARGUMENT, CLIENT, HEADERS, MODULE, NAMES, RESPONSE
+from unifetch.testing import Server
+
+PAGES = Path(__file__).parent.parent / "docs" / "how-to"
+ANSWER = Response(status=200, headers=Headers({"a": "b"}), body=b"", request=unifetch.Request("GET", "http://h/"))
+THINGS = {RESPONSE: ANSWER, HEADERS: ANSWER.headers, CLIENT: Client(backend="socket")}
+
+
+@pytest.mark.parametrize("name", NAMES[ARGUMENT])
+def test_arguments(name: str) -> None:
+    """An argument of another library is refused before anything is sent, by a message that has ours."""
+    call: dict[str, Any] = {name: 1}
+    with Server() as server:
+        for send in (unifetch.get, unifetch.request):
+            arguments = (server.url,) if send is unifetch.get else ("GET", server.url)
+            with pytest.raises(InvalidSetting, match=f"takes no {name}=; (here it is|there is none here)"):
+                send(*arguments, **call)  # type: ignore[operator]  # that it is wrong is what is tested
+
+        assert [] == server.requests
+
+
+@pytest.mark.parametrize(("place", "name"), [(place, name) for place in THINGS for name in NAMES[place]])
+def test_attributes(place: str, name: str) -> None:
+    """An attribute of another library is an AttributeError that has ours."""
+    with pytest.raises(AttributeError, match=f"'{place}' object has no attribute '{name}'; (here it is|there is none)"):
+        getattr(THINGS[place], name)
+
+    assert not hasattr(THINGS[place], name)
+
+
+@pytest.mark.parametrize("name", NAMES[MODULE])
+def test_module_names(name: str) -> None:
+    """What is imported by another library's name is told at the import."""
+    with pytest.raises(ImportError, match=f"unifetch has no {name}; here it is"):
+        exec(f"from unifetch import {name}")
+
+
+def test_what_is_told_is_there() -> None:
+    """Each answer leads to a page that exists, and names nothing that does not."""
+    for place, names in NAMES.items():
+        for name, (ours, page) in names.items():
+            assert (PAGES / f"{page}.md").exists(), (place, name)
+            if place in THINGS and (attribute := re.match(r"(?:await )?\.(\w+)", ours)):
+                thing = type(THINGS[place])
+                assert hasattr(thing, attribute[1]) or attribute[1] in thing.__annotations__, (name, ours)
+            if place == MODULE and (found := re.match(r"[A-Z]\w+", ours)):
+                assert found[0] in unifetch.__all__, (name, ours)
+            if place == ARGUMENT and (found := re.match(r"(\w+)=", ours)):
+                known = {*unifetch.client.base_client.CALL, "listeners", "cookies", *unifetch.client.base_client.BODY}
+                assert found[1] in known, (name, ours)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda url: unifetch.get(url, timout=1), r"get\(\) takes no timout=; did you mean timeout=\?"),
+        (lambda url: unifetch.delete(url, json={}), r'request\("DELETE", url, json=…\) sends one'),
+        (lambda url: unifetch.get(url, xyz=1), r"get\(\) takes no xyz=; it takes auth, .*params"),
+        (lambda url: unifetch.post(url, xyz=1), r"it takes auth, .*files.*json"),
+        (lambda url: unifetch.download(url, "f", jsn=1), r"takes no jsn="),
+        (lambda url: Client(body=b""), r"a client takes no body="),
+    ],
+    ids=["a typing error", "a body of DELETE", "get", "post", "download", "Client"],
+)
+def test_what_this_call_takes(call: Any, told: str) -> None:
+    """A wrong argument is answered by what the call itself takes, and by what was probably meant."""
+    with pytest.raises(InvalidSetting, match=told):
+        call("http://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("thing", [ANSWER, unifetch.Timeout(), unifetch.TLS(), ANSWER.request])
+def test_the_advice_of_a_frozen_value_works(thing: Any) -> None:
+    """It names `.replace()` for what can be replaced, and what there is for what cannot."""
+    name = next(iter(vars(thing)))
+    with pytest.raises(AttributeError, match=rf"frozen: \.replace\({name}=…\)"):
+        setattr(thing, name, 1)
+    with pytest.raises(AttributeError, match=rf"has no encoding; it has {name}, "):
+        thing.encoding = "x"
+
+    assert thing == thing.replace(**{name: vars(thing)[name]})
+
+
+def test_lazy_names_are_listed() -> None:
+    """`dir(unifetch)` has all that is public, also what is imported when it is asked for."""
+    assert set(unifetch.__all__) <= set(dir(unifetch))
+
+
+def test_parameters_as_text() -> None:
+    """A query that is written already is appended as it is; what no URL may hold is encoded."""
+    with Server() as server:
+        unifetch.get(server.url + "/?z=0", params="a=1&b=%2F&c=d e#f")
+
+        assert "/?z=0&a=1&b=%2F&c=d%20e%23f" == server.requests[0].target
+
+
+def test_a_relative_url_names_the_setting() -> None:
+    """The error says what a client needs for it."""
+    with Client() as client, pytest.raises(InvalidURL, match=r'Client\(base_url="https://example\.org"\)'):
+        client.get("/x")
+
+
+def test_parts_of_a_url() -> None:
+    """A URL tells its path and its query; the two make the target."""
+    url = URL("https://u:p@example.org:8080/a%20b/c?d=e&f#g")
+
+    assert ("/a%20b/c", "d=e&f", "g") == (url.path, url.query, url.fragment)
+    assert "https://example.org:8080" == url.origin
+    assert (None, "") == (URL("http://h").query, URL("http://h/?").query)
+
+
+def test_the_import_of_the_table_is_late() -> None:
+    """Nobody who writes our names waits for the table of theirs."""
+    code = "import sys, unifetch; print('unifetch.model.names' in sys.modules)"
+
+    assert b"False" == subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.strip()
