@@ -45,7 +45,7 @@ class TestClients(Conformance):
     def test_what_a_derived_client_has_from_another(self, client: Client, name: str) -> None:
         """Its backend and its cookies cannot be others."""
         with pytest.raises(InvalidSetting, match=f"with_.* takes no {name}="):
-            client.with_(**{name: None})
+            client.with_(**{name: None})  # type: ignore[arg-type]  # that it is wrong is what is tested
 
     def test_parameters_of_a_client(self, backend_factory: BackendFactory) -> None:
         """They come first; those of a call replace the ones of the same name, and None drops one."""
