@@ -245,6 +245,26 @@ def test_a_unix_socket_that_cannot_be(backend: Backend, path: str) -> None:
     assert (ConnectError, "no", True) == (type(error), error.request_sent, repr(path) in str(error))
 
 
+@pytest.mark.parametrize("name", ["urllib", "urllib3", "requests", "httpx", "httpx2", "aiohttp", "socket"])
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+def test_a_silent_connection_is_kept_alive(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system asks the peer now and then, so that a router between does not forget the connection."""
+    if name not in ("urllib", "socket"):
+        pytest.importorskip(name)
+    connected: list[int] = []
+    original = socket.socket.connect
+
+    def connect(sock: socket.socket, to: Any) -> None:
+        connected.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        original(sock, to)
+
+    with Server(reply(200)) as server, kind(name) as client:
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        client.get(server.url)
+
+        assert [True] == [bool(each) for each in connected]
+
+
 # --- The proxy ------------------------------------------------------------------------------------
 
 

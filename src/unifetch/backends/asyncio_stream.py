@@ -29,6 +29,7 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
+from ..wire.tls_errors import certificate_refused
 from .base import Attempt as BaseAttempt
 from .base import arrivals
 from .http_reader import MAX_HEAD, MAX_LINE, Reader, framing
@@ -246,6 +247,8 @@ class Stream(asyncio.Protocol):
         attempt.ended = True
         kind = IncompleteBody if attempt.has_head else ConnectionLost
         if self._broken is not None:
+            if refused := certificate_refused(self._broken, attempt.sent):
+                raise refused from self._broken
             raise attempt.failed(kind, f"the connection broke: {self._broken}") from self._broken
         if self._truncated:
             raise attempt.failed(kind, "the TLS connection ended without close_notify (RFC 9112 §9.8)")

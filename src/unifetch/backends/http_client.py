@@ -35,6 +35,7 @@ from ..errors import (
     evidence,
 )
 from ..wire.blocking import dial
+from ..wire.tls_errors import certificate_refused
 from .base import Attempt as BaseAttempt
 from .base import arrivals, causes, kernel_timeouts
 from .http_reader import Reader, framing
@@ -90,6 +91,9 @@ class Attempt(BaseAttempt):
 
     def lost(self, error: OSError) -> UnifetchError:
         """The error for a connection that broke."""
+        if refused := certificate_refused(error, self.sent):
+            self.failure = refused
+            return refused
         message = f"the connection broke: {error}"
         if getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING" or "EOF occurred" in message:
             message = "the TLS connection ended without close_notify (RFC 9112 §9.8)"

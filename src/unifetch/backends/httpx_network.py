@@ -15,6 +15,7 @@ from time import monotonic
 
 from ..wire.anyio import dial as dial_awaited
 from ..wire.blocking import dial
+from ..wire.tls_errors import certificate_refused
 from .base import arrivals
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
@@ -288,4 +289,6 @@ class _as:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
+            if refused := certificate_refused(error, "maybe"):
+                raise refused from error
             raise (self._late if isinstance(error, TimeoutError) else self._failed)(str(error)) from error

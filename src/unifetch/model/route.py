@@ -12,6 +12,7 @@ from .frozen import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
+    from ipaddress import IPv4Address, IPv6Address
     from typing import Any, NoReturn
 
     from .headers import Pairs
@@ -93,8 +94,9 @@ def is_loopback_name(host: str) -> bool:
 def refuse_private(host: str, address: str) -> None:
     """Refuse an address that only this machine or its own network can reach, whatever name led to it.
 
-    Loopback, private, link-local (the cloud's metadata among them), unspecified, multicast and reserved
-    addresses are refused, and so is any of them inside an IPv6 address: IPv4-mapped, 6to4, Teredo or NAT64.
+    Loopback, private, link-local (the cloud's metadata among them), unspecified, multicast and reserved addresses are
+    refused, and of IPv6 all that nobody was given, 6to4 and Teredo. So is one of these inside an IPv6 address:
+    IPv4-mapped, NAT64 or ISATAP. The table is our own, for the interpreter's changes with its version.
 
     Args:
         host: the name that was asked for.
@@ -103,14 +105,35 @@ def refuse_private(host: str, address: str) -> None:
     Raises:
         ConnectError: it names both; nothing was sent.
     """
-    from ipaddress import IPv6Address, IPv6Network, ip_address
+    from ipaddress import ip_address
 
-    found = ip_address(address.partition("%")[0])
-    inside: list[Any] = [found]
-    if isinstance(found, IPv6Address):
-        inside += [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-        if found in IPv6Network("64:ff9b::/96"):  # NAT64, RFC 6052
-            inside.append(ip_address(int(found) & 0xFFFFFFFF))
-    for each in inside:
-        if each is not None and (not each.is_global or each.is_multicast):
-            raise ConnectError(f"{host} leads to {address}, which is not public, and forbid_private is set")
+    if not _is_public(ip_address(address.partition("%")[0])):
+        raise ConnectError(f"{host} leads to {address}, which is not public, and forbid_private is set")
+
+
+# What is not public, by the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) as of November 2026, and
+# multicast. An assignment within a larger one that is not public is refused with it.
+_SPECIAL_IPV4 = """
+    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
+    192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
+"""
+# Of IPv6 only this is given to anybody (IANA IPv6 Global Unicast Address Space), less the following.
+_UNICAST_IPV6 = "2000::/3"
+_SPECIAL_IPV6 = "2001::/23 2001:db8::/32 2002::/16 3fff::/20"
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    from ipaddress import IPv4Address, ip_network
+
+    def is_in(networks: str) -> bool:
+        return any(address in ip_network(network) for network in networks.split())
+
+    if isinstance(address, IPv4Address):
+        return not is_in(_SPECIAL_IPV4)
+    number = int(address)
+    inside = IPv4Address(number & 0xFFFFFFFF)
+    if number >> 32 in (0xFFFF, 0x64FF9B << 64):  # IPv4-mapped, and NAT64 (RFC 6052), which leads to what is inside
+        return _is_public(inside)
+    if number >> 32 & 0xFDFFFFFF == 0x5EFE and not _is_public(inside):  # ISATAP (RFC 5214 §6.1), in any network
+        return False
+    return is_in(_UNICAST_IPV6) and not is_in(_SPECIAL_IPV6)

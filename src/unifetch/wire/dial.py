@@ -23,13 +23,13 @@ from ..errors import (
     ConnectTimeout,
     NameResolutionError,
     ProxyError,
-    TLSError,
     UnifetchError,
 )
 from ..model.route import is_looked_up, is_loopback_name
 from .happy_eyeballs import taking_turns
 from .reader import ByteReader
 from .resolution import checked
+from .tls_errors import handshake_failed
 from .tunnels import agreement
 
 TYPE_CHECKING = False
@@ -251,9 +251,7 @@ def _no_connection(error: Exception, request: RawRequest) -> UnifetchError:
 def _no_tls(error: Exception, peer: Any) -> UnifetchError:
     if isinstance(error, TimeoutError):
         return ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time")
-    # A certificate is refused for a reason in words; other failures have a code.
-    reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or _reason(error)
-    return TLSError(f"TLS with {peer.host}:{peer.port} failed: {reason}")
+    return handshake_failed(error, peer.host, peer.port)
 
 
 def _reason(error: BaseException) -> object:

@@ -18,6 +18,7 @@ from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError
 from ...wire import http11
 from ...wire.asyncio_wire import Pieces
 from ...wire.reader import RECEIVE, ByteReader
+from ...wire.tls_errors import certificate_refused
 from .pool import IDLE_SECONDS, MAX_AGE
 
 TYPE_CHECKING = False
@@ -258,6 +259,8 @@ class AsyncConnection:
         return ends
 
     def _lost(self, error: OSError) -> UnifetchError:
+        if refused := certificate_refused(error, self._sent):
+            return refused
         lost = ConnectionLost(f"the connection broke: {error.strerror or error}", request_sent=self._sent)
         lost.reused = self.exchanges > 1 and self._sent != "yes"
         return lost

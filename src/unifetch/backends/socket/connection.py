@@ -13,6 +13,7 @@ from time import monotonic
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
 from ...wire import http11
 from ...wire.reader import RECEIVE, ByteReader
+from ...wire.tls_errors import certificate_refused
 from ..base import arrivals, kernel_timeouts
 from .pool import IDLE_SECONDS, MAX_AGE
 
@@ -275,6 +276,8 @@ class Connection:
             self._seconds = seconds
 
     def _lost(self, error: OSError) -> UnifetchError:
+        if refused := certificate_refused(error, self._sent):
+            return refused
         lost = ConnectionLost(f"the connection broke: {error.strerror or error}", request_sent=self._sent)
         lost.reused = self.exchanges > 1 and self._sent != "yes"
         return lost

@@ -20,6 +20,7 @@ from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
 from .exchanges import TestExchanges, TestOpen
 from .extras import TestExtras
+from .handshakes import TestHandshakes
 from .http2 import TestHTTP2, TestMultiplex
 from .limits import TestBombs, TestConnectionLimits, TestFloods
 from .redirects import TestRedirects
@@ -48,6 +49,7 @@ __all__ = [
     "TestExtras",
     "TestFloods",
     "TestHTTP2",
+    "TestHandshakes",
     "TestHeads",
     "TestInvalidCalls",
     "TestMalformed",

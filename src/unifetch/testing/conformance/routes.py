@@ -90,8 +90,13 @@ class Authority:
     def server(self, *names: str) -> ssl.SSLContext:
         """The context of a server with a certificate for these names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert(*names).configure_cert(context)
+        self.configure(context, *names)
         return context
+
+    def configure(self, context: ssl.SSLContext, *names: str) -> None:
+        """Have a server show a certificate for these names, and trust those of this authority."""
+        self._authority.issue_cert(*names).configure_cert(context)
+        self._authority.configure_trust(context)
 
 
 @functools.cache
@@ -850,6 +855,17 @@ class TestAddresses(Routes):
 
             assert ("no", 0) == (caught.value.request_sent, server.connections)
 
+    # --- This machine ---
+
+    @requires(Capability.RESOLVE)
+    @pytest.mark.parametrize("host", ["localhost", "api.localhost", "API.localhost."])
+    def test_localhost_is_not_looked_up(self, client: Client, internet: Internet, host: str) -> None:
+        """A name below localhost is this machine's, whatever a resolver would say (RFC 6761 §6.3)."""
+        with Server(reply(200, b"body")) as server:
+            response = client.get(f"http://{host}:{server.port}/")
+
+            assert (200, []) == (response.status, internet.asked)
+
     # --- An address in place of the resolver's ---
 
     @requires(Capability.RESOLVE)
@@ -928,7 +944,27 @@ class TestAddresses(Routes):
             "[::ffff:127.0.0.1]",
             "[::ffff:7f00:1]",
             "[64:ff9b::127.0.0.1]",
+            "[64:ff9b:1::8.8.8.8]",
             "[2002:7f00:1::]",
+            "[2002:808:808::]",
+            "[::127.0.0.1]",
+            "[::10.0.0.1]",
+            "[::ffff:0:7f00:1]",
+            "[2001:0:7f00:1::]",
+            "[2606:4700::5efe:10.0.0.1]",
+            "[2606:4700::200:5efe:10.0.0.1]",
+            "[fec0::1]",
+            "[3fff::1]",
+            "[5f00::1]",
+            "[100:0:0:1::1]",
+            "[200::1]",
+            "[4000::1]",
+            "[fe00::1]",
+            "192.0.0.8",
+            "192.0.0.9",
+            "192.0.0.10",
+            "192.88.99.1",
+            "printer.localhost",
             "0.0.0.0",
             "[::]",
             "169.254.169.254",
