@@ -140,12 +140,14 @@ def test_a_refused_password_is_not_sent_again(auth: Auth) -> None:
         ("http://user:pass@example.test/", Basic("user", "pass")),
         ("http://us%40er:p%C3%A4ss@example.test/", Basic("us@er", "päss")),
         ("http://example.test/", None),
-        ("http://user@example.test/", None),
-        ("http://a.test:@b.test/", None),
+        ("http://user@example.test/", Basic("user", "")),
+        ("http://a.test:@b.test/", Basic("a.test", "")),
+        ("http://:pass@example.test/", Basic("", "pass")),
+        ("http://:@example.test/", None),
     ],
 )
 def test_userinfo_becomes_basic(url: str, expected: Basic | None) -> None:
-    """BEHAVIOUR #37: a name with a password is Basic; a name alone is not."""
+    """A name alone is Basic, too, with an empty password, as in browsers, curl and git."""
     assert Basic.of_url(URL(url)) == expected
 
 

@@ -31,7 +31,7 @@ from unifetch import (
     use_backend,
 )
 from unifetch.backends import BACKENDS, how_to_install, is_installed, load, with_capability
-from unifetch.client.config import chosen_backend, environment_rules
+from unifetch.client.config import chosen_backend
 from unifetch.model.messages import RawRequest, RawResponse
 from unifetch.testing import Server, reply
 
@@ -565,15 +565,13 @@ def test_http2_is_not_for_every_backend(call: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def proxied(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment with a proxy, which nobody can reach."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
-    environment_rules.cache_clear()
-    yield monkeypatch
-    environment_rules.cache_clear()
+    return monkeypatch
 
 
 def test_a_proxy_of_the_environment_is_not_ignored(native: tuple[str, Any], proxied: pytest.MonkeyPatch) -> None:
@@ -604,10 +602,8 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_url(
 ) -> None:
     """A host that NO_PROXY exempts is reached; one that a redirect leads to, and that it does not exempt, is not."""
     away = reply(302, b"", {"Location": "http://elsewhere.test/"})
+    proxied.setenv("no_proxy", "127.0.0.1")
     with Server({"/": reply(200), "/away": away}) as server, Client(backend=native[1]) as client:
-        proxied.setenv("no_proxy", "127.0.0.1")
-        environment_rules.cache_clear()
-
         assert 200 == client.get(server.url).status
         with pytest.raises(UnsupportedCapability, match=r"for elsewhere\.test"):
             client.get(f"{server.url}/away")

@@ -520,7 +520,8 @@ def test_a_cookie_replaces_itself_and_keeps_its_age():
     jar = jar_after("http://a.test/", "a=1", "b=1")
     jar.store(URL("http://a.test/"), ["a=2"], NOW + 5)
 
-    assert [(cookie.name, cookie.value, cookie.creation) for cookie in jar] == [("a", "2", NOW), ("b", "1", NOW)]
+    assert [(cookie.name, cookie.value) for cookie in jar] == [("a", "2"), ("b", "1")]
+    assert NOW == next(iter(jar)).creation
 
 
 def test_what_differs_in_domain_path_or_host_only_is_another_cookie():
@@ -540,11 +541,11 @@ def test_longer_paths_come_first_then_older_cookies():
     assert sent(jar, "http://www.a.test/x/y", NOW + 3) == "deep=1; mid=1; old=1; new=1"
 
 
-def test_fifty_fields_of_a_response_are_taken():
-    """The others are ignored, as curl does."""
-    jar = jar_after("http://a.test/", *(f"c{number}=v" for number in range(60)))
+def test_all_fields_of_a_response_are_taken():
+    """How many those can be is bounded where the head of a response is."""
+    jar = jar_after("http://a.test/", *(f"c{number}=v" for number in range(160)))
 
-    assert [cookie.name for cookie in jar] == [f"c{number}" for number in range(50)]
+    assert [cookie.name for cookie in jar] == [f"c{number}" for number in range(160)]
 
 
 def flood(jar, host, *, start, count, field="c{}=v", now=NOW):
@@ -592,20 +593,43 @@ def test_the_jar_keeps_3000_in_all():
     assert {cookie.name for cookie in jar} == {f"c{n}" for n in range(100, 3100)}
 
 
-def test_a_cookie_field_is_at_most_150_cookies():
-    """Those that would come last are left out."""
-    jar = CookieJar(Cookie(f"c{n}", "v", "a.test", creation=float(n)) for n in range(160))
+def test_all_that_is_kept_is_sent():
+    """A sign-in in cookies of 4,096 bytes is whole or nothing (RFC 6265bis §6.1)."""
+    jar = CookieJar(Cookie(f"c{n:03}", "v" * 4092, "a.test", creation=float(n)) for n in range(180))
 
-    assert sent(jar, "http://a.test/") == "; ".join(f"c{n}=v" for n in range(150))
+    assert sent(jar, "http://a.test/") == "; ".join(f"c{n:03}=" + "v" * 4092 for n in range(180))
 
 
-def test_a_cookie_field_is_at_most_8190_bytes():
-    """Servers refuse a longer line; a whole cookie is left out, never a part of one."""
-    fits = CookieJar(Cookie(f"c{n}", "v" * 4091, "a.test", creation=float(n)) for n in range(2))
-    full = CookieJar(Cookie(f"c{n}", "v" * 4092, "a.test", creation=float(n)) for n in range(3))
+@pytest.mark.parametrize("site", ["{}.evil.test", "{}.evil.co.uk", "a.{}.evil.test"])
+def test_subdomains_of_one_site_evict_no_other(site):
+    """A site is counted with all that it can put below its name, so that it pushes out its own cookies only."""
+    jar = jar_after("https://shop.test/", "session=kept; Secure", "plain=kept")
+    for number in range(20):
+        host = site.format(f"s{number}")
+        jar.store(URL(f"https://{host}/"), [f"c{n}=v; Secure" for n in range(180)], NOW + 1 + number)
 
-    assert len(sent(fits, "http://a.test/")) == 8190
-    assert sent(full, "http://a.test/") == "c0=" + "v" * 4092
+    assert 182 == len(jar)
+    assert sent(jar, "https://shop.test/") == "session=kept; plain=kept"
+
+
+def test_secure_cookies_are_the_last_to_go():
+    """Of all sites together, too: what came in the clear goes first, however new it is."""
+    jar = jar_after("https://shop.test/", "session=kept; Secure", "plain=lost")
+    for number in range(18):
+        jar.store(URL(f"https://s{number}.test/"), [f"c{n}=v" for n in range(180)], NOW + 1 + number)
+
+    assert 3000 == len(jar)
+    assert sent(jar, "https://shop.test/") == "session=kept"
+
+
+def test_cookies_of_the_callers_own_go_in_the_order_in_which_they_were_set():
+    """Also across domains."""
+    jar = CookieJar()
+    jar.set("b", "1", ".a.test")
+    jar.set("a", "2", "www.a.test")
+    jar.store(URL("http://www.a.test/"), ["0=3"], NOW)
+
+    assert sent(jar, "http://www.a.test/") == "b=1; a=2; 0=3"
 
 
 def test_an_empty_jar_and_no_match_send_nothing():
@@ -709,10 +733,8 @@ def test_cookie_header(given_cookies, header):
     "given_cookies",
     [
         {"": "hunter2"},
-        {"a b": "hunter2"},
         {"a=": "hunter2"},
         {"a;": "hunter2"},
-        {"\xe9": "hunter2"},
         {1: "hunter2"},
         {b"a": "hunter2"},
         {"a": "hunter2;"},
@@ -728,7 +750,7 @@ def test_cookie_header(given_cookies, header):
     ],
 )
 def test_cookie_header_refuses_without_showing_the_value(given_cookies):
-    """A name is a token, a value has nothing that would end it."""
+    """A name comes back as it went, a value has nothing that would end it."""
     with pytest.raises(InvalidHeader) as caught:
         cookie_header(given_cookies)
 

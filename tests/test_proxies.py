@@ -231,9 +231,25 @@ def test_the_environment_of_windows_does_not_hide_httpoxy() -> None:
 @pytest.mark.parametrize("url", ["socks4://p.test", "http://p.test:99999", "http://", "http://a b", "ftp://p.test"])
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "ALL_PROXY"])
 def test_a_proxy_that_cannot_be_used_is_an_error(variable: str, url: str) -> None:
-    """It never means a direct connection; the message names the variable."""
+    """It never means a direct connection; the message names the variable, where the proxy would be used."""
+    rules = environment_proxies({variable: url, "no_proxy": "exempt.test"})
+    scheme = "https" if variable == "HTTPS_PROXY" else "http"
+
+    assert rules.proxy_for(scheme, "exempt.test", 80) is None
     with pytest.raises(InvalidSetting, match=f"^{variable}: proxy: "):
-        environment_proxies({variable: url})
+        rules.proxy_for(scheme, "other.test", 80)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:p#w@p.test", "http://u:p/w@p.test", "http://u:p@w@p.test", "http://u:p w@p.test"]
+)
+def test_a_password_that_is_not_encoded(url: str) -> None:
+    """The error says what to do, and shows nothing of it."""
+    with pytest.raises(InvalidSetting, match="percent-encode") as caught:
+        Proxy.of(url)
+
+    assert "p#w" not in str(caught.value)
+    assert "u:" not in str(caught.value)
 
 
 # --- NO_PROXY -------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ VALUES: dict[str, Any] = {
     "Bearer": auth.Bearer(TOKEN),
     "Signed": auth.Signed(lambda request: {"Authorization": TOKEN}),
     "Netrc": auth.Netrc("/nowhere"),
+    "_NetrcOfUser": auth.Netrc("/nowhere").of_user(REQUEST.url),
     "AuthMemory": auth.AuthMemory(),
     "Proxy": PROXY,
     "ProxyRules": proxies.ProxyRules(PROXY, PROXY),
@@ -121,7 +122,19 @@ VALUES: dict[str, Any] = {
     "StatusError": StatusError("401 for POST http://example.test/path", RESPONSE),
 }
 # Those that cannot hold a credential, and those that the others above derive from.
-WITHOUT = {"Value", "Auth", "Entry", "Limits", "Retry", "ServerSentEvent", "Span", "TLS", "Timeout", "Validator"}
+WITHOUT = {
+    "Value",
+    "Auth",
+    "Entry",
+    "Limits",
+    "Retry",
+    "ServerSentEvent",
+    "Span",
+    "TLS",
+    "Timeout",
+    "Unusable",
+    "Validator",
+}
 
 
 @pytest.mark.parametrize("name", VALUES)

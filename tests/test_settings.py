@@ -69,7 +69,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "setting", "expected"),
     [
-        ("timeout", 5, Timeout(5)),
+        ("timeout", 5, Timeout(5, read=5, write=5, pool=5)),
         ("timeout", None, Timeout(None, connect=None, read=None, write=None, pool=None)),
         ("timeout", {"read": 1}, Timeout(read=1)),
         ("redirects", 0, 0),
@@ -205,12 +205,12 @@ def test_call_over_client_over_process(process: None) -> None:
     """A setting is taken from the nearest who says something; fields are merged."""
     configure(redirects=1, timeout=1, headers={"X-A": "process"})
     with Client(redirects=2, timeout={"read": 2}) as client:
-        assert (2, Timeout(read=2), "process") == (
+        assert (2, Timeout(1, read=2, write=1, pool=1), "process") == (
             client.settings.redirects,
             client.settings.timeout,
             client.settings.headers["x-a"],
         )
-        assert Timeout(3) == client.settings.replace(timeout=3).timeout
+        assert Timeout(3, read=3, write=3, pool=3) == client.settings.replace(timeout=3).timeout
 
 
 def test_configure_adds_up_and_reaches_clients_that_exist(process: None) -> None:
@@ -219,7 +219,7 @@ def test_configure_adds_up_and_reaches_clients_that_exist(process: None) -> None
         configure(redirects=1)
         configure(timeout=5)
 
-        assert (1, Timeout(5)) == (client.settings.redirects, client.settings.timeout)
+        assert (1, Timeout(5, read=5, write=5, pool=5)) == (client.settings.redirects, client.settings.timeout)
 
 
 def test_a_mapping_changes_what_it_names() -> None:

@@ -20,9 +20,9 @@ def fields(timeout: Timeout) -> tuple[float | None, ...]:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        (5, (5, 10, 30, 30, 30)),
-        (0.25, (0.25, 10, 30, 30, 30)),
-        (31_536_000, (31_536_000, 10, 30, 30, 30)),
+        (5, (5, 10, 5, 5, 5)),
+        (0.25, (0.25, 10, 0.25, 0.25, 0.25)),
+        (31_536_000, (31_536_000, 10, 31_536_000, 31_536_000, 31_536_000)),
         (None, (None, None, None, None, None)),
         ({}, (300, 10, 30, 30, 30)),
         (MappingProxyType({"read": 1.5}), (300, 10, 1.5, 30, 30)),
@@ -32,7 +32,7 @@ def fields(timeout: Timeout) -> tuple[float | None, ...]:
     ],
 )
 def test_what_may_be_written(setting: Any, expected: tuple[float | None, ...]) -> None:
-    """A number is the total, None no limit at all, a mapping or a Timeout the phases that it names."""
+    """A number bounds the whole, None is no limit at all, a mapping or a Timeout says the phases that it names."""
     assert expected == fields(Timeout.of(setting))
 
 

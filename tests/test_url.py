@@ -485,6 +485,8 @@ def test_join_credentials(reference: str, expected: tuple[str | None, ...]) -> N
         ("/a b", "http://h/a%20b"),
         ("/?a b", "http://h/?a%20b"),
         ("/\xc3\xa9", "http://h/%C3%A9"),
+        ("http://m\xc3\xbcnchen.test/\xc3\xa9", "http://xn--mnchen-3ya.test/%C3%A9"),
+        ("//m\xc3\xbcnchen.test:81?\xc3\xa9", "http://xn--mnchen-3ya.test:81/?%C3%A9"),
         ("/\xe9?\xff", "http://h/%E9?%FF"),
         ("http://other/\x85\xa0", "http://other/%85%A0"),
         ("/%zz%41", "http://h/%25zz%41"),

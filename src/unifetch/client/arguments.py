@@ -36,7 +36,7 @@ class CallArguments(TypedDict, total=False):
 
     params: ParamTypes
     headers: HeaderTypes
-    cookies: Mapping[str, str] | None
+    cookies: Mapping[str, str] | Literal[False] | None
     trailers: HeaderTypes
     auth: AuthTypes
     timeout: TimeoutTypes

@@ -71,7 +71,7 @@ class AsyncClient(LoopClient):
             params: appended to the query: a mapping or pairs; None drops a key, a list repeats it. Text is appended as
                 it is.
             headers: a mapping or pairs; they replace the client's fields of the same name.
-            cookies: a mapping, sent to the origin of the URL and no other.
+            cookies: a mapping, sent to the origin of the URL and no other; False for a call without the jar.
             auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
             body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes, also an
                 asynchronous one. A file, and any other iterable, is read in a thread.

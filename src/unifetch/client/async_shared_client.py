@@ -17,4 +17,5 @@ def shared() -> AsyncClient:
             if not is_running(other):
                 del _clients[other]
         client = _clients.setdefault(loop, AsyncClient(cookies=False))
+        client.notices_environment = True
     return client

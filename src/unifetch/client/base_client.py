@@ -12,6 +12,7 @@ from time import monotonic, time
 from weakref import WeakSet
 
 from ..errors import InvalidSetting, InvalidURL
+from ..masking import is_secret
 from ..model.frozen import trusted
 from ..model.headers import Headers
 from ..model.messages import USUAL_METHODS, Request, checked_method
@@ -20,7 +21,7 @@ from ..model.url import URL, form_urlencode
 from ..policies.bodies import NO_BODY, add_trailers, with_content_type
 from .call import Journey, Memory
 from .call_settings import Plan
-from .config import PROCESS, check_request, check_settings, chosen_backend, environment_rules
+from .config import PROCESS, check_request, check_settings, chosen_backend, environment, environment_rules
 from .connection_limit import Slots
 from .interception import SEAM
 from .settings import parse
@@ -28,7 +29,7 @@ from .settings import parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, NoReturn, Self, Unpack
+    from typing import Any, Literal, NoReturn, Self, Unpack
 
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
@@ -43,6 +44,7 @@ class BaseClient:
 
     _slots_type = Slots
     _root: Self | None = None  # whose connections a derived client has
+    notices_environment = False  # as the module's functions do; else it is what it was when the client was made
 
     def __init__(
         self,
@@ -53,11 +55,16 @@ class BaseClient:
     ) -> None:
         self._named = backend
         self._own = parse(settings)
+        for name in ("timeout", "limits"):  # which say what to change in those of the process
+            if name in settings:
+                said: Any = settings[name]
+                self._own[name] = dict(said) if isinstance(said, Mapping) else said
         self._no_memory = Memory(threading.Lock(), monotonic, time, jar=None, keeps_cookies=False, settings_auth=None)
         self._merged: tuple[Settings, Settings] | None = None
         self._memory = self._remember(cookies)
         self._plan: Plan | None = None
         self._exact: Plan | None = None
+        self._environment = environment()
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._slots = self._slots_type()
@@ -106,6 +113,8 @@ class BaseClient:
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
+        if self.notices_environment:
+            self._notice_environment()
         plan, backend = self._plan, self._backend(named)
         if SEAM.interception is not None:
             backend = SEAM.interception.before(backend)
@@ -114,10 +123,19 @@ class BaseClient:
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
-        if plan.params is not None:
-            params = merged_params(plan.params, params)
-        target = absolute_url(url) if base is None and params is None else absolute(url, base, params)
-        fields = plan.headers if headers is None else plan.headers.merged(Headers(headers))
+        target = absolute_url(url) if base is None else absolute(url, base, None)
+        own, always = plan.headers, plan.params
+        if base is not None and target.origin != base.origin:
+            # The credentials of a client belong to the origin of its base_url; to another, a call has to say them.
+            own = own.without(*filter(is_secret, own.by_name()))
+            always = _without_secrets(always)
+            if plan.auth is not None and "auth" not in call:
+                plan = self._planned(plan.settings.replace(auth=None), backend)
+        if always is not None:
+            params = merged_params(always, params)
+        if params is not None:
+            target = target.with_params(params)
+        fields = own if headers is None else own.merged(Headers(headers))
         body = None
         if content is not NO_BODY:
             body, fields = content.source, with_content_type(fields, content)
@@ -132,6 +150,8 @@ class BaseClient:
         """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
         if not EXCHANGE.issuperset(call):
             refuse_arguments("exchange()", call)
+        if self.notices_environment:
+            self._notice_environment()
         settings, backend = self.settings, self._backend(call.pop("backend", None))
         if SEAM.interception is not None:
             backend = SEAM.interception.before(backend)
@@ -146,9 +166,13 @@ class BaseClient:
         check_request(backend, request.headers, content)
         return _started(plan, request, content, self._no_memory, None)
 
+    def _notice_environment(self) -> None:
+        if self._environment != (now := environment()):
+            self._environment, self._plan, self._exact = now, None, None
+
     def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
-        if "proxy" not in vars(settings) and (rules := environment_rules()) is not None:
+        if "proxy" not in vars(settings) and (rules := environment_rules(self._environment)) is not None:
             settings = settings.replace(proxy=rules)
         if exact:
             settings = settings.replace(redirects=0, retry=None, auth=None)
@@ -188,8 +212,7 @@ class BaseClient:
         phases = self.settings.timeout.replace(total=None)
         if "timeout" not in call:
             return phases
-        named = call["timeout"]
-        return Timeout.of({**vars(phases), **named} if isinstance(named, Mapping) else named)
+        return phases.changed(call["timeout"])
 
     # --- Settings and backends --------------------------------------------------------------------
 
@@ -199,7 +222,7 @@ class BaseClient:
         process = PROCESS.settings
         merged = self._merged
         if merged is None or merged[0] is not process:
-            merged = self._merged = (process, process.__class__(**{**vars(process), **self._own}))
+            merged = self._merged = (process, process.replace(**self._own))
         return merged[1]
 
     @property
@@ -317,9 +340,9 @@ def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, ow
     return kind(backend, cookies=keeps_cookies, **own)
 
 
-def _cookie_header(cookies: Any) -> str | None:
-    if cookies is None:
-        return None
+def _cookie_header(cookies: Any) -> str | Literal[False] | None:
+    if cookies is None or cookies is False:
+        return cookies
     from ..policies.cookies import cookie_header
 
     return cookie_header(cookies)
@@ -344,6 +367,12 @@ def merged_params(ours: ParamTypes, given: ParamTypes) -> ParamTypes:
     pairs, others = _pairs(given), _pairs(ours)
     replaced = {name for name, _ in pairs}
     return [*(pair for pair in others if pair[0] not in replaced), *pairs]
+
+
+def _without_secrets(params: ParamTypes) -> ParamTypes:
+    if isinstance(params, str):
+        return "&".join(pair for pair in params.split("&") if not is_secret(pair.partition("=")[0]))
+    return params and [pair for pair in _pairs(params) if not is_secret(str(pair[0]))]
 
 
 def _pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:

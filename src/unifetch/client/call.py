@@ -45,7 +45,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
-    from typing import Any, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
     from ..backends.base import Backend
     from ..errors import RequestSent
@@ -175,7 +175,8 @@ class Journey:
         request: what is asked.
         body: the body that goes with it.
         memory: what the client keeps.
-        cookies: the value of a Cookie field for the origin of this request, and for no other.
+        cookies: the value of a Cookie field for the origin of this request, and for no other; False to leave the
+            client's jar alone.
 
     Attributes:
         outcome: of the last step, put there by the driver. Not to send it, and not to return the response, saves
@@ -193,6 +194,7 @@ class Journey:
     _answer: Pairs | None = None  # what answers the last 401, and how many were answered
     _answered = 0
     _own_memory: AuthMemory | None = None
+    _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
     _resent = False
     _sent: Pairs = ()
@@ -206,7 +208,7 @@ class Journey:
         request: Request,
         body: Body,
         memory: Memory,
-        cookies: str | None,
+        cookies: str | Literal[False] | None,
     ) -> None:
         self.plan = plan
         self.request = request
@@ -216,12 +218,13 @@ class Journey:
         self.started = started = clock()
         total = plan.total
         self.deadline = None if total is None else started + total
-        self._cookies = cookies
+        self._cookies = cookies or None
+        self._shares_jar = cookies is not False
         self._auth: Auth | None = plan.auth
-        if self._auth is None and request.url.username is not None and not plan.exact:
+        if request.url.username is not None and not plan.exact:
             from ..policies.auth import Basic
 
-            self._auth = Basic.of_url(request.url)
+            self._auth = Basic.of_url(request.url) if plan.auth is None else plan.auth.of_user(request.url)
 
     @property
     def settings(self) -> Settings:
@@ -245,7 +248,7 @@ class Journey:
         Raises:
             UnifetchError: whatever ends the call.
         """
-        plan, memory = self.plan, self.memory
+        plan = self.plan
         if plan.listeners:
             self.call = next(_calls)
             self._tell(events.RequestStarted)
@@ -261,8 +264,8 @@ class Journey:
                         self._tell_of(raw)
                     if not raw.is_checked:
                         check_head(raw.status, raw.http_version, headers.pairs)
-                    if "set-cookie" in by_name and memory.keeps_cookies:
-                        memory.store(self.request.url, headers.get_all("set-cookie"), memory.calendar())
+                    if "set-cookie" in by_name:
+                        self._keep_cookies(raw)
                     wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
                         body, decoded = raw.content if whole else None, False
@@ -313,7 +316,7 @@ class Journey:
             fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
         if self._fresh:
             fields["fresh"] = True
-        if self.memory.jar or self._cookies is not None or self._auth is not None:
+        if self.memory.jar or self._jar or self._cookies is not None or self._auth is not None:
             fields["headers"] = self._with_credentials(fields["headers"])
         if fields["trailers"]:
             names = ", ".join([name for name, _ in fields["trailers"]])
@@ -359,7 +362,9 @@ class Journey:
         return raw.routed(route, **changes)
 
     def _with_credentials(self, pairs: Pairs) -> Pairs:
-        jar = self.memory.jar
+        jar = self._jar
+        if jar is None and self._shares_jar:
+            jar = self.memory.jar
         if (jar or self._cookies is not None) and "cookie" not in self.request.headers:
             # A Cookie field of the caller's own says it all.
             value = jar.header(self.request.url, self.memory.calendar()) if jar else None
@@ -392,6 +397,22 @@ class Journey:
         return self.memory.auth
 
     # --- What came of it --------------------------------------------------------------------------
+
+    def _keep_cookies(self, raw: RawResponse) -> None:
+        memory, values = self.memory, raw.headers.get_all("set-cookie")
+        if memory.keeps_cookies and self._shares_jar:
+            memory.store(self.request.url, values, memory.calendar())
+        elif raw.status >= 300:
+            # Redirects and what is asked again are one call, which keeps its cookies until it ends: a gate that sets
+            # one and redirects to itself would else do so for ever.
+            if self._jar is None:
+                from copy import copy
+
+                from ..policies.cookies import CookieJar
+
+                kept = memory.jar if self._shares_jar else None
+                self._jar = CookieJar() if kept is None else copy(kept)
+            self._jar.store(self.request.url, values, memory.calendar())
 
     def _tell_of(self, raw: RawResponse) -> None:
         for status, fields in raw.interim:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import lru_cache
 
 from ..backends import DEFAULT, checked, with_capability
 from ..backends.base import PROXY_CAPABILITIES, Capability
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..policies.proxies import ProxyRules
 
     BackendTypes = str | Backend | object
+    Environment = tuple[str | bytes | None, ...]
 
 ENVIRONMENT_VARIABLE = "UNIFETCH_BACKEND"
 
@@ -93,16 +94,35 @@ def chosen_backend() -> tuple[BackendTypes, str]:
     return DEFAULT, "the default"
 
 
-@cache
-def environment_rules() -> ProxyRules | None:
-    """The proxies that the environment names, read at the first call that needs to know; None if there are none."""
-    from .settings import parse
+# What a client goes by, besides the backend, which is looked up each time. Windows knows names without case, and keeps
+# them in capitals.
+_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+if os.name != "nt":
+    _VARIABLES += ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
+_KEYS = [name if os.name == "nt" else os.fsencode(name) for name in _VARIABLES]
 
-    names = {name.lower() for name in os.environ}
-    if names.isdisjoint(("http_proxy", "https_proxy", "all_proxy")):
-        return None
-    rules: ProxyRules | None = parse({"proxy": "env"})["proxy"]
-    return rules
+
+def environment() -> Environment:
+    """What the environment says now; equal to what it said before as long as nothing has changed.
+
+    A client takes it when it is made, and the module's functions ask for each call. So it is compared as it is, and
+    understood only when it is another.
+    """
+    # A look-up in os.environ itself encodes, raises for what is missing, and takes ten times as long.
+    data: Any = getattr(os.environ, "_data", None)
+    if data is None:  # an interpreter without it, or somebody's own mapping in its place
+        return tuple(map(os.environ.get, _VARIABLES))
+    return tuple(map(data.get, _KEYS))
+
+
+@lru_cache(32)
+def environment_rules(environment: Environment) -> ProxyRules | None:
+    """The proxies that the environment names; None if there are none."""
+    from ..policies.proxies import environment_proxies
+
+    said = {name: os.fsdecode(value) for name, value in zip(_VARIABLES, environment, strict=True) if value is not None}
+    rules = environment_proxies(said)
+    return rules if rules.http or rules.https else None
 
 
 def _checked(backend: BackendTypes) -> BackendTypes:
@@ -131,8 +151,10 @@ def check_settings(backend: Backend, settings: Settings) -> None:
     if said.get("http2"):
         _require(backend, "http2", Capability.HTTP2)
     if rules := said.get("proxy"):
+        from ..policies.proxies import Proxy
+
         for proxy in (rules.http, rules.https):
-            if proxy is not None:
+            if isinstance(proxy, Proxy):
                 _require(backend, "proxy", PROXY_CAPABILITIES[proxy.scheme])
     if said.get("unix_socket"):
         _require(backend, "unix_socket", Capability.UNIX_SOCKET)

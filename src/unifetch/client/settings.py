@@ -190,15 +190,17 @@ class Settings(Value):
     def replace(self, **changes: Any) -> Settings:
         """A copy with these fields changed, from whatever a caller may write for them.
 
-        A mapping for `timeout` or `limits` changes the fields that it names, and leaves the others. One for `tls`
-        does not: verification that was switched off has to be switched off again.
+        A mapping for `timeout` or `limits` changes the fields that it names, and leaves the others, and a number for
+        `timeout` leaves `connect`. A mapping for `tls` leaves nothing: verification that was switched off has to be
+        switched off again.
 
         Raises:
             InvalidSetting: for an unknown name or a value that will not do; it names the key.
         """
-        for name in ("timeout", "limits"):
-            if isinstance(changes.get(name), Mapping):
-                changes[name] = {**vars(getattr(self, name)), **changes[name]}
+        if "timeout" in changes:
+            changes["timeout"] = self.timeout.changed(changes["timeout"])
+        if isinstance(changes.get("limits"), Mapping):
+            changes["limits"] = {**vars(self.limits), **changes["limits"]}
         return Settings(**{**vars(self), **parse(changes)})
 
 

@@ -7,4 +7,5 @@ import atexit
 from .sync_client import Client
 
 SHARED = Client(cookies=False)
+SHARED.notices_environment = True
 atexit.register(SHARED.close)  # what is idle then is no leak

@@ -54,11 +54,19 @@ class Timeout(Value):
 
     @classmethod
     def of(cls, setting: TimeoutTypes) -> Timeout:
-        """A `Timeout` from what a caller may write: a number (the total), None (no limit at all), or a mapping.
+        """What a caller may write, on top of the defaults; see `changed`."""
+        return setting if isinstance(setting, Timeout) else cls().changed(setting)
+
+    def changed(self, setting: TimeoutTypes) -> Timeout:
+        """This, with what a caller says on top: the client of what `configure` said, a call of what the client said.
+
+        A number bounds the whole: it is the total, and each wait but that to connect may take all of it. A mapping
+        changes the fields that it names. A `Timeout` says all of them, and None says that there is no limit at all.
 
         Raises:
             InvalidSetting: for any other type, an unknown key, or a number that is no duration.
         """
+        cls = type(self)
         if isinstance(setting, Timeout):
             return setting
         if setting is None:
@@ -70,9 +78,9 @@ class Timeout(Value):
                     f"timeout: unknown key {sorted(map(str, unknown))[0]!r}; "
                     "accepted are total, connect, read, write and pool"
                 )
-            return cls(**setting)
+            return self.replace(**setting)
         _check("total", setting)
-        return cls(setting)
+        return self.replace(total=setting, read=setting, write=setting, pool=setting)
 
 
 def _check(name: str, seconds: object) -> None:

@@ -114,7 +114,7 @@ class URL(_Fields):
         try:
             return _parse(text)
         except _Refused as reason:
-            raise InvalidURL(f"{reason}: {evidence(masked_url(text))}") from None
+            raise InvalidURL(f"{reason}: {evidence(masked_url(text))}{_hint(text)}") from None
 
     @property
     def path(self) -> str:
@@ -188,14 +188,20 @@ def location_url(base: URL, location: str) -> URL:
     Args:
         base: the URL that answered; its fragment is inherited if the field has none.
         location: the field value, one character a byte. Spaces and bytes above 0x7F, which no URI may hold but
-            many servers send, are percent-encoded as they are.
+            many servers send, are percent-encoded as they are; those of a host are an international name in UTF-8.
 
     Raises:
         InvalidURL: as `URL` does.
     """
     if any(character > "\xff" for character in location):
         raise InvalidURL("a Location must be text in which one character is one byte")
-    url = base.join(re.sub("[ \x80-\xff]", lambda found: f"%{ord(found[0]):02X}", location))
+    host = re.match(r"(?:[A-Za-z]+:)?//([^/?#]*)", location)
+    end = 0 if host is None else host.end()
+    try:
+        authority = location[:end].encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise InvalidURL(f"the host of a Location must be UTF-8: {evidence(masked_url(location))}") from None
+    url = base.join(authority + re.sub("[ \x80-\xff]", lambda found: f"%{ord(found[0]):02X}", location[end:]))
     return _joined(_site_of(url), url.target, fragment=base.fragment if url.fragment is None else url.fragment)
 
 
@@ -264,6 +270,12 @@ def _build(
     url.fragment = fragment
     url.__class__ = URL
     return url  # type: ignore[return-value]  # since the line above it is one
+
+
+def _hint(text: str) -> str:
+    # A second @, or one after the path has begun: most likely a password as somebody types it.
+    userinfo = text.partition("://")[2].rpartition("@")[0]
+    return "; percent-encode what name and password have of / ? # @" if re.search("[/?#@]", userinfo) else ""
 
 
 def _site_of(url: URL) -> Site:

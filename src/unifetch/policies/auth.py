@@ -116,6 +116,10 @@ class Auth(Value):
             f"not {type(setting).__name__}"
         )
 
+    def of_user(self, url: URL) -> Auth:
+        """This Auth for a call whose URL has userinfo, which counts for nothing where there is an Auth."""
+        return self
+
     def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
         """The fields to add to a request, before each time it is sent.
 
@@ -192,8 +196,8 @@ class Basic(Auth):
 
     @classmethod
     def of_url(cls, url: URL) -> Basic | None:
-        """From the userinfo of a URL, if it has a name and a password; an empty password is none."""
-        return cls(url.username, url.password) if url.username is not None and url.password else None
+        """From the userinfo of a URL: a name alone, as many services take for a token, has an empty password."""
+        return cls(url.username or "", url.password or "") if url.username or url.password else None
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
         pair = _utf8(self.username) + b":" + _utf8(self.password)
@@ -430,6 +434,8 @@ def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
 class Netrc(Auth):
     """Basic with the entry of a netrc file for the host, read once, when it is first needed.
 
+    A name in the URL chooses among the entries; where none fits, the URL's own credentials are used.
+
     Args:
         path: the file; by default what `$NETRC` names, else `~/.netrc` (on Windows `~/_netrc`) if it is there.
 
@@ -446,14 +452,36 @@ class Netrc(Auth):
         vars(self).update(path=path if path is None else os.fspath(path))
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
+        return self._credentials(request, memory, None, None)
+
+    def of_user(self, url: URL) -> Auth:
+        return _NetrcOfUser(self, url.username, Basic.of_url(url))
+
+    def _credentials(
+        self, request: FinalRequest, memory: AuthMemory, user: str | None, otherwise: Basic | None
+    ) -> str | None:
         if memory.netrc is None:
             memory.netrc = read_netrc(self.path)
-        basic = memory.netrc.lookup(request.url.host, user=request.url.username)
+        basic = memory.netrc.lookup(request.url.host, user=user or None) or otherwise
         return None if basic is None else basic.credentials(request, memory)
 
     # A path is no secret.
     __repr__ = Value.__repr__
     __getstate__ = Value.__getstate__
+
+
+class _NetrcOfUser(Auth):
+    """The same for one call, whose URL says who asks. What it says counts on each hop, and a Location never says it."""
+
+    netrc: Netrc
+    user: str | None
+    otherwise: Basic | None
+
+    def __init__(self, netrc: Netrc, user: str | None, otherwise: Basic | None) -> None:
+        vars(self).update(netrc=netrc, user=user, otherwise=otherwise)
+
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
+        return self.netrc._credentials(request, memory, self.user, self.otherwise)
 
 
 def read_netrc(path: str | None) -> NetrcEntries:

@@ -16,16 +16,15 @@ installed; without it a host `evil.co.uk` can set a cookie for all of `co.uk`. N
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from itertools import islice
 
 from ..errors import InvalidHeader, InvalidSetting, evidence
 from ..model.frozen import Value
-from ..model.headers import is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
     from ..model.url import URL
@@ -37,11 +36,9 @@ if TYPE_CHECKING:
 COOKIE_BYTES = 4096  # name and value (§5.6 step 5)
 ATTRIBUTE_BYTES = 1024  # §5.6, attributes, step 6
 LIFETIME = 400 * 86_400  # §5.5
-PER_DOMAIN = 180  # §6.1 asks for at least 50; 180 is what browsers keep
+PER_SITE = 180  # §6.1 asks for at least 50 of a domain; 180 is what browsers keep. All of them are sent
 IN_ALL = 3000  # §6.1
-PER_RESPONSE = 50  # as curl
-SENT = 150  # in one Cookie field, as curl
-SENT_BYTES = 8190  # in one Cookie field, as curl; common servers refuse a longer line
+_TICK = 1e-6  # seconds between two cookies of one moment, so that their order is known
 
 _WHITE_SPACE = " \t"
 _CONTROL = re.compile(r"[^\t\x20-\x7e\x80-\xff]").search  # §5.6 step 1, and whatever is no byte
@@ -180,18 +177,18 @@ class CookieJar:
         self._domains = _trimmed(domains)
 
     def store(self, url: URL, set_cookie_values: Iterable[str], now: float) -> None:
-        """Take over the Set-Cookie fields of a response, 50 at most; those that break a rule are ignored.
+        """Take over the Set-Cookie fields of a response; those that break a rule are ignored.
 
-        Expired cookies are dropped. Above 180 cookies of a domain those go first that are not Secure,
-        above 3000 in all any; of equals, the earliest created. (The draft would take the least recently
-        used; here reading the jar changes nothing in it.)
+        Expired cookies are dropped. Above 180 cookies of a site (a registrable domain with all below it), and above
+        3000 in all, those go first that are not Secure; of equals, the earliest created. (The draft would take the
+        least recently used; here reading the jar changes nothing in it.)
 
         Args:
             url: the URL that answered.
             set_cookie_values: the values, one for each field.
             now: seconds since the epoch.
         """
-        received = list(islice(set_cookie_values, PER_RESPONSE))
+        received = list(set_cookie_values)
         if not received:
             return
         domains = {
@@ -199,8 +196,9 @@ class CookieJar:
             for domain, cookies in self._domains.items()
             if (alive := {key: cookie for key, cookie in cookies.items() if not cookie.expired(now)})
         }
-        for text in received:
-            new = _received(url, text, now)
+        creation = _next_creation(domains, now)
+        for number, text in enumerate(received):
+            new = _received(url, text, now, creation + number * _TICK)
             if new is None or (not new.secure and url.scheme != "https" and _overlays_secure(domains, new)):
                 continue
             _insert(domains, new)
@@ -211,8 +209,8 @@ class CookieJar:
     def header(self, url: URL, now: float) -> str | None:
         """The value of the Cookie field for a request to this URL, or None (§5.8.3).
 
-        Longer paths come first, then what was created earlier. What would go over 150 cookies or 8190
-        bytes is left out, from the end.
+        Longer paths come first, then what was created earlier. All that fit are sent: how many those can be was
+        decided when they were stored.
         """
         domains = self._domains
         if not domains:
@@ -231,16 +229,10 @@ class CookieJar:
         if not chosen:
             return None
         chosen.sort(key=lambda cookie: (-len(cookie.path), cookie.creation))
-        header = ""
-        for cookie in chosen[:SENT]:
-            pair = f"{cookie.name}={cookie.value}" if cookie.name else cookie.value
-            if len(header) + 2 + len(pair) > SENT_BYTES:
-                break
-            header += "; " + pair if header else pair
-        return header
+        return "; ".join([f"{cookie.name}={cookie.value}" if cookie.name else cookie.value for cookie in chosen])
 
     def set(self, name: str, value: str, domain: str, *, path: str = "/", secure: bool = False) -> None:
-        """Put in a cookie of the caller's own; it lasts as long as the jar, and counts as its oldest.
+        """Put in a cookie of the caller's own; it lasts as long as the jar, and counts as older than any received.
 
         Args:
             domain: the host that gets it; with a leading dot, its subdomains get it, too.
@@ -248,9 +240,12 @@ class CookieJar:
         Raises:
             InvalidHeader: for what could not stand in a Cookie field; the message leaves the value out.
         """
+        if not isinstance(domain, str):
+            raise InvalidHeader(f"a cookie belongs to a host, as text, not to {type(domain).__name__}")
         host = domain.removeprefix(".").lower()
         host_only = host == domain.lower() or _IP(host) is not None or is_public_suffix(host)
-        cookie = Cookie(name, value, host, path=path, host_only=host_only, secure=secure)
+        own = max((cookie.creation for cookie in self if cookie.creation < 1), default=0.0)
+        cookie = Cookie(name, value, host, path=path, host_only=host_only, secure=secure, creation=own + _TICK)
         self._domains = CookieJar([*self, cookie])._domains
 
     def update(self, cookies: Mapping[str, str], domain: str) -> None:
@@ -418,7 +413,7 @@ class CookieJar:
 # --- Receiving: from a Set-Cookie field to a cookie (§5.6, §5.7) ----------------------------------
 
 
-def _received(url: URL, text: str, now: float) -> Cookie | None:
+def _received(url: URL, text: str, now: float, creation: float) -> Cookie | None:
     parsed = parse_set_cookie(text)
     if parsed is None:
         return None
@@ -452,7 +447,7 @@ def _received(url: URL, text: str, now: float) -> Cookie | None:
         http_only="httponly" in attributes,
         same_site=same_site,
         expires=_expiry(attributes, now),
-        creation=now,
+        creation=creation,
     )
 
 
@@ -589,16 +584,43 @@ def _remove(domains: Domains, cookie: Cookie) -> None:
 
 
 def _trimmed(domains: Domains) -> Domains:
-    # §5.7, "remove excess cookies".
-    for cookies in list(domains.values()):
-        if (excess := len(cookies) - PER_DOMAIN) > 0:
-            for cookie in sorted(cookies.values(), key=lambda cookie: (cookie.secure, cookie.creation))[:excess]:
-                _remove(domains, cookie)
-    if (excess := sum(map(len, domains.values())) - IN_ALL) > 0:
-        everything = [cookie for cookies in domains.values() for cookie in cookies.values()]
-        for cookie in sorted(everything, key=lambda cookie: cookie.creation)[:excess]:
-            _remove(domains, cookie)
+    # §5.7, "remove excess cookies". A site is counted with its subdomains, of which it can have any number: they are
+    # not to push out the cookies of another.
+    if sum(map(len, domains.values())) <= PER_SITE:
+        return domains
+    sites: dict[str, list[Cookie]] = {}
+    for domain, cookies in domains.items():
+        sites.setdefault(_site(domain), []).extend(cookies.values())
+    for of_site in sites.values():
+        _remove_excess(domains, of_site, PER_SITE)
+    _remove_excess(domains, [cookie for cookies in domains.values() for cookie in cookies.values()], IN_ALL)
     return domains
+
+
+def _remove_excess(domains: Domains, cookies: list[Cookie], most: int) -> None:
+    excess = max(0, len(cookies) - most)
+    for cookie in sorted(cookies, key=lambda cookie: (cookie.secure, cookie.creation))[:excess]:
+        _remove(domains, cookie)
+
+
+def _site(domain: str) -> str:
+    """What somebody has registered: the name above which others are."""
+    if _IP(domain):
+        return domain
+    known = _with_parents(domain)
+    below = next(known)
+    for name in known:
+        # Without the list of suffixes, `co.uk` and its like are guessed: both labels short, and the last a country's.
+        if is_public_suffix(name) or re.match(r"[a-z]{2,3}\.[a-z]{2}\Z", name):
+            break
+        below = name
+    return below
+
+
+def _next_creation(domains: Domains, now: float) -> float:
+    """After all that came at this moment by a clock that may be a coarse one."""
+    before = (cookie.creation for cookies in domains.values() for cookie in cookies.values())
+    return max((creation + _TICK for creation in before if now <= creation < now + 0.5), default=now)
 
 
 # --- Matching (§5.1.3, §5.1.4) --------------------------------------------------------------------
@@ -633,16 +655,25 @@ def path_matches(path: str, cookie_path: str) -> bool:
 # --- The caller's own cookies, of one call --------------------------------------------------------
 
 
+# A token is what RFC 6265bis §4.1.1 advises; servers set, and browsers send, names such as `mybb[user]`.
+_NAME = re.compile(r"[!-:<>-~\x80-\xff](?:[\x20-:<>-~\x80-\xff]*[!-:<>-~\x80-\xff])?\Z").match
+
+
 def cookie_header(cookies: Mapping[Any, Any]) -> str:
     """The value of the Cookie field for `cookies={"name": "value"}`: a mapping of str to str, sent as it is.
 
     Raises:
-        InvalidHeader: for a name that is no token, and for a value with a control character, a `;`, or a
-            character beyond ISO-8859-1. The message leaves the value out.
+        InvalidSetting: for what is no mapping.
+        InvalidHeader: for a name that is empty or holds a `=`, and for a `;`, a control character or one beyond
+            ISO-8859-1 in name or value. The message leaves the value out.
     """
+    if not isinstance(cookies, Mapping):
+        raise InvalidSetting(
+            f"cookies: a call takes a mapping of names to values, or False for none, not {type(cookies).__name__}"
+        )
     for name, value in cookies.items():
-        if not isinstance(name, str) or not is_token(name):
-            raise InvalidHeader(f"cookie name {_shown(name)} is not a token (RFC 6265bis §4.1.1)")
+        if not isinstance(name, str) or not _NAME(name):
+            raise InvalidHeader(f"cookie name {_shown(name)} is empty, or has a character that no cookie name may hold")
         if not isinstance(value, str):
             raise InvalidHeader(f"the value of cookie {name} must be str, not {type(value).__name__}")
         if _CONTROL(value) or ";" in value or "\t" in value:

@@ -91,8 +91,9 @@ class Proxy(Value):
             raise InvalidSetting(f"proxy must be a URL or a Proxy, not {type(setting).__name__}")
         parts = _PROXY.match(setting)
         if parts is None:
+            hint = "; percent-encode what name and password have of / ? # @ : and space" if "@" in setting else ""
             shown = evidence(setting.rpartition("@")[2])
-            raise InvalidSetting(f"proxy: {shown} is not of the form scheme://user:password@host:port")
+            raise InvalidSetting(f"proxy: {shown} is not of the form scheme://user:password@host:port{hint}")
         scheme = parts["scheme"].lower()
         port = int(parts["port"]) if parts["port"] else DEFAULT_PORTS.get(scheme, 0)
         host = parts["host"].strip("[]")
@@ -143,6 +144,18 @@ def _decoded(userinfo: str) -> str:
         raise InvalidSetting("proxy: the userinfo is not UTF-8") from None
 
 
+class Unusable(Value):
+    """What the environment has in the place of a proxy and nobody can use: an error where it would be needed.
+
+    A desktop that says `ALL_PROXY=socks://…` to all its programs is no reason to refuse a host that NO_PROXY exempts.
+    """
+
+    reason: str
+
+    def __init__(self, reason: str) -> None:
+        vars(self).update(reason=reason)
+
+
 class ProxyRules(Value):
     """Which proxy is for which origin.
 
@@ -151,11 +164,13 @@ class ProxyRules(Value):
         no: the hosts without a proxy, as in `NO_PROXY`.
     """
 
-    http: Proxy | None
-    https: Proxy | None
+    http: Proxy | Unusable | None
+    https: Proxy | Unusable | None
     no: tuple[str, ...]
 
-    def __init__(self, http: Proxy | None = None, https: Proxy | None = None, no: Iterable[str] = ()) -> None:
+    def __init__(
+        self, http: Proxy | Unusable | None = None, https: Proxy | Unusable | None = None, no: Iterable[str] = ()
+    ) -> None:
         vars(self).update(http=http, https=https, no=tuple(no))
 
     @classmethod
@@ -198,19 +213,24 @@ class ProxyRules(Value):
             scheme: `"http"` or `"https"`.
             host: in lower case, an IPv6 address without brackets.
             port: the port.
+
+        Raises:
+            InvalidSetting: the environment names one that cannot be used.
         """
         proxy = self.https if scheme == "https" else self.http
-        return None if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no) else proxy
+        if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no):
+            return None
+        if isinstance(proxy, Unusable):
+            raise InvalidSetting(f"{proxy.reason}; proxy=None connects directly, and no_proxy exempts {host}")
+        return proxy
 
 
 def environment_proxies(environ: Mapping[str, str]) -> ProxyRules:
     """Rules from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, or their upper-case names.
 
     The lower-case name wins, even if it is empty, which is as if neither were set. A proxy without scheme
-    is an HTTP proxy. What `NO_PROXY` holds besides host names, addresses and networks matches nothing.
-
-    Raises:
-        InvalidSetting: for the URL of a proxy that cannot be used; it names the variable.
+    is an HTTP proxy, and one that cannot be used is an error only for a URL that it is for. What `NO_PROXY`
+    holds besides host names, addresses and networks matches nothing.
     """
     # On Windows, os.environ finds HTTP_PROXY as http_proxy, too; its copy does not.
     variables = dict(environ)
@@ -222,14 +242,14 @@ def environment_proxies(environ: Mapping[str, str]) -> ProxyRules:
         name = name if name in variables else name.upper()
         return name, variables.get(name, "").strip(" \t\r\n")
 
-    def proxy(name: str) -> Proxy | None:
+    def proxy(name: str) -> Proxy | Unusable | None:
         variable, url = value(name)
         if not url:
             return None if name == "all_proxy" else proxy("all_proxy")
         try:
             return Proxy.of(url if "://" in url else f"http://{url}")
         except InvalidSetting as error:
-            raise InvalidSetting(f"{variable}: {error}") from None
+            return Unusable(f"{variable}: {error}")
 
     return ProxyRules(proxy("http_proxy"), proxy("https_proxy"), _patterns(value("no_proxy")[1]))
 

@@ -169,10 +169,10 @@ def retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After field (RFC 9110 §10.2.3), 0 for a date that is past, None for what is neither.
 
     Args:
-        value: whole seconds, or an HTTP-date.
+        value: seconds, or an HTTP-date. RFC 9110 knows whole seconds only; servers of language models say `0.7`.
         now: seconds since the epoch.
     """
-    if re.match(r"[0-9]+\Z", value):
+    if re.match(r"[0-9]+(?:\.[0-9]+)?\Z", value):
         return float(value)
     if not _DATE.match(value):
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS"
 
 _VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
-_contexts: dict[TLS, ssl.SSLContext] = {}
+_contexts: dict[object, ssl.SSLContext] = {}
 
 
 class TLS(Value):
@@ -116,10 +116,14 @@ class TLS(Value):
         Raises:
             InvalidSetting: if a certificate file cannot be read.
         """
-        found = _contexts.get(self)
+        import os
+
+        # OpenSSL looks for the system's certificates where these two say.
+        key = self, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        found = _contexts.get(key)
         if found is None:
             # Two threads may both build one; the first that is stored serves all.
-            found = _contexts.setdefault(self, _build(self))
+            found = _contexts.setdefault(key, _build(self))
         return found
 
 

@@ -14,6 +14,7 @@ import pytest
 from ... import Client
 from ...policies.auth import Bearer, Digest, FinalRequest
 from .. import RecordedRequest, Script, Server, reply
+from ..awaited import client_of
 from .base import Conformance
 
 USER, PASSWORD = "j\u00f6rg", 'pass "w\u00f6rd"\\:%'
@@ -317,6 +318,80 @@ class TestAuth(Conformance):
             client.get(server.url)
 
             assert [None] == authorizations(server)
+
+    @pytest.mark.parametrize(
+        ("userinfo", "pair"),
+        [("t0ken", ("t0ken", "")), ("t0ken:", ("t0ken", "")), (":pw", ("", "pw")), ("a:b", ("a", "b"))],
+    )
+    def test_forms_of_userinfo(self, client: Client, userinfo: str, pair: tuple[str, str]) -> None:
+        """A name alone, which services take for a token, is sent as Basic as well as a pair is."""
+        with Server() as server:
+            client.get(server.url.replace("//", f"//{userinfo}@"))
+
+            assert [basic(*pair)] == [each.header("authorization") for each in server.requests]
+
+    def test_empty_userinfo(self, client: Client) -> None:
+        """No name and no password are no credentials."""
+        with Server() as server:
+            client.get(server.url.replace("//", "//@"))
+            client.get(server.url.replace("//", "//:@"))
+
+            assert [None, None] == [each.header("authorization") for each in server.requests]
+
+    @pytest.mark.parametrize(
+        ("userinfo", "pair"),
+        [
+            ("", ("first", "1")),
+            ("second@", ("second", "2")),
+            ("third:3@", ("third", "3")),
+            ("t0ken@", ("t0ken", "")),
+        ],
+    )
+    def test_netrc_and_userinfo(self, client: Client, tmp_path: Path, userinfo: str, pair: tuple[str, str]) -> None:
+        """The URL's name chooses among the entries; where none fits, its own credentials go, also along a redirect."""
+        path = tmp_path / "netrc"
+        path.write_text("machine 127.0.0.1 login first password 1\nmachine 127.0.0.1 login second password 2\n")
+        path.chmod(0o600)
+        with Server({"/": reply(302, b"", {"Location": "/end"}), "/end": IN}) as server:
+            client.get(server.url.replace("//", f"//{userinfo}"), auth={"type": "netrc", "path": str(path)})
+
+            assert [basic(*pair)] * 2 == [each.header("authorization") for each in server.requests]
+
+    def test_no_netrc_entry(self, client: Client, tmp_path: Path) -> None:
+        """A netrc that knows another host leaves the URL's credentials in force."""
+        path = tmp_path / "netrc"
+        path.write_text("machine other.test login a password b\n")
+        path.chmod(0o600)
+        with Server() as server:
+            client.get(server.url.replace("//", "//u:p@"), auth={"type": "netrc", "path": str(path)})
+
+            assert [basic("u", "p")] == [each.header("authorization") for each in server.requests]
+
+    @pytest.mark.parametrize("style", ["basic", "bearer", "callable", "field"])
+    def test_credentials_of_a_base_url(self, client: Client, style: str) -> None:
+        """The credentials of a client that has a base_url go to its origin; another gets them if its call says so."""
+        setting: dict[str, Any] = {"auth": KEPT_HOME.get(style)}
+        if style == "field":
+            fields = {"Authorization": "secret", "X-Api-Key": "secret", "X-Kept": "1"}
+            setting = {"headers": fields, "params": {"api_key": "secret", "page": 1}}
+        with Server() as home, Server() as other, Server() as third:
+            with client_of(client.backend, base_url=f"{home.url}/v1/", **setting) as based:
+                based.get("item")
+                based.get(other.url)
+                based.get(f"//127.0.0.1:{other.port}/x", redirects=0)
+                based.get(third.url, **setting)
+                based.get(home.url)
+
+            sent = [each.header("authorization") for each in [*home.requests, *third.requests]]
+            assert (3, 2) == (len(sent), len(other.requests))
+            assert None not in sent
+            for request in other.requests:
+                assert [None, None] == [request.header("authorization"), request.header("x-signature")]
+            if style == "field":
+                assert ["1", "1"] == [each.header("x-kept") for each in other.requests]
+                assert ["/?page=1", "/x?page=1"] == [each.target for each in other.requests]
+                assert "/v1/item?api_key=secret&page=1" == home.requests[0].target
+                assert [None, None] == [each.header("x-api-key") for each in other.requests]
 
 
 def set_netrc(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+from typing import Any
 
 import pytest
 
 import unifetch
 
-from ... import Client, aio
-from ...errors import ProtocolError
+from ... import URL, Client, aio
+from ...errors import InvalidHeader, InvalidSetting, ProtocolError
 from ...policies.cookies import CookieJar
 from .. import RecordedRequest, Server, reply
 from ..awaited import awaited
@@ -183,14 +185,97 @@ class TestCookies(Conformance):
             assert [[], []] == [cookie_fields(each) for each in server.requests]
 
     def test_switched_off(self, client: Client) -> None:
-        """`cookies=False` keeps none, not even from one hop to the next; those of a call are still sent."""
+        """`cookies=False` keeps none from one call to the next; those of a call are still sent."""
         with type(client)(client.backend, cookies=False) as none:
             with Server(sets("a=b", status=302, location="/end"), sets("c=d"), reply(200)) as server:
                 none.get(server.url)
                 none.get(server.url, cookies={"x": "y"})
 
-                assert [[], [], ["x=y"]] == [cookie_fields(each) for each in server.requests]
+                assert [[], ["a=b"], ["x=y"]] == [cookie_fields(each) for each in server.requests]
             assert 0 == len(none.cookies)
+
+    def test_switched_off_for_a_call(self, client: Client) -> None:
+        """`cookies=False` in a call leaves the client's jar alone: nothing of it is sent, nothing put into it."""
+        with Server({"/": reply(200), "/gate": sets("gate=1", status=302, location="/")}) as server:
+            client.cookies.set("a", "jar", "127.0.0.1")
+            client.get(f"{server.url}/gate", cookies=False)
+            client.get(server.url, cookies={})
+            client.get(server.url, cookies=None)
+
+            assert [[], ["gate=1"], ["a=jar"], ["a=jar"]] == [cookie_fields(each) for each in server.requests]
+
+    @pytest.mark.parametrize("kind", ["functions", "no jar", "a call without", "a jar"])
+    def test_a_gate(self, client: Client, kind: str) -> None:
+        """A gate that sets a cookie and redirects to itself is passed: a call keeps what came on its own way."""
+
+        def gate(request: RecordedRequest) -> bytes:
+            passed = "passed=1" in (request.header("cookie") or "")
+            return reply(200, b"in") if passed else sets("passed=1; Path=/", status=302, location="/inside/page")
+
+        awaits = inspect.iscoroutinefunction(client.backend.send)
+        with Server(gate) as server, type(client)(client.backend, cookies=kind == "a jar") as other:
+            get = {"functions": awaited(aio.get) if awaits else unifetch.get, "a call without": client.get}
+            call: Any = {"backend": client.backend} if kind == "functions" else {}
+            if kind == "a call without":
+                call = {"cookies": False}
+            for _ in range(2):
+                assert b"in" == get.get(kind, other.get)(f"{server.url}/inside/page", **call).body
+
+            assert (3 if kind == "a jar" else 4) == len(server.requests)
+
+    def test_on_the_way_of_a_call_only_at_home(self, client: Client) -> None:
+        """What is kept for one call goes where a jar would send it, and to no other host."""
+        with Server() as target:
+            elsewhere = f"http://localhost:{target.port}/"
+            with Server(sets("a=secret", status=302, location=elsewhere)) as server:
+                client.get(server.url, cookies=False)
+
+            assert (1, 1) == (len(server.requests), len(target.requests))
+        assert b"secret" not in target.received()
+
+    @pytest.mark.parametrize("many", [(4, 4000), (50, 4094)])
+    def test_all_are_sent(self, client: Client, many: tuple[int, int]) -> None:
+        """A server may keep a sign-in in several large cookies: 50 of 4,096 bytes go back (RFC 6265bis §6.1)."""
+        count, size = many
+        pairs = [f"c{number:02}={'x' * (size - 2)}" for number in range(count)]
+        set_in_parts = [sets(*pairs[start : start + 20]) for start in range(0, count, 20)]
+        with Server(*set_in_parts, reply(200)) as server:
+            for _ in range(len(set_in_parts) + 1):
+                assert 200 == client.get(server.url).status
+
+            assert ["; ".join(pairs)] == cookie_fields(server.requests[-1])
+
+    def test_order_of_creation_across_domains(self, client: Client) -> None:
+        """What was created earlier goes first, also where both came in one response (RFC 6265bis §5.8.3)."""
+        jar = client.cookies
+        jar.store(URL("http://www.example.test/"), ["B=1; Domain=.example.test; Path=/", "A=2; Path=/"], 1000.0)
+        jar.store(URL("http://www.example.test/"), ["D=1; Path=/", "C=2; Domain=.example.test; Path=/"], 1000.0)
+
+        assert "B=1; A=2; D=1; C=2" == jar.header(URL("http://www.example.test/"), 1001.0)
+
+    @pytest.mark.parametrize("name", ["mybb[user]", "a.b/c", "x y", "\u00e9", '"q"', "a@b,c", "{1}"])
+    def test_odd_names_of_a_call(self, client: Client, name: str) -> None:
+        """Names that servers and browsers use are sent, tokens or not."""
+        with Server() as server:
+            client.get(server.url, cookies={name: "1"})
+
+            assert [[f"{name}=1"]] == [cookie_fields(each) for each in server.requests]
+
+    @pytest.mark.parametrize("name", ["", "a=b", "a;b", "a\nb", " a", "a ", "\u20ac", 1, None, b"a"])
+    def test_impossible_names_of_a_call(self, client: Client, name: Any) -> None:
+        """What could not come back as this name is refused, before anything is sent."""
+        with Server() as server, pytest.raises(InvalidHeader):
+            client.get(server.url, cookies={name: "1"})
+
+        assert 0 == server.connections
+
+    @pytest.mark.parametrize("cookies", [True, 5, "a=b", b"a=b", ["a"], [("a", "b")], object()])
+    def test_what_is_no_cookies(self, client: Client, cookies: Any) -> None:
+        """Any other type is refused by an error of ours that says what is accepted."""
+        with Server() as server, pytest.raises(InvalidSetting, match=r"cookies: .*mapping.*False"):
+            client.get(server.url, cookies=cookies)
+
+        assert 0 == server.connections
 
     def test_the_functions_keep_none(self, client: Client) -> None:
         """Nothing is carried from one call of the module to the next."""

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from ... import Client, Timeout
 from ...backends.base import Capability
 from ...errors import ConnectTimeout, ReadTimeout, TimedOut, TotalTimeout, WriteTimeout
 from .. import Drip, OnConnect, Pause, RecordedRequest, Script, Server, Stall, reply
+from ..awaited import client_of
 from .base import Conformance, requires
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -46,6 +48,22 @@ class TestTimeouts(Conformance):
 
             assert isinstance(caught.value, TimeoutError)
             assert "maybe" == caught.value.request_sent
+
+    @pytest.mark.parametrize("settings", [{}, {"timeout": {"read": 0.2}}])
+    def test_a_number_is_not_cut_short(self, client: Client, settings: dict[str, Any]) -> None:
+        """A number bounds the whole: no phase of the client's ends a call that has time left."""
+        with Server([Pause(0.6), reply(200, b"thought")]) as server, client_of(client.backend, **settings) as slow:
+            assert b"thought" == slow.get(server.url, timeout=10).body
+            with slow.stream("GET", server.url, timeout=10) as response:
+                assert b"thought" == b"".join(response.body)
+
+    def test_a_mapping_changes_what_it_names(self, client: Client) -> None:
+        """The other phases stay those of the client."""
+        with Server([Stall()]) as server, client_of(client.backend, timeout={"read": 0.2}) as hasty:
+            with pytest.raises(ReadTimeout):
+                hasty.get(server.url, timeout={"total": 10})
+            with pytest.raises(ReadTimeout), hasty.stream("GET", server.url, timeout={"total": 10}):
+                pass
 
     @pytest.mark.parametrize(
         "start",
