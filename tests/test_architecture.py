@@ -57,16 +57,14 @@ LIBRARIES = {
 
 # What a backend may import of what stands beside it, besides `base`: what several of them share.
 SHARED = {
-    "http_client": {"http_reader"},
-    "http_reader": {"http_client"},
-    "urllib": {"http_client", "http_reader"},
-    "urllib3": {"http_client", "http_reader"},
-    "requests": {"http_client", "http_reader"},
+    "urllib": {"socket.connection", "socket.pool"},
+    "urllib3": {"socket.connection"},
+    "requests": {"urllib3"},
     "httpx": {"httpx_family"},
     "httpx2": {"httpx_family"},
     "httpx_family": {"httpx_network", "poisoning"},
     "httpx_network": {"poisoning", "pooled_body"},
-    "asyncio_stream": {"http_reader"},
+    "asyncio_stream": {"socket.async_connection"},
     "aiohttp": {"asyncio_stream"},
 }
 

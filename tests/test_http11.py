@@ -12,13 +12,36 @@ import pytest
 
 from unifetch.errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError
 from unifetch.model.headers import Headers
+from unifetch.policies.limits import MAX_HEAD
 from unifetch.wire import http11
+from unifetch.wire.fast_paths import FieldLines, LastHead
 from unifetch.wire.reader import ByteReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     Fields = list[tuple[str, str]]
+
+
+@pytest.fixture(autouse=True, params=["fast", "plain"])
+def paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is read twice: once with the fast paths, and once with the plain code alone."""
+    if request.param == "plain":
+        use_plain_code(monkeypatch)
+
+
+def use_plain_code(patch: pytest.MonkeyPatch) -> None:
+    """Switch the fast paths off."""
+    patch.setattr(http11, "known_field", http11.field_line)
+    patch.setattr(http11, "known_status", http11.status_line)
+    patch.setattr(http11, "whole_chunks", lambda _: b"")
+    patch.setattr(LastHead, "read", lambda *_: None)
+
+
+def last_head() -> LastHead:
+    """What a new connection remembers."""
+    return LastHead(http11.parse_head, MAX_HEAD)
+
 
 TRICKLE = 4096  # longer responses are split at no more than about so many places
 
@@ -77,12 +100,12 @@ def _collect(steps: Generator[Any, None, Any], events: list[Any]) -> Generator[N
             events.append(event)
 
 
-def play(pieces: Iterable[bytes], method: str = "GET", last: http11.LastHead | None = None) -> Parsed:
+def play(pieces: Iterable[bytes], method: str = "GET", last: LastHead | None = None) -> Parsed:
     """What a connection that delivers these pieces and then ends makes of them; it raises what the parser raises."""
     reader = ByteReader()
     pending = iter(pieces)
     first = next(pending, b"")
-    whole = (last or http11.LastHead()).read(first, method)  # as a driver tries it with the first piece
+    whole = (last or last_head()).read(first, method)  # as a driver tries it with the first piece
     head, rest = whole or (None, first)
     if rest:
         reader.feed(rest)
@@ -102,7 +125,7 @@ def play(pieces: Iterable[bytes], method: str = "GET", last: http11.LastHead | N
 
 
 def verdict(
-    pieces: Iterable[bytes], method: str = "GET", last: http11.LastHead | None = None
+    pieces: Iterable[bytes], method: str = "GET", last: LastHead | None = None
 ) -> Parsed | tuple[type[UnifetchError], str]:
     """The response, or what kind of failure it is; `last` is what the connection remembers of the one before."""
     try:
@@ -208,6 +231,7 @@ NONE = (("Content-Length", "0"),)
         (b"HTTP/1.1 799 Custom", Parsed(799, "Custom", headers=NONE)),
         (b"HTTP/1.1 999 ", Parsed(999, "", headers=NONE)),
         (b"HTTP/1.2 200 OK", Parsed(200, "OK", "HTTP/1.1", headers=NONE)),  # RFC 9110 §2.5: SHOULD
+        (b"HTTP/1.1 200 O\x01\x7fK", Parsed(200, "O\x01\x7fK", headers=NONE)),  # RFC 9110 §5.5: MAY
     ],
 )
 def test_status_line(line: bytes, expected: Parsed) -> None:
@@ -248,7 +272,7 @@ def test_status_line(line: bytes, expected: Parsed) -> None:
         b"HTTP/1.1 200OK",
         b"HTTP/1.1 abc OK",
         b"HTTP/1.1 200 O\x00K",
-        b"HTTP/1.1 200 O\x7fK",
+        b"HTTP/1.1 200 O\x0cK",
         b"HTTP/1.1 200 O\rK",
         b"HTTP/1.1 200 O\nK",
         b"HTTP/1.1 200 O\x0bK",
@@ -394,8 +418,6 @@ BAD_LINES = [
     b"A: b\x00",
     b"A: b\x0b",
     b"A: b\x0c",
-    b"A: b\x1c",
-    b"A: b\x7f",
     b"A\x00: b",
     b"A: b\rC: d",
     b"A: b\nC: d",
@@ -422,8 +444,8 @@ def test_bad_field_after_a_good_one(line: bytes) -> None:
 
 def test_remembered_lines_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that was seen gives what it gave, one that differs is judged for itself, and the memory is bounded."""
-    memory = http11._FieldLines()
-    monkeypatch.setattr(http11, "_known_field", memory.__getitem__)
+    memory = FieldLines(http11.field_line)
+    monkeypatch.setattr(http11, "known_field", memory.__getitem__)
     head = b"HTTP/1.1 200 OK\r\nA: b\r\nSet-Cookie: secret=1\r\nC: " + b"d" * 300 + b"\r\n\r\n"
     cold = http11.parse_head("GET", head)
 
@@ -439,9 +461,10 @@ def test_remembered_lines_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         http11.parse_head("GET", b"HTTP/1.1 200 OK\r\nA: b\r\nA: b\x00\r\n\r\n")
 
 
+@pytest.mark.parametrize("paths", ["fast"], indirect=True)
 def test_the_head_of_before_changes_nothing() -> None:
     """A head that comes again says what it said, but not to another method; one that differs is judged for itself."""
-    last = http11.LastHead()
+    last = last_head()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
     first, second = last.read(head + b"hi", "GET"), last.read(head + b"ho", "GET")
 
@@ -475,7 +498,7 @@ def test_the_head_of_before_changes_nothing() -> None:
         ),
         (
             b"HTTP/1.1 200 OK\r\nSet-Cookie: id=s3cret\rs3cret\r\n",
-            r"control character or bare CR or LF in a line of the response: b'\rs'",
+            r"NUL, VT, FF or a bare CR or LF in a line of the response: b'\rs'",
         ),
     ],
 )
@@ -488,8 +511,8 @@ def test_errors_show_the_evidence(data: bytes, evidence: str) -> None:
 
 
 def test_field_limit() -> None:
-    """99 header lines, and not one more."""
-    lines = b"HTTP/1.1 204 \r\n" + b"A: b\r\n" * 99
+    """1,000 header lines, and not one more."""
+    lines = b"HTTP/1.1 204 \r\n" + b"A: b\r\n" * 1000
 
     assert isinstance(verdict([lines + b"\r\n"]), Parsed)
     assert verdict([lines + b"A: b\r\n\r\n"]) == LARGE
@@ -526,7 +549,7 @@ def test_endless_head(flood: bytes) -> None:
 
 def test_illegal_before_large() -> None:
     """What is both illegal and too large has one verdict, as single bytes show the first before the second."""
-    data = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 120 + b"A: \x00\r\n\r\n"
+    data = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1200 + b"A: \x00\r\n\r\n"
 
     assert verdict([data]) == verdict([bytes([byte]) for byte in data]) == BROKEN
 
@@ -711,6 +734,7 @@ def test_chunked_is_cut_short(data: bytes) -> None:
     assert parse(CHUNKED + data) == CUT
 
 
+@pytest.mark.parametrize("paths", ["fast"], indirect=True)
 def test_chunk_data_comes_as_it_arrives() -> None:
     """Nobody waits for the end of a chunk; what arrived together is handed out together."""
     reader = ByteReader()
@@ -750,16 +774,6 @@ def test_endless_chunk_lines(flood: bytes) -> None:
 
     assert verdict([data]) in (LARGE, BROKEN, CUT)
     assert verdict([bytes([byte]) for byte in data]) == verdict([data])
-
-
-def test_fast_chunks_are_the_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of chunks that are cut apart at once give what the general loop gives."""
-    body = b"".join(b"%x\r\n%b\r\n" % (size, b"z" * size) for size in [*[7] * 100, 3, 7, 7, 7, 7, 7, 2, *[300] * 9])
-    data = CHUNKED + body + b"0\r\n\r\n"
-    fast = verdict([data])
-    monkeypatch.setattr(http11, "_whole_chunks", lambda _: b"")
-
-    assert fast == verdict([data])
 
 
 # --- §6 Keep or close -----------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""The hooks by which three backends correct `http.client`: each test fails when the library changes underneath one.
+"""The hooks by which three backends go around `http.client`: each test fails when a library changes underneath one.
 
 They go around the core, from a `RawRequest` to a `RawResponse`, so that it cannot hide what an adapter lets through.
 """
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import threading
@@ -20,7 +19,6 @@ import pytest
 from unifetch import Client
 from unifetch.backends import load
 from unifetch.backends.base import Backend, Capability
-from unifetch.backends.http_client import CURRENT, Attempt, DeadlineSocket, StrictResponse
 from unifetch.errors import (
     ConfigConflict,
     ConnectError,
@@ -210,11 +208,12 @@ def test_a_connection_is_opened_by_connect(backend: Backend, monkeypatch: pytest
     """No library opens a connection but by `connect`, and it does so once for as long as the connection is kept."""
     opened: list[RawRequest] = []
 
-    def watched(request: RawRequest) -> Any:
+    def watched(request: RawRequest, *session: Any) -> Any:
         opened.append(request)
-        return dial(request)
+        return dial(request, *session)
 
-    monkeypatch.setattr("unifetch.backends.http_client.dial", watched)
+    for module in ("urllib", "urllib3", "requests"):
+        monkeypatch.setattr(f"unifetch.backends.{module}.dial", watched, raising=False)
     monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("the library connects by itself"))
     with Server() as server:
         exchange(backend, server.url + "/1")
@@ -223,7 +222,7 @@ def test_a_connection_is_opened_by_connect(backend: Backend, monkeypatch: pytest
         assert (["/1"], 1) == ([request.target for request in opened], server.connections)
 
 
-# --- The socket: `sendall`, `recv`, `makefile`, `close` --------------------------------------------
+# --- Time -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -255,99 +254,7 @@ def test_a_server_that_takes_nothing_is_a_write_timeout(backend: Backend) -> Non
     assert (type(error), error.request_sent) == (WriteTimeout, "maybe")
 
 
-@pytest.mark.parametrize(("kind", "sizes"), [("plain", [200_000]), ("TLS", [65_536, 65_536, 65_536, 3392])])
-def test_tls_is_handed_a_block_at_a_time(kind: str, sizes: list[int]) -> None:
-    """SSLSocket.send() is only done with all of the data; so the write timeout would be for all of a body."""
-    sent: list[int] = []
-
-    def take(data: bytes) -> int:
-        sent.append(len(data))
-        return len(data)
-
-    with socket.socket() as sock:
-        taking = SimpleNamespace(fileno=sock.fileno, settimeout=sock.settimeout, send=take)
-        if kind == "TLS":
-            taking.pending = int
-        wire = DeadlineSocket(taking)
-        wire.serve(Attempt(raw_request("http://example.test/")))
-        wire.sendall(b"x" * 200_000)
-
-    assert sizes == sent
-
-
-@pytest.mark.parametrize(("kind", "sent"), [("plain", "no"), ("TLS", "maybe")])
-def test_what_tls_fails_to_send_may_have_left_in_part(kind: str, sent: str) -> None:
-    """A plain send that fails has sent nothing; one of several TLS records does not say."""
-
-    def fail(data: bytes) -> int:
-        raise TimeoutError
-
-    with socket.socket() as sock:
-        failing = SimpleNamespace(fileno=sock.fileno, settimeout=sock.settimeout, send=fail)
-        if kind == "TLS":
-            failing.pending = int
-        wire = DeadlineSocket(failing)
-        wire.serve(Attempt(raw_request("http://example.test/")))
-        with pytest.raises(WriteTimeout) as caught:
-            wire.sendall(b"x" * 200_000)
-
-    assert sent == caught.value.request_sent
-
-
-def test_http_client_reads_through_makefile_and_closes_it() -> None:
-    """A response asks its socket for one file, which is `fp`, and closes that when it is closed."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        wire = DeadlineSocket(ours)
-        wire.serve(Attempt(raw_request("http://example.test/")))
-        response = StrictResponse(wire)  # type: ignore[arg-type]  # it has what HTTPResponse asks of a socket
-        reader = response.fp
-        wire.close()
-
-        assert ours.fileno() != -1, "the response still reads"
-
-        response.close()
-
-        assert reader is not None
-        assert ours.fileno() == -1
-
-
-# --- `response_class`, `begin` ---------------------------------------------------------------------
-
-HEADS = [
-    OK + b"Content-Length: 5\r\n\r\n",
-    OK + b"Content-Length: 0\r\n\r\n",
-    OK + b"Transfer-Encoding: chunked\r\nX: y\r\n\r\n",
-    OK + b"Connection: close\r\n\r\n",
-    b"HTTP/1.0 404 Not Found\r\n\r\n",
-    b"HTTP/1.1 204 \r\n\r\n",
-    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
-]
-KEPT = ("status", "code", "reason", "version", "chunked", "chunk_left", "length", "will_close")
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_begin_leaves_what_http_client_leaves(head: bytes) -> None:
-    """After our `begin` the public attributes are those that http.client's own would have left."""
-
-    def begun(make: Callable[[socket.socket], http.client.HTTPResponse]) -> http.client.HTTPResponse:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(head)
-            response = make(ours)
-            response.begin()
-            response.close()
-            return response
-
-    def strict(sock: socket.socket) -> http.client.HTTPResponse:
-        wire = DeadlineSocket(sock)
-        wire.serve(Attempt(raw_request("http://example.test/")))
-        return StrictResponse(wire, method="GET")  # type: ignore[arg-type]  # as above
-
-    expected, actual = begun(lambda sock: http.client.HTTPResponse(sock, method="GET")), begun(strict)
-
-    assert {name: getattr(expected, name) for name in KEPT} == {name: getattr(actual, name) for name in KEPT}
-    assert vars(expected).keys() <= vars(actual).keys()
+# --- The response ---------------------------------------------------------------------------------
 
 
 def test_interim_responses_are_skipped(backend: Backend) -> None:
@@ -404,7 +311,7 @@ MALFORMED: dict[str, Any] = {
     "no HTTP": (b"220 smtp.example.test\r\n\r\n", ProtocolError),
     "no HTTP, and no line": (b"\x15\x03\x03\x00\x02\x02\x46", ProtocolError),
     "101": (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", ProtocolError),
-    "100 fields": (OK + b"X: a\r\n" * 100 + b"\r\n", TooLarge),
+    "1,001 fields": (OK + b"X: a\r\n" * 1001 + b"\r\n", TooLarge),
     "a line of 64 KiB": (OK + b"X: " + b"a" * 65536 + b"\r\n\r\n", TooLarge),
     "endless line": ((OK, Flood(b"aaaaaaaa")), TooLarge),
     "endless fields": ((OK, Flood(b"X: aaaa\r\n")), TooLarge),
@@ -420,7 +327,7 @@ def test_a_malformed_head_is_an_error(backend: Backend, name: str) -> None:
         error = failure(backend, server.url)
 
     assert type(error) is kind
-    assert error.request_sent == ("maybe" if kind is ConnectionLost else "yes")
+    assert error.request_sent == ("maybe" if name == "no answer at all" else "yes")
 
 
 def test_a_malformed_cookie_is_not_shown(backend: Backend) -> None:
@@ -463,9 +370,8 @@ BROKEN: dict[str, Any] = {
     "no end after the last chunk": ((CHUNKED + b"5\r\nhello\r\n0\r\n", HalfClose()), IncompleteBody),
     "malformed trailer": (CHUNKED + b"5\r\nhello\r\n0\r\nX y\r\n\r\n", ProtocolError),
     "endless trailers": ((CHUNKED + b"0\r\n", Flood(b"X: y\r\n")), TooLarge),
-    "100 trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 100 + b"\r\n", TooLarge),
+    "2,000 trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 2000 + b"\r\n", TooLarge),
     "an endless trailer": ((CHUNKED + b"0\r\nX: ", Flood(b"yyyy")), TooLarge),
-    "a folded trailer": (CHUNKED + b"0\r\nX: y\r\n z\r\n\r\n", ProtocolError),
     "bare CR in a trailer": (CHUNKED + b"0\r\nX: y\rZ: z\r\n\r\n", ProtocolError),
     "endless extension": ((CHUNKED + b"5;", Flood(b"aaaa")), TooLarge),
     "endless zeros": ((CHUNKED, Flood(b"0000")), TooLarge),
@@ -511,8 +417,13 @@ def test_what_is_there_is_handed_out(backend: Backend) -> None:
 
 
 def read_into(raw: RawResponse, room: memoryview) -> int:
-    assert raw.read_into is not None
-    return raw.read_into(room)
+    """What comes next; a body without a length, or one that came with its head, is not read into memory."""
+    if raw.read_into is not None:
+        return raw.read_into(room)
+    raw.body = iter(raw.body)
+    piece = next(raw.body, b"")
+    room[: len(piece)] = piece
+    return len(piece)
 
 
 @pytest.mark.parametrize("name", [*BODIES, "over TLS"])
@@ -638,7 +549,7 @@ def test_the_body_waits_for_leave(backend: Backend, script: Any, body: Any) -> N
 
 def test_what_came_instead_of_leave_in_part_is_not_lost(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that says half of something in time gets the body, and is heard to the end."""
-    monkeypatch.setattr("unifetch.backends.http_client.LEAVE", 0.1)
+    monkeypatch.setattr("unifetch.wire.http11.CONTINUE_SECONDS", 0.1)
     half = reply(body=b"thanks")
     with Server(OnHead(half[:20], Receive(), half[20:])) as server:
         raw, received = exchange(backend, server.url, "PUT", b"body", headers=EXPECT)
@@ -956,4 +867,5 @@ def test_nothing_of_an_attempt_stays_with_the_thread(backend: Backend) -> None:
     with Server() as server:
         exchange(backend, server.url)
 
-    assert CURRENT.attempt is None
+    module = pytest.importorskip("unifetch.backends.urllib3", reason="urllib3 is not installed")
+    assert module.CURRENT.exchange is None

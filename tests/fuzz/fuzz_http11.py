@@ -20,7 +20,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["unifetch.backends.socket"]):
+    from unifetch.policies.limits import MAX_HEAD
     from unifetch.wire import http11
+    from unifetch.wire.fast_paths import LastHead
 
 from test_http11 import Parsed, verdict
 
@@ -47,8 +49,8 @@ def check(data: bytes) -> None:
     """A response or one of our errors; the same one if the bytes come in two pieces, one by one, or once more."""
     choice, wire = (data[0], data[1:]) if data else (0, b"")
     method, cut = METHODS[choice & 3], (choice >> 2) * len(wire) // 64
-    http11._known_field.__self__.clear()  # type: ignore[attr-defined]  # the remembered lines: begin without them
-    last = http11.LastHead()
+    http11.known_field.__self__.clear()  # type: ignore[attr-defined]  # the remembered lines: begin without them
+    last = LastHead(http11.parse_head, MAX_HEAD)
     expected = verdict([wire], method, last)
 
     assert isinstance(expected, Parsed) or expected[1] in ("yes", "maybe")

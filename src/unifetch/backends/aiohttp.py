@@ -49,10 +49,11 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
 from ..wire.dial import dial, new_socket, refusal
+from ..wire.reader import RECEIVE
 from ..wire.resolution import look_up_awaited
 from ..wire.timer import Clock
-from .asyncio_stream import Attempt, Body, Stream, exchange
-from .base import HTTP_1_CAPABILITIES, Capability, causes, connect_error
+from .asyncio_stream import TakenOver
+from .base import HTTP_1_CAPABILITIES, Attempt, Capability, causes, connect_ends, connect_error, time_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,35 +140,23 @@ class AiohttpBackend:
         """Perform one exchange; see `AsyncBackend.send`."""
         if self._session is not None:
             return await _through_session(self._session, request)
-        attempt = Attempt(request)
-        stream, connection = await self._connected(attempt)
-        try:
-            head, upload = await exchange(stream)
-            body = Body(stream, head, upload, partial(_release, connection))
-        except BaseException:
-            stream.abort()
-            connection.close()
-            raise
-        version, status, reason, fields = head
-        return AsyncRawResponse(
-            status, reason, f"HTTP/{version}", fields, body, body.close, attempt.trailers, attempt.interim
-        )
+        wire, connection = await self._connected(request)
+        return await wire.exchange(request, partial(_release, connection))
 
-    async def _connected(self, attempt: Attempt) -> tuple[Stream, Connection]:
+    async def _connected(self, request: RawRequest) -> tuple[TakenOver, Connection]:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # connections belong to the loop that opened them
             self._loop, self._ways, self._clock = loop, {}, Clock(loop)
-        request = attempt.request
         way = self._ways.get(request.route)
         if way is None:
             way = self._ways[request.route] = _Way(request.route, self._clock)
         try:
-            seconds = attempt.within(attempt.timeout.connect)
-            connecting = way.connected(attempt)
+            seconds = time_left(connect_ends(request))
+            connecting = way.connected(request)
             try:
                 waiting = connecting.send(None)
             except StopIteration as done:  # an idle one was there, and needs no timer
-                found: tuple[Stream, Connection] = done.value
+                found: tuple[TakenOver, Connection] = done.value
                 return found
             async with asyncio.timeout(seconds):
                 return await _going_on(connecting, waiting)
@@ -250,14 +239,13 @@ class _Way:
             return f"the unix socket {self.route.unix_socket!a}"
         return f"{request.host}:{request.port}"
 
-    async def connected(self, attempt: Attempt) -> tuple[Stream, Connection]:
+    async def connected(self, request: RawRequest) -> tuple[TakenOver, Connection]:
         """An idle connection that is still good, or a new one.
 
         Raises:
             NameResolutionError, ConnectError, ProxyError, TLSError: with `request_sent` "no".
             ConfigError: the proxy cannot keep to what the route says besides.
         """
-        request = attempt.request
         key = (request.scheme, request.host, request.port, request.tls)
         destination = self._destinations.get(key)
         if destination is None:
@@ -274,16 +262,14 @@ class _Way:
                 if transport is None:
                     connection.close()
                     raise ConnectionAbortedError("it closed the connection at once")
-                stream = transport.get_protocol()
-                if not isinstance(stream, Stream):
-                    stream = Stream(transport, stream, self._clock)
-                    await dialer.prepare(stream, connection)
-                    stream.serve(attempt, reused=False)
-                    return stream, connection
-                if stream.is_quiet():
-                    stream.serve(attempt, reused=True)
-                    return stream, connection
-                stream.abort()
+                wire = transport.get_protocol()
+                if not isinstance(wire, TakenOver):
+                    wire = TakenOver(transport, wire, self._clock)
+                    await dialer.prepare(wire, connection)
+                    return wire, connection
+                if wire.connection.is_fit():
+                    return wire, connection
+                wire.close()
                 connection.close()
         except (TimeoutError, UnifetchError):
             raise
@@ -324,20 +310,17 @@ class ConnectorDialer:
         found: list[Address] = await self._go_on(self._steps, None)
         return found
 
-    async def prepare(self, stream: Stream, connection: Connection) -> None:
+    async def prepare(self, wire: TakenOver, connection: Connection) -> None:
         """Go through the steps on a connection that was opened."""
-        self.wire, self._connection = stream, connection
+        self.wire, self._connection = wire, connection
         if self._steps is None:  # to a unix socket, about which no resolver is asked
             await self.addresses()
-        talk = Attempt(self._request)
-        talk.timeout = talk.timeout.replace(read=None)  # all of it has one timeout
-        stream.serve(talk, reused=False)
         problem: UnifetchError | None = None
         if connection.protocol is None or connection.protocol.should_close:
             # It went to aiohttp's protocol, before ours was there.
             kind = ProtocolError if self._request.route.proxy is None else ProxyError
             problem = kind("it sent something before it was asked")
-        elif stream.transport.is_closing():
+        elif wire.has_ended():
             problem = ConnectError("it closed the connection at once")
         await self._go_on(self._steps, problem)
 
@@ -378,20 +361,20 @@ class ConnectorDialer:
         return addresses
 
     async def send(self, data: bytes) -> None:
-        self.wire.transport.write(data)
+        await self.wire.send(data, None)  # all of it has one timeout
 
     async def receive(self) -> bytes:
-        data: bytes = await self.wire.read(self.wire.receive)
+        data: bytes = await self.wire.recv(RECEIVE, None)
         return data
 
     async def start_tls(self, context: ssl.SSLContext, host: str, _: object) -> None:
-        if self.wire.has_more:
+        if self.wire.holds_data() or self.wire.has_ended():
             raise ConnectionAbortedError("it sent something before it was asked")
         await self.wire.start_tls(context, host)
 
     def close(self) -> None:
         if self._connection is not None:
-            self.wire.abort()
+            self.wire.close()
             self._connection.close()
 
 
@@ -434,7 +417,7 @@ async def _once(request: Any, handler: Any) -> aiohttp.ClientResponse:
 
 
 async def _through_session(session: aiohttp.ClientSession, request: RawRequest) -> AsyncRawResponse:
-    attempt = Attempt(request)
+    attempt = Attempt(request.timeout, request.deadline)
     attempt.sent = "maybe"
     ends = attempt.deadline
     try:
@@ -457,7 +440,7 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
                 middlewares=(_once,),
             )
     except _RAISED as error:
-        raise _translated(error, attempt) from error
+        raise _translated(error, attempt, request) from error
 
     if response.cookies:
         _forget(session.cookie_jar, response)
@@ -466,7 +449,7 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
     attempt.sent = "yes"
     version = response.version
     fields = Headers.trusted([(n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers])
-    body = _SessionBody(response, attempt)
+    body = _SessionBody(response, attempt, request)
     return AsyncRawResponse(
         response.status,
         (response.reason or "").encode("utf-8", "surrogateescape").decode("latin-1"),
@@ -492,7 +475,8 @@ async def _blocks(body: Any) -> AsyncIterator[bytes]:
 class _SessionBody:
     """The chunks, as the session's own response gives them."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt, request: RawRequest) -> None:
+        self._request = request
         self._response = response
         self._attempt = attempt
 
@@ -505,7 +489,7 @@ class _SessionBody:
                 block: bytes = await self._response.content.readany()
         except _RAISED as error:
             self._response.close()
-            raise _translated(error, self._attempt) from error
+            raise _translated(error, self._attempt, self._request) from error
         except BaseException:
             self._response.close()
             raise
@@ -520,8 +504,7 @@ class _SessionBody:
         self._response.release()
 
 
-def _translated(error: Exception, attempt: Attempt) -> UnifetchError:
-    request = attempt.request
+def _translated(error: Exception, attempt: Attempt, request: RawRequest) -> UnifetchError:
     wrapped = list(causes(error))
     kind = next(ours for theirs, ours in ERRORS.items() if any(isinstance(cause, theirs) for cause in wrapped))
     if kind in (errors.ConnectError, errors.NameResolutionError, errors.TLSError):
@@ -530,7 +513,7 @@ def _translated(error: Exception, attempt: Attempt) -> UnifetchError:
         attempt.sent = "no"
     elif kind is errors.ConnectionLost and attempt.sent == "yes":
         kind = errors.IncompleteBody
-    return attempt.failed(kind, f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}")
+    return kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=attempt.sent)
 
 
 def conflict(session: aiohttp.ClientSession) -> str | None:

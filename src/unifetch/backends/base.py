@@ -46,6 +46,7 @@ class Capability(Enum):
     REQUEST_SENT = "knows whether a byte of a failed request had left"
     TLS_CONTEXT = "uses the SSLContext that it is handed"
     TLS_TRUNCATION = "reports a TLS connection that ended without close_notify"
+    NO_CONTENT = "takes the answer to HEAD, a 204 and a 304, whatever its fields say of a content"
     NO_POISONING = "never takes bytes that came after a response for the next one"
     PROXY = "goes through an HTTP proxy, by CONNECT to an https origin"
     TLS_PROXY = "speaks TLS to a proxy"

@@ -29,7 +29,6 @@ from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
 from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error, refuse_conflicts
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
-from .poisoning import content_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,9 +131,9 @@ class PoolBackend:
         return RawResponse(
             status,
             answer.extensions.get("reason_phrase", b"").decode("latin-1"),
-            answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
+            _version(answer),
             headers,
-            _chunks(self.family, answer, attempt, request, content_length(request.method, status, headers)),
+            _chunks(self.family, answer, attempt, request),
             answer.close,
         )
 
@@ -212,11 +211,11 @@ class AsyncPoolBackend:
         # --- The head -----------------------------------------------------------------------------
         attempt.sent = "yes"
         headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
-        chunks = _AsyncChunks(self.family, answer, attempt, request, content_length(request.method, status, headers))
+        chunks = _AsyncChunks(self.family, answer, attempt, request)
         return AsyncRawResponse(
             status,
             answer.extensions.get("reason_phrase", b"").decode("latin-1"),
-            answer.extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
+            _version(answer),
             headers,
             chunks,
             chunks.aclose,
@@ -319,15 +318,21 @@ def _uploads(library: Any) -> tuple[type, type]:
     return Upload, AsyncUpload
 
 
+def _version(answer: Any) -> str:
+    # RFC 9110 §2.5: a higher minor version is processed as the highest that we know.
+    version: bytes = answer.extensions.get("http_version", b"HTTP/1.1")
+    return "HTTP/1.1" if version.startswith(b"HTTP/1.") and version != b"HTTP/1.0" else version.decode("ascii")
+
+
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest, length: int | None) -> Iterator[bytes]:
+def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
     try:
         yield from answer.stream
         stream = answer.extensions.get("network_stream")
         if isinstance(stream, NetworkStream):
-            stream.done(length)
+            stream.done()
     except family.raised as error:
         raise family.translated(error, attempt, request) from error
     finally:
@@ -337,7 +342,7 @@ def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest, 
 class _AsyncChunks:
     """The same, awaited. No generator, for one that is not read to its end would be left to the event loop to close."""
 
-    def __init__(self, family: Family, answer: Any, attempt: Attempt, request: RawRequest, length: int | None) -> None:
+    def __init__(self, family: Family, answer: Any, attempt: Attempt, request: RawRequest) -> None:
         stream = answer.extensions.get("network_stream")
         self._stream = stream if isinstance(stream, AsyncNetworkStream) else None
         # Past the pool's own generator, where there is our stream.
@@ -347,7 +352,6 @@ class _AsyncChunks:
         self._answer = answer
         self._attempt = attempt
         self._request = request
-        self._length = length
 
     def __aiter__(self) -> _AsyncChunks:
         return self
@@ -357,7 +361,7 @@ class _AsyncChunks:
             chunk: bytes = await self._chunks.__anext__()
         except StopAsyncIteration:
             if self._stream is not None:
-                self._stream.done(self._length)
+                self._stream.done()
             await self.aclose()
             raise
         except self._family.raised as error:

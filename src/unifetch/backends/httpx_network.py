@@ -15,6 +15,8 @@ from time import monotonic
 
 from ..wire.anyio import dial as dial_awaited
 from ..wire.blocking import dial
+from ..wire.reader import RECEIVE
+from ..wire.sending import send_or_hear
 from ..wire.tls_errors import certificate_refused
 from .base import arrivals
 from .poisoning import Exchanges
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
     from ..wire.anyio_wire import AnyioWire
     from ..wire.blocking import BlockingWire
     from .base import Attempt
-
-# Bytes that are handed to a socket at once. TLS would only be done with all of them, and its timeout is for them all.
-BLOCK = 64 * 1024
-
 
 # --- The pools ------------------------------------------------------------------------------------
 
@@ -187,6 +185,7 @@ class NetworkStream(Exchanges):
         super().__init__()
         self._engine = engine
         self._sock = sock
+        self._early: bytes | None = None  # what came while a write waited
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
         attempt: Attempt = timeout
@@ -195,19 +194,32 @@ class NetworkStream(Exchanges):
                 # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
                 # yet, and it takes another.
                 raise self._engine.ConnectionNotAvailable
-            self.begin(attempt)
+            self.begin(attempt, buffer)
         left = memoryview(buffer)
+        seconds = partial(attempt.within, attempt.timeout.write)
         with _as(self._engine.WriteTimeout, self._engine.WriteError):
+            seconds()
+            self._sock.settimeout(0)
+            attempt.sent = "maybe"
             while left:
-                self._sock.settimeout(attempt.within(attempt.timeout.write))
-                attempt.sent = "maybe"
-                left = left[self._sock.send(left[:BLOCK]) :]
+                count = send_or_hear(self._sock, left[:RECEIVE], seconds)
+                if not count and self._hears():
+                    raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
+                left = left[count:]
+
+    def _hears(self) -> bool:
+        try:
+            self._early = self._sock.recv(RECEIVE)
+        except OSError:  # a message of TLS
+            return False
+        return True
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         attempt: Attempt = timeout
         with _as(self._engine.ReadTimeout, self._engine.ReadError):
             self._sock.settimeout(attempt.within(attempt.timeout.read))
-            data = self._sock.recv(max_bytes)
+            data = self._sock.recv(max_bytes) if self._early is None else self._early
+        self._early = None
         self.took(attempt, data)
         return data
 
@@ -246,14 +258,15 @@ class AsyncNetworkStream(Exchanges):
     async def write(self, buffer: bytes, timeout: Any = None) -> None:
         attempt: Attempt = timeout
         if attempt is not self.attempt:
-            self.begin(attempt)
+            self.begin(attempt, buffer)
         if not buffer:
             return
         limit = partial(attempt.within, attempt.timeout.write)
         with _as(self._engine.WriteTimeout, self._engine.WriteError):
             limit()
             attempt.sent = "maybe"
-            await self._wire.write(buffer, limit)
+            if not await self._wire.write(buffer, limit):
+                raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         attempt: Attempt = timeout

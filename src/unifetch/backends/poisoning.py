@@ -1,21 +1,28 @@
-"""Where a response ends, counted beside a parser that keeps it to itself.
+"""Our own parser, listening beside that of a library.
 
-What comes beyond the end of a response must not be taken for the next one (RFC 9112 §9.2): the next request would get
-an answer that somebody else chose. The pools of httpx and httpx2 take it for that if it comes in the same segment. So
-the streams that we hand them count what goes by, and a connection that has delivered too much is not used again.
+The pools of httpx and httpx2 parse with h11, and cannot be told to be as strict as `wire/http11.py`. It lets white
+space after the size of a chunk pass, control characters in its extension, and a Transfer-Encoding in HTTP/1.0. It has
+no limit for interim responses, extensions and trailers. What comes beyond the end of a response it takes for the next
+one (RFC 9112 §9.2), if it comes in the same segment: the next request would get an answer that somebody else chose.
+
+So the streams that we hand to a pool let `http11` hear all that comes. What it refuses is refused, and a connection
+that it would not use again is not used again. Bodies are not copied: where one has a length, bytes are counted.
 """
 
 from __future__ import annotations
 
-from ..errors import TooLarge
+from math import inf
+
+from ..wire import http11
+from ..wire.fast_paths import LastHead
+from ..wire.reader import ByteReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..model.headers import Headers
-    from .base import Attempt
+    from collections.abc import Generator
+    from typing import Any
 
-# Bytes; with what one read may bring along.
-MAX_HEADS = 256 * 1024
+    from .base import Attempt
 
 
 class Exchanges:
@@ -23,68 +30,75 @@ class Exchanges:
 
     Attributes:
         attempt: that exchange; None before the first.
-        spoilt: whether something came beyond a response.
+        spoilt: whether the connection cannot be used again.
     """
 
     def __init__(self) -> None:
         self.attempt: Attempt | None = None
         self.spoilt = False
-        self._head = b""
-        self._heads = 0  # bytes of all heads, interim ones included
-        self._content = -1  # bytes after the head; -1 until its end has come
-        self._last = self._before = b""
+        self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
+        self._method = ""
+        self._reader = ByteReader()
+        self._steps: Generator[Any, None, Any] | None = None  # of a head, or of chunks
+        self._left: float = 0.0  # bytes that the response still has, where there are no steps; less than 0 beyond it
+        self._in_head = False
 
-    def begin(self, attempt: Attempt) -> None:
-        """Another request goes out."""
+    def begin(self, attempt: Attempt, head: bytes) -> None:
+        """Another request goes out; this is its head."""
         attempt.reused = self.attempt is not None
         self.attempt = attempt
-        self._content, self._heads = -1, 0
+        self._method = bytes(head[:100]).partition(b" ")[0].decode("latin-1")
+        self._reader, self._steps, self._in_head = ByteReader(), None, True
 
     def took(self, attempt: Attempt, data: bytes) -> None:
         """Something has come; `b""` is the end of the connection.
 
         Raises:
-            TooLarge: of interim responses.
+            ProtocolError, TooLarge: as `http11.read_head` and `http11.read_body`.
         """
-        if data:
-            attempt.answered = True
-            self._count(data)
-        else:
+        if not data:
             attempt.ended = True
-
-    def _count(self, data: bytes) -> None:
-        if self._content >= 0:
-            self._content += len(data)
-            self._before, self._last = self._last, data
             return
-        self._head += data
-        self._heads += len(data)
-        if self._heads > MAX_HEADS:  # h11 bounds one head, but not how many interim ones there are
-            raise TooLarge(f"interim responses are over the limit of {MAX_HEADS} bytes", request_sent="yes")
-        while (end := self._head.find(b"\r\n\r\n")) >= 0:
-            interim, rest = self._head[9:10] == b"1", self._head[end + 4 :]
-            self._head = rest if interim else b""
-            if not interim:
-                self._content, self._before, self._last = len(rest), b"", rest
-                break
+        attempt.answered = True
+        if self._steps is None and not self._in_head:
+            self._left -= len(data)
+            return
+        if self._steps is None:
+            whole = self._last_head.read(data, self._method)
+            if whole is not None:
+                self._read_head(*whole)
+                return
+            self._steps = http11.read_head(self._reader, self._method)
+        self._reader.feed(data)
+        self._go_on()
 
-    def done(self, length: int | None) -> None:
-        """A response was read to its end.
+    def _go_on(self) -> None:
+        steps = self._steps
+        if steps is None:
+            return
+        try:
+            while next(steps) is not None:  # an interim response, or a piece of the body
+                pass
+        except StopIteration as end:
+            self._steps = None
+            if self._in_head:
+                self._read_head(end.value, self._reader.take(len(self._reader)))
+            else:
+                self._left = -len(self._reader)
 
-        Args:
-            length: of its content; None for chunks, the last of which then ends all that came. With trailers it
-                does not, and the connection is given up for nothing; that is rare.
-        """
-        if length is None:
-            end = self._before[-4:] + self._last
-            self.spoilt = end.find(b"0\r\n\r\n") != len(end) - 5
+    def _read_head(self, head: http11.Head, rest: bytes) -> None:
+        self._in_head = False
+        self.spoilt = not head.persists
+        if head.framing == "chunked":
+            self._reader = ByteReader()
+            self._steps = http11.read_body(self._reader, "chunked")
+            if rest:
+                self._reader.feed(rest)
+                self._go_on()
         else:
-            self.spoilt = self._content != length
+            self._left = (inf if head.framing == "close" else head.framing) - len(rest)
 
-
-def content_length(method: str, status: int, headers: Headers) -> int | None:
-    """The length of the content, by what the core has checked or is going to; None for chunks."""
-    if method == "HEAD" or status in (204, 304):
-        return 0
-    length = headers.by_name().get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+    def done(self) -> None:
+        """The response was read to its end."""
+        if self._steps is not None or self._left != 0:
+            self.spoilt = True

@@ -2,7 +2,9 @@
 
 What it does by itself: normalise the target once more, add User-Agent, Accept-Encoding and Host, follow
 redirects and repeat requests, decode, and leave the head and the chunks to `http.client`. Here its pools
-keep the connections, and the connections are ours: they send and receive as `http_client.py` says.
+keep the connections, and the connections are ours, below what urllib3 calls one: of {resolve, connect, TLS, write,
+parse, pool} it pools. What they override has a public name, but is seldom documented to be overridden; each such place
+is marked as a hook, and tests/test_http_client_hooks.py fails when the library changes underneath it.
 
 An injected `PoolManager` keeps its own connections and TLS settings. It does more by itself, then, and
 what can no longer be promised is not declared.
@@ -11,6 +13,9 @@ what can no longer be promised is not declared.
 from __future__ import annotations
 
 import http.client
+import io
+import threading
+from collections import namedtuple
 from functools import partial
 
 import urllib3
@@ -19,19 +24,23 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
 from .. import errors
-from ..errors import ConfigConflict, InvalidSetting, StreamError, UnifetchError
+from ..errors import ConfigConflict, ConnectionLost, InvalidBody, InvalidSetting, UnifetchError, evidence
+from ..model.headers import Headers
 from ..model.messages import RawResponse
-from .base import HTTP_1_CAPABILITIES, Capability
-from .http_client import BLOCK, CURRENT, Attempt, Connection, destination, guarded
-from .http_reader import unfolded
+from ..wire.blocking import dial
+from ..wire.reader import RECEIVE
+from .base import HTTP_1_CAPABILITIES, Capability, causes
+from .base import Attempt as BaseAttempt
+from .socket.connection import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, Literal
 
     from urllib3 import BaseHTTPResponse
 
+    from ..errors import RequestSent
     from ..model.messages import RawRequest
 
 CAPABILITIES = HTTP_1_CAPABILITIES
@@ -88,41 +97,23 @@ class Urllib3Backend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = Attempt(request, sent="maybe" if self._injected else "no")
-        outer, CURRENT.attempt = CURRENT.attempt, attempt  # a body may be a stream that makes requests of its own
+        attempt = PooledExchange(request, sent="maybe" if self._injected else "no")
+        outer, CURRENT.exchange = CURRENT.exchange, attempt  # a body may be a stream that makes requests of its own
         try:
             response = (self._send_natively if self._injected else self._send)(request, attempt)
         except _RAISED as error:
             failure = attempt.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
-            CURRENT.attempt = outer
+            CURRENT.exchange = outer
 
-        # The head
-        attempt.sent = "yes"
-        version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
-        fields = unfolded(response.headers.items()) if attempt.response is None else attempt.response.fields
-        release = partial(self._release, response, attempt)
-        body = self._chunks(response, attempt, release)
-        return RawResponse(
-            response.status,
-            response.reason or "",
-            version,
-            fields,
-            body,
-            release,
-            attempt.trailers,
-            attempt.interim,
-            read_into=None if attempt.response is None else attempt.response.readinto,
-        )
+        return attempt.handed_on(response, ERRORS)
 
-    def _send(self, request: RawRequest, attempt: Attempt) -> BaseHTTPResponse:
-        key: Any = destination(request)  # no PoolKey, but what connection_from_pool_key asks of one
-        options = {"scheme": request.scheme, "host": request.host, "port": request.port}
-        pool = self._manager.connection_from_pool_key(key, {**self._manager.connection_pool_kw, **options})
+    def _send(self, request: RawRequest, attempt: PooledExchange) -> BaseHTTPResponse:
+        pool = pool_for(request, self._manager)
         return pool.urlopen(request.method, request.target, headers={}, assert_same_host=False, **NOTHING_MORE)
 
-    def _send_natively(self, request: RawRequest, attempt: Attempt) -> BaseHTTPResponse:
+    def _send_natively(self, request: RawRequest, attempt: PooledExchange) -> BaseHTTPResponse:
         headers = HTTPHeaderDict(request.headers)
         for name in ("User-Agent", "Accept-Encoding"):
             headers.setdefault(name, SKIP_HEADER)
@@ -136,23 +127,6 @@ class Urllib3Backend:
             timeout=Timeout(connect=attempt.within(phases.connect), read=attempt.within(phases.read)),
             **NOTHING_MORE,
         )
-
-    def _chunks(self, response: BaseHTTPResponse, attempt: Attempt, release: Callable[[], None]) -> Iterator[bytes]:
-        try:
-            while block := response.read1(BLOCK, decode_content=False):
-                yield block
-            if attempt.response is not None and not attempt.response.complete:
-                raise StreamError("the response was closed before its body was read", request_sent="yes")
-        except _RAISED as error:
-            failure = attempt.translated(error, ERRORS)
-            raise failure from failure.__cause__
-        finally:
-            release()
-
-    def _release(self, response: BaseHTTPResponse, attempt: Attempt) -> None:
-        if attempt.response is None or not attempt.response.complete:
-            response.close()
-        response.release_conn()
 
     def close(self) -> None:
         """Close idle connections; an injected manager stays open."""
@@ -169,29 +143,225 @@ def conflict(manager: PoolManager) -> str | None:
     return next((f"{name}=" for name in ("retries", "timeout") if name in manager.connection_pool_kw), None)
 
 
-class Hooked(Connection):
-    """A connection that gives urllib3 the response that we have read."""
+# --- The exchange, on its way through a pool --------------------------------------------------------
 
-    # Hook: `getresponse`. urllib3's would parse the head by its own rules, and needs what its own `request` notes.
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
-        """The response, as urllib3 hands it on."""
-        strict = self.receive()
+
+class PooledExchange(BaseAttempt):
+    """One request on its way through the library, and what comes back past it.
+
+    Attributes:
+        request: the request.
+        raw: the response, once one of our connections has it.
+        failure: the error that one of our connections raised. A library may wrap it; it is found here.
+    """
+
+    __slots__ = ("_over", "_release", "failure", "raw", "request")
+
+    def __init__(self, request: RawRequest, sent: RequestSent = "no") -> None:
+        super().__init__(request.timeout, request.deadline)
+        self.request = request
+        self.sent = sent
+        self.raw: RawResponse | None = None
+        self.failure: UnifetchError | None = None
+        self._over = False
+        self._release: Callable[[], object] | None = None
+
+    def over(self, connection: Connection) -> None:
+        """The body was read to its end, which may be before the library knows of a response."""
+        connection.release()
+        self._over = True
+        if self._release is not None:
+            self._release()
+
+    def handed_on(
+        self, response: BaseHTTPResponse, table: Mapping[type[Exception], type[UnifetchError]]
+    ) -> RawResponse:
+        """What the core is given: our own response, or what the library has read of one that is not ours."""
+        self.sent = "yes"
+        close = partial(self._close, response)
+        if self.raw is None:
+            return RawResponse(
+                response.status,
+                response.reason or "",
+                "HTTP/1.0" if response.version == 10 else "HTTP/1.1",
+                unfolded(response.headers.items()),
+                self._chunks(response, close, table),
+                close,
+            )
+        self._release = response.release_conn
+        if self._over:
+            response.release_conn()
+        else:
+            self.raw.close = close
+        return self.raw
+
+    def _close(self, response: BaseHTTPResponse) -> None:
+        if not self._over:
+            response.close()
+        response.release_conn()
+
+    def _chunks(
+        self,
+        response: BaseHTTPResponse,
+        close: Callable[[], None],
+        table: Mapping[type[Exception], type[UnifetchError]],
+    ) -> Iterator[bytes]:
+        try:
+            while block := response.read1(RECEIVE, decode_content=False):
+                yield block
+        except Exception as error:
+            if not isinstance(error, (UnifetchError, *table)):
+                raise
+            failure = self.translated(error, table)
+            raise failure from failure.__cause__
+        finally:
+            close()
+
+    def translated(self, error: Exception, table: Mapping[type[Exception], type[UnifetchError]]) -> UnifetchError:
+        """Our error for what a library raised: the one that it wraps, or by the first row of the table that fits."""
+        failure = error if isinstance(error, UnifetchError) else self.failure
+        if failure is not None:
+            return failure
+        wrapped = list(causes(error))
+        kind = next(ours for native, ours in table.items() if any(isinstance(cause, native) for cause in wrapped))
+        if kind in (errors.ConnectError, errors.NameResolutionError, errors.ConnectTimeout, errors.PoolTimeout):
+            self.sent = "no"
+        elif kind in (ConnectionLost, errors.TLSError) and self.sent == "yes":
+            kind = errors.IncompleteBody
+        failure = kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=self.sent)
+        failure.__cause__ = error
+        return failure
+
+
+def unfolded(pairs: Iterable[tuple[str, str]]) -> Headers:
+    """The fields of a head that http.client has parsed by itself: it leaves folds and white space in values."""
+    return Headers.trusted((name, _unfolded(value)) for name, value in pairs)
+
+
+def _unfolded(value: str) -> str:
+    lines = value.replace("\r", "\n").split("\n")
+    return " ".join(line.strip(" \t") for line in lines if line)
+
+
+def guarded(body: bytes | Iterable[bytes] | None) -> bytes | Iterator[bytes] | None:
+    """The body, with its own errors as ones that no library takes for errors of the network."""
+    return body if body is None or isinstance(body, bytes) else _guarded(body)
+
+
+def _guarded(body: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from body
+    except Exception as error:
+        raise InvalidBody(f"the body raised {type(error).__name__}", request_sent="maybe") from error
+
+
+class _Current(threading.local):
+    """The exchange of this thread: a library's pool hands a connection nothing but its own arguments."""
+
+    exchange: PooledExchange | None = None
+
+    def get(self) -> PooledExchange:
+        if self.exchange is None:
+            raise RuntimeError("the connections of a backend carry unifetch's requests only; make a native object anew")
+        return self.exchange
+
+
+CURRENT = _Current()
+
+
+Destination = namedtuple("Destination", ("scheme", "host", "port", "tls", "route"))
+
+
+def destination(request: RawRequest) -> Any:
+    """What a kept connection is for, in place of a `PoolKey`: one that has gone by a route is not for another route."""
+    return Destination(request.scheme, request.host, request.port, request.tls, request.route)
+
+
+def pool_for(request: RawRequest, manager: PoolManager) -> urllib3.HTTPConnectionPool:
+    """The pool of the connections that may carry this request."""
+    options = {"scheme": request.scheme, "host": request.host, "port": request.port}
+    return manager.connection_from_pool_key(destination(request), {**manager.connection_pool_kw, **options})
+
+
+# --- The connections --------------------------------------------------------------------------------
+
+
+class Hooked:
+    """A connection that performs the current exchange and nothing else, whatever it is told to send.
+
+    Attributes:
+        sock: one of our connections, once it is connected.
+    """
+
+    sock: Any
+
+    # Hook: `connect` and `sock`. http.client would know one timeout, for each address of the host; urllib3 would
+    # take the way to a proxy from what it was told, instead of from the request.
+    def connect(self) -> None:
+        """Connect as the route of the request says, within the connect timeout and the deadline."""
+        exchange = CURRENT.get()
+        try:
+            self.sock = Connection(dial(exchange.request))
+        except UnifetchError as error:
+            exchange.failure = error
+            raise
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether another request can be sent: the connection is open, and nothing came unasked."""
+        return self.sock is not None and self.sock.is_fit()
+
+    # Hook: `request` and `getresponse`. The library would put fields of its own around ours, http.client would write
+    # chunk sizes in upper case and give up when the server ends an upload, and both would parse by their own rules.
+    def request(self, *_: Any, **__: Any) -> None:
+        """Perform the exchange; the arguments are the library's idea of it."""
+        exchange = CURRENT.get()
+        if self.sock is None:
+            self.connect()
+        request = exchange.request
+        try:
+            exchange.raw = self.sock.exchange(
+                request.carrying(guarded(request.body)), partial(exchange.over, self.sock)
+            )
+        except UnifetchError as error:
+            exchange.failure = error
+            raise
+
+    def getresponse(self) -> HTTPResponse:
+        """The response, for the library to hand on. The body goes past it."""
+        exchange = CURRENT.get()
+        if exchange.raw is None:
+            raise http.client.ResponseNotReady
         return HTTPResponse(
-            strict,
-            status=strict.status,
-            version=strict.version,
-            reason=strict.reason,
-            original_response=strict,
+            _Past(exchange.raw),
+            status=exchange.raw.status,
+            reason=exchange.raw.reason,
             preload_content=False,
             decode_content=False,
         )
 
 
-class PlainConnection(Hooked, HTTPConnection):
+class _Past(io.RawIOBase):
+    """Stands for a body in the library's response: it can be closed, and is not read."""
+
+    def __init__(self, raw: RawResponse) -> None:
+        self._abandon = raw.close
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        if not self.closed:
+            self._abandon()
+        super().close()
+
+
+class PlainConnection(Hooked, HTTPConnection):  # type: ignore[misc]  # what is hooked, does less
     """To an http origin."""
 
 
-class TLSConnection(Hooked, HTTPSConnection):
+class TLSConnection(Hooked, HTTPSConnection):  # type: ignore[misc]  # as above
     """To an https origin."""
 
     def connect(self) -> None:

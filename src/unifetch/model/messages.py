@@ -420,6 +420,10 @@ class RawRequest(Value):
         vars(other).update(vars(self), route=route, **changes)
         return other
 
+    def carrying(self, body: Any) -> RawRequest:
+        """This request with another body of the same length."""
+        return self if body is self.body else self.routed(self.route, body=body)
+
     @property
     def url(self) -> str:
         """The absolute URL, for a library that takes no less."""

@@ -176,19 +176,19 @@ def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int |
 
     Every backend is held to these rules here, whatever its library makes of such a head.
     """
+    if method == "HEAD" or status == 204 or status == 304:
+        return 0  # step 1: whatever the fields say
     length = by_name.get("content-length")
     coding = by_name.get("transfer-encoding")
-    if coding is not None:
-        if length is not None:
-            raise ProtocolError(
-                f"both Transfer-Encoding {evidence(coding)} and Content-Length {evidence(length)}", request_sent="yes"
-            )
-        if coding.lower() != "chunked":
-            raise ProtocolError(f"Transfer-Encoding {evidence(coding)} is not chunked", request_sent="yes")
-    elif length is not None:
-        expected = _length(length)
-        return 0 if method == "HEAD" or status == 204 or status == 304 else expected
-    return 0 if method == "HEAD" or status == 204 or status == 304 else None
+    if coding is None:
+        return None if length is None else _length(length)
+    if length is not None:
+        raise ProtocolError(
+            f"both Transfer-Encoding {evidence(coding)} and Content-Length {evidence(length)}", request_sent="yes"
+        )
+    if coding.lower() != "chunked":
+        raise ProtocolError(f"Transfer-Encoding {evidence(coding)} is not chunked", request_sent="yes")
+    return None
 
 
 @lru_cache(256)

@@ -1,7 +1,8 @@
 """What a server may cost us, as numbers.
 
-The limits on the head of a response are the ones that every backend can hold (the common floor), so
-that a response that one backend accepts is accepted by all. They are not settings.
+The limits on the head of a response are the same for every backend, so that a response that one accepts is accepted
+by all. They are not settings. `wire/http11.py` holds a head to them while it comes, `check_head` one that a library
+has read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     LimitsTypes: TypeAlias = "Mapping[str, Any] | Limits"
 
-MAX_FIELDS = 99  # header fields in one response
+MAX_FIELDS = 1000  # header fields in one response
 MAX_LINE = 64 * 1024  # bytes of one header line
 MAX_HEAD = 100 * 1024  # bytes of the whole head
 
@@ -87,7 +88,7 @@ def check_head(status: int, http_version: str, pairs: Pairs) -> None:
 
     Raises:
         ProtocolError: for another version of HTTP, and for a status that ends no exchange.
-        TooLarge: for more fields, a longer line or a larger head than all backends can take.
+        TooLarge: for more fields, a longer line or a larger head than the limits allow.
     """
     if http_version != "HTTP/1.1" and http_version not in ("HTTP/1.0", "HTTP/2"):
         raise ProtocolError(f"the response is in {evidence(http_version)}", request_sent="yes")
@@ -95,7 +96,7 @@ def check_head(status: int, http_version: str, pairs: Pairs) -> None:
         raise ProtocolError(f"{status} is no status of a final response", request_sent="yes")
     if len(pairs) > MAX_FIELDS:
         raise TooLarge(f"the response has {len(pairs)} header fields; the limit is {MAX_FIELDS}", request_sent="yes")
-    if sum(map(len, chain.from_iterable(pairs))) > MAX_LINE - 4 * MAX_FIELDS:
+    if sum(map(len, chain.from_iterable(pairs))) > MAX_LINE - 4 * len(pairs):
         _check_sizes(pairs)
 
 

@@ -43,6 +43,7 @@ class AnyioWire:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._layers: list[_TLSLayer] = []
+        self._early: bytes | None = None  # what came while a write waited
         self._at_once = 0
         self._waits = False
         self._closed = False
@@ -83,20 +84,24 @@ class AnyioWire:
         """
         return await self._read(size, len(self._layers), limit)
 
-    async def write(self, data: bytes, limit: Limit) -> None:
-        """Write all of it.
+    async def write(self, data: bytes, limit: Limit) -> bool:
+        """Write all of it, and return True; or False if something has come before the peer took it: `read` gives that.
 
         Raises:
             OSError: what the peer has said may be read nevertheless.
         """
         view = memoryview(data)
         for start in range(0, len(view), SIZE):
-            await self._send(view[start : start + SIZE], len(self._layers), limit)
+            if not await self._send(view[start : start + SIZE], len(self._layers), limit, listening=True):
+                return False
+        return True
 
     # --- What waits -------------------------------------------------------------------------------
 
     async def _read(self, size: int, depth: int, limit: Limit) -> bytes:
-        data = self._received(size, depth)
+        data, self._early = self._early, None
+        if data is None:
+            data = self._received(size, depth)
         if data is not None:
             await self._not_always_at_once()
             return data
@@ -105,14 +110,19 @@ class AnyioWire:
             data = self._received(size, depth)
         return data
 
-    async def _send(self, data: bytes | memoryview, depth: int, limit: Limit) -> None:
+    async def _send(self, data: bytes | memoryview, depth: int, limit: Limit, *, listening: bool = False) -> bool:
         view = memoryview(self._sealed(data, depth))
         while view:
             try:
                 view = view[self._socket.send(view) :]
             except (BlockingIOError, InterruptedError):
-                await self._wait(anyio.wait_writable, limit)
+                await self._wait(_wait_for_either if listening else anyio.wait_writable, limit)
+                if listening:
+                    self._early = self._received(SIZE, depth)
+                    if self._early is not None:
+                        return False
         await self._not_always_at_once()
+        return True
 
     async def _wait(self, until: Callable[[socket.socket], Awaitable[None]], limit: Limit) -> None:
         seconds = limit()
@@ -178,6 +188,18 @@ class AnyioWire:
                     self._socket.shutdown(socket.SHUT_RDWR)
             else:
                 self._socket.close()
+
+
+async def _wait_for_either(sock: socket.socket) -> None:
+    # Until it takes more, or something has come.
+    async with anyio.create_task_group() as group:
+
+        async def one(until: Callable[[socket.socket], Awaitable[None]]) -> None:
+            await until(sock)
+            group.cancel_scope.cancel()
+
+        group.start_soon(one, anyio.wait_readable)
+        group.start_soon(one, anyio.wait_writable)
 
 
 class _TLSLayer:

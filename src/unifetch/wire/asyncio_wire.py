@@ -70,7 +70,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
     # --- Above: what a connection asks for ---
 
     async def send(self, data: bytes | memoryview, ends: float | None) -> int:
-        """Send some of the data, and say how much: it has left, all of it, unless an error says otherwise.
+        """Send some of the data, and say how much. It has left, unless something has come meanwhile: the server may
+        have answered, and take no more.
 
         Raises:
             TimeoutError: the server did not take it until then.
@@ -82,7 +83,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._transport.write(piece)
         if self._transport.is_closing():
             self._save_answer()
-        while self._full or self._transport.is_closing():
+        while (self._full and not self._data and not self._ended) or self._transport.is_closing():
             if self._lost:
                 raise self._error()
             await self._wait(ends)
@@ -142,11 +143,11 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return data
 
     def poll(self) -> bool:
-        """Whether something has come, bytes or an end, be it only as far as the kernel.
+        """Whether something has come, bytes or an end, be it only as far as the kernel; or what was sent still waits.
 
-        The loop tells us when it comes around, which is too late for who must know before he writes; this costs 0.3 µs.
+        The loop tells us when it comes around, and that may be after the next write.
         """
-        return bool(self._data) or self._ended or bool(self._kernel_holds())
+        return bool(self._data) or self._ended or self._full or bool(self._kernel_holds())
 
     def holds_data(self) -> bool:
         """Whether bytes have come that were not asked for, and not only an end."""

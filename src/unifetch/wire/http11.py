@@ -4,9 +4,8 @@ Strategy: every reader is a generator in wire order. It takes what the `ByteRead
 not enough, a bare `yield` (of None) means "feed me", and a `yield` of something else hands it out: the
 head of an interim response, a piece of the body. The result is what the generator returns.
 
-Every rule stands once, as a pure function of one line: `_status_line`, `_field_line`, `_chunk_line`. They are
-strict, therefore slow, and speed comes from not asking twice: a server repeats its lines, and often its whole head, so
-what was found valid is remembered, up to a bound, and what differs in one byte is something else.
+Every rule stands once, as a pure function of one line: `status_line`, `field_line`, `chunk_line`. What makes them fast
+is not here but in `fast_paths.py`.
 
 What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, at the byte that makes it
 certain, as waiting for more would end in a timeout. What it says MAY be tolerated is tolerated only where
@@ -20,16 +19,18 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from struct import Struct
 
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, evidence
-from ..masking import is_secret
 from ..model.headers import Headers
+from ..policies.limits import MAX_FIELDS as MAX_FIELDS  # one set of limits, for who asks here
+from ..policies.limits import MAX_HEAD as MAX_HEAD
+from ..policies.limits import MAX_LINE as MAX_LINE
+from .fast_paths import FieldLines, whole_chunks
 from .reader import RECEIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from typing import Literal
 
     from ..model.headers import Pairs
@@ -37,10 +38,7 @@ if TYPE_CHECKING:
 
     Framing = int | Literal["chunked", "close"]
 
-# In bytes or in number; a continuation line counts as a field. The first three are common to all backends.
-MAX_LINE = 65_536
-MAX_BLOCK = 102_400
-MAX_FIELDS = 99
+# In number or in bytes, beside those of `policies/limits.py`. A continuation line counts as a field.
 MAX_INTERIM = 32
 MAX_EXTENSIONS = 16_384
 MAX_TRAILERS = 8_192
@@ -82,10 +80,10 @@ def target_bytes(target: str) -> bytes:
     return target.encode()
 
 
-# Bytes. A body up to this goes out with its head, in one segment if it fits; it saves a call, 2 µs.
+# Bytes. A body up to this goes out with its head, in one segment if it fits.
 WITH_HEAD = 16 * 1024
-# Seconds to wait for 100 (Continue).
-LEAVE = 1.0
+# Seconds to wait for 100 (Continue): a server that knows nothing of `Expect` says nothing (RFC 9110 §10.1.1).
+CONTINUE_SECONDS = 1.0
 
 
 def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
@@ -93,6 +91,16 @@ def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
     if not isinstance(body, bytes):
         return body
     return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
+
+
+def framed(body: bytes | Iterable[bytes], *, chunked: bool, trailers: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """A body in pieces as they are written, with what frames them."""
+    if not chunked:
+        yield from blocks(body)
+        return
+    for block in blocks(body):
+        yield chunk(block)
+    yield last_chunk(trailers)
 
 
 def chunk(data: bytes) -> bytes:
@@ -110,8 +118,8 @@ def last_chunk(trailers: Iterable[tuple[str, str]] = ()) -> bytes:
 
 
 def _lines(lines: list[str], name: str) -> bytes:
-    # The core has checked every token and value; this is the last door before the wire, for 0.2 µs: there
-    # are as many line endings as were put in here.
+    # The core has checked every token and value; this is the last door before the wire: there are as many line
+    # endings as were put in here.
     try:
         section = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
     except UnicodeEncodeError as error:
@@ -156,9 +164,9 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     Raises:
         ConnectionLost: the connection ended first; `request_sent` is "yes" if a byte had come.
         ProtocolError: something that RFC 9112 does not allow, or 101, which nobody asked for.
-        TooLarge: over MAX_LINE, MAX_FIELDS or MAX_INTERIM, or all heads together over MAX_BLOCK.
+        TooLarge: over MAX_LINE, MAX_FIELDS or MAX_INTERIM, or all heads together over MAX_HEAD.
     """
-    budget = MAX_BLOCK
+    budget = MAX_HEAD
     for interim in range(MAX_INTERIM + 1):
         block = reader.take_until(_BLANK_LINE, budget)
         if not block:
@@ -179,32 +187,6 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
-class LastHead:
-    """Reads a head that came whole, in the first piece after the request, as most do; one for each connection.
-
-    Then neither a reader nor a generator is needed, which take 1 µs more. And most heads are, byte for byte, the one
-    before, until `Date` changes: to see that takes 3 µs less than to parse it, and 5 with 20 fields.
-    """
-
-    __slots__ = ("_block", "_head", "_method")
-
-    _head: Head
-
-    def __init__(self) -> None:
-        self._method, self._block = "", b""
-
-    def read(self, data: bytes, method: str) -> tuple[Head, bytes] | None:
-        """What `read_head` would return, and what comes behind it; None if it has to be asked."""
-        block = self._block
-        if method == self._method and data.startswith(block):
-            return self._head, data[len(block) :]
-        end = data.find(_BLANK_LINE, 0, MAX_BLOCK) + 4
-        if end < 4 or (head := parse_head(method, block := data[:end])).status < 200:
-            return None
-        self._method, self._block, self._head = method, block, head
-        return head, data[end:]
-
-
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
     # Waits for `mark`, and returns the bytes up to and with it. While it waits it looks at what came:
     # whatever makes the section invalid is refused now, and before a limit is, so that the verdict is the
@@ -222,14 +204,19 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
     return section
 
 
-# A control character, a CR without LF, an LF without CR. What else may be wrong needs the whole line.
-_ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
+# What may stand in a value or a reason. RFC 9110 §5.5 lets a recipient keep control characters other than CR, LF and
+# NUL in a safe context, and servers do put them into cookies. Here they are safe: whoever sends, logs or shows a
+# value checks or escapes it. VT and FF are out as well, because some readers take them for the end of a line.
+_TEXT = r"[^\x00\n\v\f\r]*"
+
+# What may stand in no line, or ends it without CR. What else may be wrong needs the whole line.
+_ILLEGAL = re.compile(rb"[\x00\v\f]|\r[^\n]|(?<!\r)\n")
 
 
 def _refuse_illegal(data: bytes | bytearray, start: int, end: int) -> None:
     if fault := _ILLEGAL.search(data, start, end):
         # Only this: what is around it may be a credential.
-        raise _broken(f"control character or bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
+        raise _broken(f"NUL, VT, FF or a bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
 
 
 def parse_head(method: str, block: bytes) -> Head:
@@ -239,7 +226,7 @@ def parse_head(method: str, block: bytes) -> Head:
         ProtocolError: as `read_head`.
     """
     first, *lines, _, _ = block.decode("latin-1").split("\r\n")
-    status, reason, version = _status_line(first)
+    status, reason, version = known_status(first)
     if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
         _refuse_large(block, lines)
     fields, lowered = _fields(lines)
@@ -265,11 +252,11 @@ def _refuse_large(block: bytes, lines: list[str]) -> None:
 # The space before the reason may be missing if the reason is (§4 lets a recipient split at white space): servers
 # that send "HTTP/1.1 200" exist (scrapy#345). Status codes of 600 and above are invalid, but have a meaning for a
 # client (RFC 9110 §15: treat them as 5xx); below 100 there is none.
-_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_STATUS_LINE = re.compile(rf"HTTP/1\.([0-9]) ([1-9][0-9]{{2}})(?: ({_TEXT}))?")
 
 
-@lru_cache(32)
-def _status_line(line: str) -> tuple[int, str, str]:
+def status_line(line: str) -> tuple[int, str, str]:
+    """The status, the reason and the version that a status line says."""
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
         raise _broken(f"bad status line: {evidence(line)}")
@@ -278,39 +265,21 @@ def _status_line(line: str) -> tuple[int, str, str]:
     return int(status), reason or "", "HTTP/1.0" if minor == "0" else "HTTP/1.1"
 
 
+known_status = lru_cache(32)(status_line)
+
+
 # === §3 The fields (RFC 9112 §5) =====================================================================
-
-
-class _FieldLines(dict[str, tuple[tuple[str, str], tuple[str, str]]]):
-    """From a field line to its field, and to the same with its name in lower case: a look-up for those that were seen.
-
-    Twenty lines that are known cost 2.7 µs instead of 19, as `map` asks a dict without a step in Python.
-    Bounded: 1,024 lines of at most 256 characters, then it starts again. No credential is kept.
-    """
-
-    def __missing__(self, line: str) -> tuple[tuple[str, str], tuple[str, str]]:
-        name, value = _field_line(line)
-        lowered = name.lower()
-        known = (name, value), (lowered, value)
-        if len(line) <= 256 and not is_secret(name):
-            if len(self) >= 1024:
-                self.clear()
-            self[line] = known
-        return known
-
-
-_known_field = _FieldLines().__getitem__
 
 
 def _fields(lines: list[str]) -> tuple[Pairs, Pairs]:
     # The fields as they came, and with their names in lower case.
     try:
-        known = list(map(_known_field, lines))
+        known = list(map(known_field, lines))
     except ProtocolError:
         unfolded = _unfold(lines)
         if len(unfolded) == len(lines):
             raise
-        known = list(map(_known_field, unfolded))
+        known = list(map(known_field, unfolded))
     fields, lowered = zip(*known, strict=True) if known else ((), ())
     return fields, lowered
 
@@ -327,17 +296,20 @@ def _unfold(lines: list[str]) -> list[str]:
     return [" ".join(parts) for parts in fields]
 
 
-# No space before the colon (§5.1), and in a value no control character but HTAB: RFC 9110 §5.5 lets others
-# than CR, LF and NUL pass "in a safe context", and we do not know what the caller does with it.
-_FIELD_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
+# No white space before the colon (§5.1).
+_FIELD_LINE = re.compile(rf"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):({_TEXT})")
 
 
-def _field_line(line: str) -> tuple[str, str]:
+def field_line(line: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The field that a line says, and the same with its name in lower case."""
     match = _FIELD_LINE.fullmatch(line)
     if match is None:
         raise _broken(_fault(line))
-    name, value = match.groups()
-    return name, value.strip(" \t")
+    name, value = match[1], match[2].strip(" \t")
+    return (name, value), (name.lower(), value)
+
+
+known_field = FieldLines(field_line).__getitem__
 
 
 def _fault(line: str) -> str:
@@ -346,7 +318,7 @@ def _fault(line: str) -> str:
         return f"header line without a colon: {evidence(line)}"
     if not _FIELD_LINE.fullmatch(name + ":"):
         return f"header name is not a token (RFC 9110 §5.1): {evidence(name)}"
-    illegal = re.sub(r"[\t\x20-\x7e\x80-\xff]+", "", value)
+    illegal = re.sub(_TEXT, "", value)
     return f"header {name} has a character that no field value may hold: {evidence(illegal[:1])}"
 
 
@@ -369,6 +341,11 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
     # Step 2: after the head of a successful CONNECT, the tunnel begins; what refuses one says it in its status.
     if method == "CONNECT":
         return 0
+    return declared(version, index)
+
+
+def declared(version: str, index: dict[str, str]) -> Framing:
+    """What the fields say of the length of the body; as `framing`, from step 3 on."""
     coding = index.get("transfer-encoding")
     length = index.get("content-length")
     if coding is not None:
@@ -448,10 +425,10 @@ def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
         while True:
             while not len(reader):
                 yield from reader.more()
-            if whole := _whole_chunks(reader):
+            if whole := whole_chunks(reader):
                 received += len(whole)
                 yield whole
-            size, extension = _chunk_line((yield from _line(reader, MAX_EXTENSIONS, "chunk extensions: 16 KiB")))
+            size, extension = chunk_line((yield from _line(reader, MAX_EXTENSIONS, "chunk extensions: 16 KiB")))
             # What they say is ignored (§7.1.1), so there may be no more of them than a body can justify.
             extensions += extension
             if extensions > MAX_EXTENSIONS + received:
@@ -479,68 +456,12 @@ def _line(reader: ByteReader, limit: int, name: str) -> Steps[bytes]:
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
-def _chunk_line(line: bytes) -> tuple[int, int]:
-    # The size of the chunk, and the number of bytes of its extensions.
+def chunk_line(line: bytes) -> tuple[int, int]:
+    """The size of a chunk, and the number of bytes of its extensions."""
     match = _CHUNK_LINE.fullmatch(line)
     if match is None:
         raise _broken(f"bad chunk size: {evidence(line)}")
     return int(match[1], 16), len(match[2] or b"")
-
-
-def _whole_chunks(reader: ByteReader) -> bytes:
-    """The data of the chunks that are completely there, joined. Anything else is left to `_read_chunked`.
-
-    It costs 0.5 µs a chunk, where the general loop costs 1.5.
-    """
-    if isinstance(reader.data, bytearray):
-        reader.data = bytes(reader.data)
-    data, at = reader.data, reader.at
-    pieces: list[bytes] = []
-    while (end := data.find(_CRLF, at, at + 18)) > at and (size := _plain_size(data[at:end])):
-        start = end + 2
-        delimiter = _CRLF + data[at:start]
-        if run := _equal_chunks(data, start, size, delimiter):
-            pieces += run
-            at += len(run) * (size + len(delimiter))
-            continue
-        stop = start + size
-        if data[stop : stop + 2] != _CRLF:
-            break
-        pieces.append(data[start:stop])
-        at = stop + 2
-    reader.at = at
-    return b"".join(pieces)
-
-
-@lru_cache(1024)
-def _plain_size(line: bytes) -> int:
-    # The size, of a line that is nothing but a size; else 0.
-    return int(line, 16) if _CHUNK_LINE.fullmatch(line) and b";" not in line else 0
-
-
-def _equal_chunks(data: bytes, start: int, size: int, delimiter: bytes) -> tuple[bytes, ...]:
-    """The data of chunks of one size in a row, from the first data on, each with its delimiter verified.
-
-    A server that copies through a buffer sends nothing else. One `struct` call cuts 64 of them apart:
-    0.1 µs a chunk instead of 0.5. The delimiter is the CRLF of one chunk and the size line of the next.
-    """
-    unit = size + len(delimiter)
-    if data[start + size : start + unit] != delimiter or (count := min(64, (len(data) - start) // unit)) < 4:
-        return ()
-    # A power of two, so that there are few cutters to keep.
-    parts = _cutter(size, len(delimiter), 1 << (count.bit_length() - 1)).unpack_from(data, start)
-    delimiters = parts[1::2]
-    if delimiters.count(delimiter) == len(delimiters):
-        return parts[::2]
-    verified = 1
-    while delimiters[verified] == delimiter:
-        verified += 1
-    return parts[: 2 * verified : 2]
-
-
-@lru_cache(256)
-def _cutter(size: int, delimiter: int, count: int) -> Struct:
-    return Struct(f"{size}s{delimiter}s" * count)
 
 
 def _read_trailers(reader: ByteReader) -> Steps[Pairs]:
@@ -562,12 +483,23 @@ def persists(status: int, version: str, index: dict[str, str], framing: Framing)
     # No HTTP/1.0 keep-alive: it is rare and ambiguous, so we close.
     if framing == "close" or version != "HTTP/1.1":
         return False
-    # A 204 that announces a body may be sending one, and that would be taken for the next response.
-    if status == 204 and (index.get("content-length", "0") != "0" or "transfer-encoding" in index):
+    if framing == 0 and _is_doubtful(status, version, index):
         return False
     # A substring is enough: to close is always safe.
     connection = index.get("connection")
     return connection is None or "close" not in connection.lower()
+
+
+def _is_doubtful(status: int, version: str, index: dict[str, str]) -> bool:
+    # Whether a response without a body announces one that its server may be sending nevertheless, by a 204 or by
+    # fields that contradict each other. It would be taken for the next response.
+    if status == 204 and "transfer-encoding" in index:
+        return True
+    try:
+        size = declared(version, index)
+    except ProtocolError:
+        return True
+    return status == 204 and size not in ("close", 0)
 
 
 def _broken(message: str) -> ProtocolError:

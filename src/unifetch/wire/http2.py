@@ -34,7 +34,7 @@ from hpack import Decoder, NeverIndexedHeaderTuple
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError, evidence
 from ..masking import is_secret
 from ..model.headers import Headers
-from .http11 import MAX_BLOCK, MAX_FIELDS, MAX_INTERIM, MAX_TRAILERS, Head, framing
+from .http11 import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing
 from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ class Stream:
         self.failure: UnifetchError | None = None
         self._pieces: deque[bytes] = deque()
         self._unreturned = 0  # bytes of window that the caller has not taken
-        self._budget = MAX_BLOCK
+        self._budget = MAX_HEAD
 
     def answer(self) -> Head | None:
         """The head of the final response, once it has come.
@@ -157,7 +157,7 @@ class Session:
         self._h2 = h2 = H2Connection(_CONFIGURATION)
         h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
         h2.decoder = _Decoder()
-        h2.decoder.max_header_list_size = MAX_BLOCK
+        h2.decoder.max_header_list_size = MAX_HEAD
         h2.initiate_connection()
         h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
         self.streams: dict[int, Stream] = {}
@@ -289,7 +289,7 @@ class Session:
         try:
             next(self._frames)
         except DenialOfServiceError:
-            self._break(TooLarge(f"a head of more than {MAX_BLOCK // 1024} KiB", request_sent="yes"))
+            self._break(TooLarge(f"a head of more than {MAX_HEAD // 1024} KiB", request_sent="yes"))
         except H2Error as error:
             self._break(ProtocolError(f"not as HTTP/2 has it: {evidence(str(error), 200)[1:-1]}", request_sent="yes"))
         except _Refused as refused:
@@ -354,9 +354,9 @@ class Session:
             self._block = 0
         if kind in (_HEADERS, _CONTINUATION):
             self._block += length
-            if self._block > MAX_BLOCK:
+            if self._block > MAX_HEAD:
                 raise _Refused(
-                    f"a head of more than {MAX_BLOCK // 1024} KiB", ErrorCodes.ENHANCE_YOUR_CALM, kind=TooLarge
+                    f"a head of more than {MAX_HEAD // 1024} KiB", ErrorCodes.ENHANCE_YOUR_CALM, kind=TooLarge
                 )
         elif kind != _DATA or (not length and not flags & _END_STREAM):
             self._count_idle()
@@ -533,7 +533,7 @@ _SETTINGS = {
     SettingCodes.ENABLE_PUSH: 0,
     SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
     SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
-    SettingCodes.MAX_HEADER_LIST_SIZE: MAX_BLOCK,
+    SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD,
 }
 
 _ACTIONS: dict[type[Any], Any] = {

@@ -36,7 +36,7 @@ class SizedBody:
         done: called once all of them have come.
     """
 
-    def __init__(self, connection: Connection, size: int, seconds: float | None, done: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, size: int, seconds: float | None, done: Callable[[], object]) -> None:
         self._connection = connection
         self._size = self._left = size
         self._seconds = seconds
@@ -78,7 +78,7 @@ class SizedBody:
         try:
             received = self._connection.receive(receive, what, self._seconds)
         except ConnectionLost as error:
-            raise IncompleteBody(f"the connection broke inside the body: {error}", request_sent="yes") from error
+            raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
         if not received:
             so_far = f"{self._size - self._left} of {self._size} bytes"
             raise IncompleteBody(f"the connection ended after {so_far}", request_sent="yes")

@@ -7,6 +7,7 @@ from and writes to memory, and its bytes are carried by the outer one.
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from time import monotonic
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ class TLSInTLS:
         self._seconds = seconds
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._unsent = b""  # records that the outer connection did not take yet
         self._carry(self._inner.do_handshake)
 
     def selected_alpn_protocol(self) -> str | None:
@@ -41,7 +43,11 @@ class TLSInTLS:
         return self._inner.selected_alpn_protocol()
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much."""
+        """Send some of the data, and say how much. All of it is encrypted first, so it should not be much.
+
+        With a timeout of 0, what the outer connection does not take leaves with the next call.
+        """
+        self._flush(monotonic() + (self._seconds or 0))
         return self._carry(lambda: self._inner.write(data))
 
     def recv(self, limit: int) -> bytes:
@@ -60,21 +66,23 @@ class TLSInTLS:
                 outcome = step()
             except ssl.SSLWantReadError:
                 self._flush(ends)
-                self._arm(ends)
+                self._set_time(ends)
                 if data := self._outer.recv(64 * 1024):
                     self._incoming.write(data)
                 else:
                     self._incoming.write_eof()  # the origin has not said that it is done: the next step fails
             else:
-                self._flush(ends)
+                with suppress(BlockingIOError, ssl.SSLWantWriteError):
+                    self._flush(ends)
                 return outcome
 
     def _flush(self, ends: float) -> None:
-        if data := self._outgoing.read():
-            self._arm(ends)
-            self._outer.sendall(data)
+        self._unsent += self._outgoing.read()
+        while self._unsent:
+            self._set_time(ends)
+            self._unsent = self._unsent[self._outer.send(self._unsent) :]
 
-    def _arm(self, ends: float) -> None:
+    def _set_time(self, ends: float) -> None:
         seconds = self._seconds
         if seconds:  # 0 is not to wait, None to wait for ever
             seconds = ends - monotonic()

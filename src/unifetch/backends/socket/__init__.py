@@ -47,10 +47,8 @@ from __future__ import annotations
 from functools import partial
 
 from ...errors import BackendNotInstalled, TLSError
-from ...model.messages import RawResponse
 from ...model.route import DIRECT
 from ...wire.blocking import dial
-from ...wire.sized_body import SizedBody
 from ..base import HTTP_1_CAPABILITIES, Capability
 from .connection import Connection
 from .pool import Pool
@@ -61,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any, Literal
 
-    from ...model.messages import RawRequest
+    from ...model.messages import RawRequest, RawResponse
 
 CAPABILITIES = HTTP_1_CAPABILITIES | {Capability.HTTP2}
 ASYNC_CAPABILITIES = CAPABILITIES | {Capability.NATIVE_ASYNC, Capability.MULTIPLEX}
@@ -91,33 +89,7 @@ class SocketBackend:
         if connection is None:
             connection = self._open(request, self._pool.sessions.get(key))
             self._pool.opened(connection)
-        try:
-            head, rest = connection.send(request)
-        except BaseException:
-            connection.close()
-            raise
-        if not head.persists:
-            connection.keeps = False
-        size, interim = head.framing, connection.interim
-        if size == len(rest):
-            # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            self._pool.put(key, connection)
-            pieces = (rest,) if rest else ()
-            return RawResponse(
-                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
-            )
-        if rest:
-            connection.reader.feed(rest)
-        trailers: list[tuple[str, str]] = []
-        done = partial(self._pool.put, key, connection)
-        body, read_into = connection.read_body(size, trailers, done), None
-        if isinstance(size, int):
-            sized = SizedBody(connection, size, request.timeout.read, done)
-            body, read_into = sized.pieces(), sized.read_into
-        abandon = partial(connection.abandon, connection.exchanges)
-        return RawResponse(
-            head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
-        )
+        return connection.exchange(request, partial(self._pool.put, key, connection))
 
     def _open(self, request: RawRequest, session: ssl.SSLSession | None) -> Connection:
         if not request.http2:
@@ -136,10 +108,6 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
-
-
-def _nothing() -> None:
-    pass
 
 
 # --- HTTP/2, where it is asked for ----------------------------------------------------------------

@@ -59,32 +59,8 @@ class AsyncSocketBackend:
         if connection is None:
             connection = AsyncConnection(await dial(request, clock, self._pool.sessions.get(key)))
             self._pool.opened(connection)
-        return await self._exchange(request, key, connection)
-
-    async def _exchange(self, request: RawRequest, key: Hashable, connection: AsyncConnection) -> AsyncRawResponse:
-        try:
-            head, rest = await connection.send(request)
-        except BaseException:
-            connection.close()
-            raise
-        if not head.persists:
-            connection.keeps = False
-        size, interim = head.framing, connection.interim
-        if size == len(rest):
-            # All of it came with the head, as small ones do: the connection is free before anybody reads.
-            self._pool.put(key, connection)
-            pieces = Pieces((rest,) if rest else ())
-            return AsyncRawResponse(
-                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
-            )
-        if rest:
-            connection.reader.feed(rest)
-        trailers: list[tuple[str, str]] = []
-        body = connection.read_body(size, trailers, partial(self._pool.put, key, connection))
-        abandon = partial(_abandon, connection, connection.exchanges, body)
-        return AsyncRawResponse(
-            head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True
-        )
+        response: AsyncRawResponse = await connection.exchange(request, partial(self._pool.put, key, connection))
+        return response
 
     # --- HTTP/2, where it is asked for ------------------------------------------------------------
 
@@ -92,7 +68,8 @@ class AsyncSocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls, request.route, request.http2)
         connection = await self._shared_connection(request, key, clock)
         if isinstance(connection, AsyncConnection):
-            return await self._exchange(request, key, connection)
+            response: AsyncRawResponse = await connection.exchange(request, partial(self._pool.put, key, connection))
+            return response
         from .async_http2_connection import Exchange
 
         exchange = Exchange(connection, request)
@@ -195,16 +172,10 @@ class AsyncSocketBackend:
         await sleep(0)  # the loop closes the sockets when it comes around
 
 
-async def _abandon(connection: AsyncConnection, exchange: int, body: Any) -> None:
-    connection.abandon(exchange)
-    # Another task may be reading it: that one is told that the connection is closed.
-    with suppress(RuntimeError):
-        await body.aclose()
-
-
 async def _abandon_stream(exchange: Any, body: Any) -> None:
     exchange.abandon()
-    with suppress(RuntimeError):  # as above
+    # Another task may be reading it: that one is told that it is closed.
+    with suppress(RuntimeError):
         await body.aclose()
 
 

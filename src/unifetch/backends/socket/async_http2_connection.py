@@ -201,7 +201,7 @@ class Exchange:
 
     async def _is_refused(self) -> bool:
         # RFC 9110 §10.1.1, as in `connection.py`.
-        stream, ends = self.stream, monotonic() + http11.LEAVE
+        stream, ends = self.stream, monotonic() + http11.CONTINUE_SECONDS
         try:
             while stream.head is None and stream.failure is None and 100 not in dict(stream.interim):
                 await self._wait(ends - monotonic(), ReadTimeout)
@@ -252,7 +252,7 @@ class Exchange:
         try:
             await self._connection.wait(self.stream, ends)
         except TimeoutError as error:
-            if self._connection.heard < now and seconds is not http11.LEAVE:
+            if self._connection.heard < now and seconds is not http11.CONTINUE_SECONDS:
                 self._connection.session.is_closing = True  # not a sound from it: nobody else shall wait for that
             what = "sent nothing" if kind is ReadTimeout else "did not take the request"
             raise kind(f"the server {what} in time", request_sent=self.stream.sent) from error

@@ -109,7 +109,7 @@ class HTTP2Connection(Connection):
 
     def _is_refused(self) -> bool:
         # RFC 9110 §10.1.1, as in `connection.py`.
-        stream, ends = self._stream, monotonic() + http11.LEAVE
+        stream, ends = self._stream, monotonic() + http11.CONTINUE_SECONDS
         try:
             while stream.head is None and stream.failure is None and 100 not in dict(stream.interim):
                 left = ends - monotonic()
@@ -134,7 +134,7 @@ class HTTP2Connection(Connection):
 
     # --- Receiving the response -------------------------------------------------------------------
 
-    def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], None]) -> Iterator[bytes]:
+    def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]) -> Iterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:

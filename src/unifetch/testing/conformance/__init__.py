@@ -14,6 +14,7 @@ The tests speak to servers of their own on the loopback interface, and to nothin
 
 from __future__ import annotations
 
+from .agreement import TestAgreement
 from .auth import TestAuth
 from .clients import TestClients
 from .connections import TestConnections, TestErrors
@@ -35,6 +36,7 @@ from .wire import TestInvalidCalls, TestWire
 
 __all__ = [
     "TestAddresses",
+    "TestAgreement",
     "TestAuth",
     "TestBodies",
     "TestBombs",

@@ -19,7 +19,7 @@ from ...errors import (
     NameResolutionError,
     UnifetchError,
 )
-from .. import Close, OnHead, Reset, Script, Server, Signal, Wait, refused_port, reply
+from .. import Close, OnHead, Pause, Reset, Script, Server, Signal, Wait, refused_port, reply
 from ..awaited import client_of
 from .base import BackendFactory, Conformance, requires
 
@@ -170,6 +170,18 @@ class TestConnections(Conformance):
             gone.wait(5)
 
             assert b"second" == client.get(server.url).body
+
+    @requires(Capability.EARLY_RESPONSE)
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_an_answer_while_the_upload_waits(self, client: Client, chunked: bool) -> None:
+        """A server that answers and reads no more is heard, though nothing more can be written (RFC 9112 §9.5)."""
+        body = (b"x" * 65536 for _ in range(320)) if chunked else b"x" * 20_000_000
+        over = threading.Event()
+        with Server(OnHead(Pause(0.1), reply(413, b"too much", {"Connection": "close"}), Wait(over))) as server:
+            response = client.post(server.url, body=body)
+            over.set()
+
+        assert (413, b"too much") == (response.status, response.body)
 
     @requires(Capability.EARLY_RESPONSE)
     def test_early_response_to_an_upload(self, client: Client) -> None:

@@ -44,7 +44,7 @@ MIB = 1024**2
 FAILURES: dict[str, tuple[Script, type[UnifetchError]]] = {
     "no answer": (Close(), UnifetchError),
     "nonsense": ([b"nonsense\r\n\r\n", Close()], ProtocolError),
-    "too many fields": (reply(200, b"", {f"X-{at}": "x" for at in range(100)}), ProtocolError),
+    "too many fields": (reply(200, b"", {f"X-{at}": "x" for at in range(1001)}), TooLarge),
     "read timeout": (Stall(), UnifetchError),
     "read timeout in the body": ([HEAD + b"Content-Length: 9\r\n\r\nx", Stall()], UnifetchError),
     "incomplete body": ([HEAD + b"Content-Length: 9\r\n\r\nx", Close()], IncompleteBody),
