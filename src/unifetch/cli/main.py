@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     backends = commands.add_parser("backends", help="list the backends and what each can do", allow_abbrev=False)
     backends.set_defaults(run=_backends)
 
+    from .cassette import add_to
+
+    add_to(commands)
     demo = commands.add_parser("demo", help="send the same requests through every backend", allow_abbrev=False)
     demo.set_defaults(run=_demo)
     return parser

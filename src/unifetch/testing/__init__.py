@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from .answer import Answer
+from .cassette import Cassette
+from .har import CassetteError
 from .intercept import (
     Forward,
     Handler,
@@ -19,6 +21,7 @@ from .intercept import (
     intercept,
 )
 from .mock import Mock, Route
+from .secrets import SecretFound
 from .server import (
     Close,
     Drip,
@@ -45,6 +48,8 @@ from .virtual_time import VirtualTime
 
 __all__ = [
     "Answer",
+    "Cassette",
+    "CassetteError",
     "Close",
     "Drip",
     "Flood",
@@ -62,6 +67,7 @@ __all__ = [
     "Reset",
     "Route",
     "Script",
+    "SecretFound",
     "Server",
     "Signal",
     "Stall",

@@ -21,10 +21,11 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import Any, Literal, TypeAlias
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
 
 from ..backends.base import Capability
 from ..client.call import Journey
@@ -133,6 +134,7 @@ class Handler:
     """
 
     time: VirtualTime | None = None
+    _stack: ExitStack
 
     def handle(self, request: Intercepted) -> Steps:
         """What becomes of a request, step by step.
@@ -141,6 +143,17 @@ class Handler:
         for a request that this handler does not take. What it raises is raised by the call.
         """
         raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Stand before every backend, as `intercept` puts it there."""
+        self._stack = ExitStack()
+        self._stack.enter_context(intercept(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def explain(self, request: Intercepted) -> str:
         """Why this handler did not take a request."""

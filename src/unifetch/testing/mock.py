@@ -39,8 +39,6 @@ from .server import Step
 from .virtual_time import VirtualTime
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ..errors import RequestSent
     from .on_the_wire import Wire
 
@@ -64,7 +62,6 @@ class Mock(Handler):
     def __init__(self, base_url: str = "", *, time: VirtualTime | None = _NOTHING) -> None:
         self._base_url = base_url.rstrip("/")
         self._routes: list[Route] = []
-        self._stack: ExitStack | None = None
         self.calls: list[Intercepted] = []
         self.virtual = VirtualTime() if time is _NOTHING else time
         self.time = self.virtual
@@ -183,17 +180,12 @@ class Mock(Handler):
             raise Unmet("\n".join(["announced, and not asked for (.optional() allows that):", *unmet]))
 
     def __enter__(self) -> Self:
+        """Stand before every backend; over sockets, the servers run as long."""
         self._stack = ExitStack()
         if self.wire is not None:
             self._stack.enter_context(self.wire)
         self._stack.enter_context(intercept(self))
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._stack is not None
-        self._stack.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         return f"<Mock of {len(self._routes)} routes>"

@@ -5,12 +5,14 @@ It is registered by entry point, so that it is there wherever pytest and unifetc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .cassette import Cassette
     from .mock import Mock
     from .server import Server
 
@@ -19,13 +21,23 @@ pytest.register_assert_rewrite("unifetch.testing.conformance")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--unifetch-wire`."""
+    """`--unifetch-wire` and `--unifetch-cassette`."""
     group = parser.getgroup("unifetch")
+    group.addoption(
+        "--unifetch-cassette",
+        choices=["none", "once", "new", "all", "check"],
+        help="the mode of `unifetch_cassette`, in place of UNIFETCH_CASSETTE",
+    )
     group.addoption(
         "--unifetch-wire",
         action="store_true",
         help="run each test of `unifetch_mock` again with its answers sent over sockets, on each installed backend",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker that gives a cassette its options."""
+    config.addinivalue_line("markers", "unifetch_cassette(**options): what the test's `Cassette` is made with")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,6 +68,31 @@ def unifetch_mock(request: pytest.FixtureRequest) -> Iterator[Mock]:
         pass
     finally:
         PROCESS.backend = before
+
+
+@pytest.fixture
+def unifetch_cassette_options() -> dict[str, Any]:
+    """What each cassette is made with, such as `{"secrets": …}`: override it in a conftest.py."""
+    return {}
+
+
+@pytest.fixture
+def unifetch_cassette(request: pytest.FixtureRequest, unifetch_cassette_options: dict[str, Any]) -> Iterator[Cassette]:
+    """The `Cassette` of this test, in `cassettes/<module>/<test>.har` beside the module; its options come by marker."""
+    from .cassette import Cassette
+
+    marker = request.node.get_closest_marker("unifetch_cassette")
+    options = {**unifetch_cassette_options, **(marker.kwargs if marker else {})}
+    options.setdefault("mode", request.config.getoption("--unifetch-cassette"))
+    module = request.node.path
+    name = re.sub(r"[^A-Za-z0-9_.=,+\[\]-]", "_", request.node.nodeid.split("::", 1)[1].replace("::", "."))
+    path = module.parent / "cassettes" / module.stem / f"{name}.har"
+    try:
+        with Cassette(path, **options) as cassette:
+            yield cassette
+            _end_if_failed(request)
+    except _Failed:
+        pass
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""`unifetch cassette`: look after recordings: orphans, check, scrub, import-vcr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..testing.secrets import Secrets
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    cassette = commands.add_parser("cassette", help="look after recorded exchanges", allow_abbrev=False)
+    actions = cassette.add_subparsers(metavar="ACTION", required=True)
+
+    orphans = actions.add_parser("orphans", help="list cassettes without a test, and bodies without a cassette")
+    orphans.add_argument("directory", type=Path, help="where the tests are")
+    orphans.set_defaults(run=_orphans)
+
+    check = actions.add_parser("check", help="read cassettes, and look for what should not be in them")
+    check.add_argument("path", type=Path, nargs="+", help="a cassette, or a directory")
+    check.set_defaults(run=_check)
+
+    scrub = actions.add_parser("scrub", help="replace secrets in cassettes")
+    scrub.add_argument("path", type=Path, nargs="+", help="a cassette")
+    scrub.add_argument(
+        "--secret", action="append", default=[], metavar="NAME", help="an environment variable that holds one"
+    )
+    scrub.set_defaults(run=_scrub)
+
+    vcr = actions.add_parser("import-vcr", help="make a cassette of one of vcrpy")
+    vcr.add_argument("path", type=Path, help="vcrpy's, in YAML or JSON")
+    vcr.add_argument("target", type=Path, help="the cassette to write")
+    vcr.add_argument("--secret", action="append", default=[], metavar="NAME", help="as for scrub")
+    vcr.set_defaults(run=_import_vcr)
+
+
+def _orphans(options: argparse.Namespace) -> int:
+    found = list(orphans(options.directory))
+    print(*found, sep="\n", end="\n" if found else "")
+    return 1 if found else 0
+
+
+def orphans(directory: Path) -> Iterator[str]:
+    """Cassettes that the fixture `unifetch_cassette` made for a test which is no more, and bodies that none has."""
+    for path in sorted(directory.rglob("cassettes/*/*.har")):
+        module = path.parent.parent.parent / f"{path.parent.name}.py"
+        test = re.split(r"[\[.]", path.stem)[-1] if "[" not in path.stem else path.stem.partition("[")[0].split(".")[-1]
+        if not module.exists():
+            yield f"{path}: there is no {module}"
+        elif not re.search(rf"\bdef {re.escape(test)}\b", module.read_text("utf-8")):
+            yield f"{path}: {module} has no {test}"
+    used = {
+        match
+        for path in directory.rglob("*.har")
+        for match in re.findall(r'"file": "([^"]+)"', path.read_text("utf-8"))
+    }
+    for path in sorted(directory.rglob("*.body")):
+        if path.name not in used:
+            yield f"{path}: no cassette names it"
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ..testing.har import CassetteError, read
+    from ..testing.secrets import SecretFound, Secrets
+
+    wrong = 0
+    for path in _cassettes(options.path):
+        try:
+            records = read(path)
+            Secrets().scan(str(path), path.read_text("utf-8"))
+        except (CassetteError, SecretFound) as error:
+            wrong += 1
+            print(error, file=sys.stderr)
+        else:
+            print(f"{path}: {len(records)} exchanges")
+    return 1 if wrong else 0
+
+
+def _scrub(options: argparse.Namespace) -> int:
+    from ..testing.har import read
+
+    for path in _cassettes(options.path):
+        _write(path, read(path), _secrets(options.secret))
+        print(f"{path}: scrubbed")
+    return 0
+
+
+def _import_vcr(options: argparse.Namespace) -> int:
+    from ..testing.vcr import read_vcr
+
+    records = read_vcr(options.path)
+    _write(options.target, records, _secrets(options.secret))
+    print(f"{options.target}: {len(records)} exchanges")
+    return 0
+
+
+def _write(path: Path, records: list[Any], secrets: Secrets) -> None:
+    from ..testing.cassette import clean, write
+    from ..testing.har import to_har
+
+    clean(records, secrets)
+    write(path, to_har(records, path.stem, path.parent, secrets), secrets)
+
+
+def _cassettes(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from sorted(path.rglob("*.har")) if path.is_dir() else [path]
+
+
+def _secrets(names: list[str]) -> Secrets:
+    from ..testing.secrets import Secrets
+
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise SystemExit(f"unifetch cassette: the environment has no {', '.join(missing)}")
+    return Secrets({name.lower(): os.environ[name] for name in names})

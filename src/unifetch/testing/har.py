@@ -1,0 +1,410 @@
+"""Recorded exchanges as HAR 1.2, which browsers' tools open, with what it has no place for in fields of our own.
+
+_raw            the body as it was sent, in its content coding: base64, or {"file": …} beside the cassette
+_chunks         [[milliseconds since the head, bytes], …]
+_error          {"class", "request_sent", "message"}, in place of a response, or after what came of its body
+_trailers, _interim, _truncated, _backend
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from ..errors import DecodingError, TooLarge
+from ..model.headers import Headers
+from ..policies.decoding import decoder
+from ..version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .secrets import Secrets
+
+FORMAT = 1  # of the fields with an underscore
+LARGE = 256 * 1024  # bytes; a larger body goes to a file of its own
+_OVERLAP = 4096  # bytes that no secret is longer than
+
+
+class CassetteError(Exception):
+    """A cassette cannot be read: it is damaged, or of another version."""
+
+
+class Content:
+    """The bytes of a body: in memory as long as they are few, then in a file without a name."""
+
+    def __init__(self, data: bytes = b"", path: Path | None = None) -> None:
+        self._memory = bytearray(data)
+        self._file: IO[bytes] | None = None
+        self.path = path
+        self.size = len(data) if path is None else path.stat().st_size
+        self.digest = hashlib.sha256(data)
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece."""
+        self.size += len(piece)
+        self.digest.update(piece)
+        if self._file is None and len(self._memory) + len(piece) <= LARGE:
+            self._memory += piece
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it is open as long as the recording
+            self._file.write(self._memory)
+            self._memory.clear()
+        self._file.write(piece)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has a file of its own."""
+        return self._file is not None or self.path is not None
+
+    def read(self) -> bytes:
+        """All of it."""
+        return b"".join(self.pieces([self.size])) if self.is_large else bytes(self._memory)
+
+    def pieces(self, sizes: Iterable[int]) -> Iterator[bytes]:
+        """It in pieces of these sizes."""
+        if not self.is_large:
+            at = 0
+            for size in sizes:
+                yield bytes(self._memory[at : at + size])
+                at += size
+            return
+        with self._opened() as source:
+            for size in sizes:
+                yield source.read(size)
+
+    def store(self, stem: str, directory: Path, secrets: Secrets) -> str:
+        """Put it into a file beside the cassette, without secrets; the file's name, which tells of its content."""
+        digest = hashlib.sha256()
+        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as target, self._opened() as source:
+            rest = b""
+            while block := source.read(1 << 20):
+                data = rest + block
+                cut = _clean_cut(data, secrets)
+                piece, rest = secrets.replace_bytes(data[:cut]), data[cut:]
+                secrets.scan(f"the body {stem}", piece.decode("latin-1"))
+                digest.update(piece)
+                target.write(piece)
+            piece = secrets.replace_bytes(rest)
+            digest.update(piece)
+            target.write(piece)
+        self.path = directory / f"{stem}.{digest.hexdigest()[:16]}.body"
+        Path(target.name).replace(self.path)
+        self.size = self.path.stat().st_size
+        self.close()
+        return self.path.name
+
+    def close(self) -> None:
+        """Let go of the file without a name."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _opened(self) -> IO[bytes]:
+        if self.path is not None:
+            return self.path.open("rb")
+        assert self._file is not None
+        self._file.seek(0)
+        return _Kept(self._file)  # type: ignore[return-value]  # it reads, which is all that is asked
+
+
+class _Kept:
+    """A file that a `with` block leaves open."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+
+    def __enter__(self) -> _Kept:
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        pass
+
+
+def _clean_cut(data: bytes, secrets: Secrets) -> int:
+    """Where a block can be cut so that no secret lies across."""
+    cut = max(0, len(data) - _OVERLAP)
+    for at in range(cut, max(0, cut - 16 * _OVERLAP), -_OVERLAP // 4):
+        before, after = data[max(0, at - _OVERLAP) : at], data[at : at + _OVERLAP]
+        if secrets.replace_bytes(before + after) == secrets.replace_bytes(before) + secrets.replace_bytes(after):
+            return at
+    return cut
+
+
+@dataclass
+class Recorded:
+    """One exchange, as it really went."""
+
+    method: str
+    url: str
+    request_headers: list[tuple[str, str]] = field(default_factory=list)
+    request_body: Content = field(default_factory=Content)
+    request_digest: str = ""  # of a large body, before it was changed
+    started: str = ""
+    backend: str = ""
+    wait: float = 0.0  # milliseconds until the head
+    status: int = 0
+    reason: str = ""
+    http_version: str = "HTTP/1.1"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: Content = field(default_factory=Content)
+    chunks: list[list[float]] = field(default_factory=list)
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    interim: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
+    error: dict[str, str] | None = None
+    ended: bool = False
+    played: bool = False
+
+    def response_header(self, name: str) -> str:
+        """A field of the response, or ""."""
+        value: str = Headers.trusted(self.headers).get(name, "")
+        return value
+
+    def request_header(self, name: str) -> str:
+        """A field of the request, or ""."""
+        value: str = Headers.trusted(self.request_headers).get(name, "")
+        return value
+
+    def decoded(self) -> bytes | None:
+        """The content of the response without its coding; None where that cannot be undone."""
+        raw = self.body.read()
+        undo = decoder(self.response_header("content-encoding") or None)
+        if undo is None:
+            return raw if not self.response_header("content-encoding") else None
+        try:
+            return b"".join(undo.feed(raw))
+        except (DecodingError, TooLarge):
+            return None
+
+    def without_secrets(self, secrets: Secrets) -> None:
+        """Replace every secret by its placeholder, and keep lengths right."""
+        self.url = secrets.replace(self.url)
+        self.request_headers = [(name, secrets.replace(value)) for name, value in self.request_headers]
+        self.headers = [(name, secrets.replace(value)) for name, value in self.headers]
+        self.trailers = [(name, secrets.replace(value)) for name, value in self.trailers]
+        self.interim = [
+            (status, [(name, secrets.replace(value)) for name, value in each]) for status, each in self.interim
+        ]
+        self.reason = secrets.replace(self.reason)
+        if self.error:
+            self.error = {key: secrets.replace(value) for key, value in self.error.items()}
+        if not self.request_body.is_large:
+            sent = self.request_body.read()
+            if (replaced := secrets.replace_bytes(sent)) != sent:
+                self.request_body = Content(replaced)
+                self.request_headers = _with_length(self.request_headers, len(replaced))
+        if not self.body.is_large:
+            self._clean_body(secrets)
+
+    def _clean_body(self, secrets: Secrets) -> None:
+        raw, content = self.body.read(), self.decoded()
+        coding = self.response_header("content-encoding").strip().lower()
+        if coding and content is not None:
+            replaced = secrets.replace_bytes(content)
+            if replaced == content:
+                return
+            if coding in ("gzip", "x-gzip"):
+                replaced = gzip.compress(replaced, mtime=0)
+            else:  # what cannot be coded again is kept as it is
+                self.headers = [pair for pair in self.headers if pair[0].lower() != "content-encoding"]
+            self.resize(raw, replaced, lambda data: replaced[: len(data)])
+        elif (replaced := secrets.replace_bytes(raw)) != raw:
+            self.resize(raw, replaced, secrets.replace_bytes)
+
+    def stored(self, stem: str, directory: Path, secrets: Secrets) -> str:
+        """Give the large body a file of its own; without its secrets it may have another length."""
+        before = self.body.size
+        name = self.body.store(stem, directory, secrets)
+        if (after := self.body.size) != before:
+            self.headers = _with_length(self.headers, after)
+            end = placed = 0
+            for chunk in self.chunks:
+                end += int(chunk[1])
+                chunk[1] = round(end * after / before) - placed
+                placed += int(chunk[1])
+        return name
+
+    def resize(self, raw: bytes, replaced: bytes, change: Any) -> None:
+        """Take another body, of another length: the fields and the chunks have to say so."""
+        self.body = Content(replaced)
+        if self.error is None:
+            self.headers = _with_length(self.headers, len(replaced))
+        sizes, end, before = [], 0, 0
+        for _, size in self.chunks[:-1]:
+            end += int(size)
+            upto = max(before, min(len(replaced), len(change(raw[:end]))))
+            sizes.append(upto - before)
+            before = upto
+        sizes.append(len(replaced) - before)
+        self.chunks = [[at, size] for (at, _), size in zip(self.chunks, sizes, strict=False)]
+
+
+def _with_length(fields: list[tuple[str, str]], length: int) -> list[tuple[str, str]]:
+    return [(name, str(length) if name.lower() == "content-length" else value) for name, value in fields]
+
+
+# --- Out ------------------------------------------------------------------------------------------
+
+
+def to_har(records: list[Recorded], stem: str, directory: Path, secrets: Secrets) -> dict[str, Any]:
+    """The log of these exchanges; large bodies go to files beside it."""
+    creator = {"name": "unifetch", "version": VERSION}
+    entries = [_entry(each, stem, directory, secrets) for each in records]
+    return {"log": {"version": "1.2", "creator": creator, "_unifetch": FORMAT, "entries": entries}}
+
+
+def _entry(each: Recorded, stem: str, directory: Path, secrets: Secrets) -> dict[str, Any]:
+    receive = each.chunks[-1][0] if each.chunks else 0
+    request: dict[str, Any] = {
+        "method": each.method,
+        "url": each.url,
+        "httpVersion": each.http_version,
+        "cookies": [],
+        "headers": _fields(each.request_headers),
+        "queryString": [{"name": n, "value": v} for n, v in parse_qsl(each.url.partition("?")[2], True)],
+        "headersSize": -1,
+        "bodySize": each.request_body.size,
+    }
+    if each.request_body.size:
+        request["postData"] = {"mimeType": each.request_header("content-type"), "params": []}
+        if each.request_digest or each.request_body.is_large:
+            digest = each.request_digest or each.request_body.digest.hexdigest()
+            request["postData"]["text"] = ""
+            request["postData"]["_sha256"] = digest
+        else:
+            request["postData"].update(_text(each.request_body.read(), "_encoding"))
+    stored = each.stored(stem, directory, secrets) if each.body.is_large else ""
+    content: dict[str, Any] = {"size": each.body.size, "mimeType": each.response_header("content-type")}
+    response: dict[str, Any] = {
+        "status": each.status,
+        "statusText": each.reason,
+        "httpVersion": each.http_version,
+        "cookies": [],
+        "headers": _fields(each.headers),
+        "content": content,
+        "redirectURL": each.response_header("location"),
+        "headersSize": -1,
+        "bodySize": each.body.size,
+    }
+    if stored:
+        response["_raw"] = {"file": stored}
+    else:
+        raw = each.body.read()
+        decoded = each.decoded() if each.response_header("content-encoding") else raw
+        shown = raw if decoded is None else decoded
+        content.update(_text(shown, "encoding"), size=len(shown))
+        if shown != raw or decoded is None:
+            response["_raw"] = base64.b64encode(raw).decode()
+    if len(each.chunks) > 1 or (each.chunks and each.chunks[0][0] > 0):
+        response["_chunks"] = [[round(at, 1), int(size)] for at, size in each.chunks]
+    for key, value in (("_error", each.error), ("_truncated", not each.ended and each.error is None)):
+        if value:
+            response[key] = value
+    if each.trailers:
+        response["_trailers"] = _fields(each.trailers)
+    if each.interim:
+        response["_interim"] = [{"status": status, "headers": _fields(fields)} for status, fields in each.interim]
+    return {
+        "startedDateTime": each.started,
+        "time": round(each.wait + receive, 1),
+        "request": request,
+        "response": response,
+        "cache": {},
+        "timings": {"send": 0, "wait": round(each.wait, 1), "receive": round(receive, 1)},
+        "_backend": each.backend,
+    }
+
+
+def _fields(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in pairs]
+
+
+def _text(data: bytes, key: str) -> dict[str, str]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"text": base64.b64encode(data).decode(), key: "base64"}
+    return {"text": text}
+
+
+# --- In -------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> list[Recorded]:
+    """The exchanges of a cassette.
+
+    Raises:
+        CassetteError: it names the file and what is wrong.
+    """
+    again = "record it again (mode 'all'), or restore it"
+    try:
+        log = json.loads(path.read_text("utf-8"))["log"]
+        version, ours = log["version"], log.get("_unifetch")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CassetteError(f"the cassette {path} is damaged ({error}); {again}") from error
+    if version != "1.2" or ours not in (None, FORMAT):
+        raise CassetteError(
+            f"the cassette {path} is of another version, HAR {version} with our fields of version {ours}; "
+            f"this unifetch reads HAR 1.2 with fields of version {FORMAT}: {again}"
+        )
+    try:
+        return [_recorded(entry, path.parent, is_ours=ours is not None) for entry in log["entries"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CassetteError(f"the cassette {path} is damaged ({type(error).__name__}: {error}); {again}") from error
+    except OSError as error:
+        raise CassetteError(f"the cassette {path} lacks a file of its own ({error}); {again}") from error
+
+
+def _recorded(entry: dict[str, Any], directory: Path, *, is_ours: bool) -> Recorded:
+    request, response = entry["request"], entry["response"]
+    headers = _pairs(response["headers"])
+    data = request.get("postData", {})
+    if (raw := response.get("_raw")) is None:
+        body = Content(_data(response["content"], "encoding"))
+        if not is_ours:  # a browser's: its text is decoded
+            headers = [pair for pair in headers if pair[0].lower() not in ("content-encoding", "content-length")]
+            headers = [pair for pair in headers if not pair[0].startswith(":")]
+    elif isinstance(raw, dict):
+        body = Content(path=directory / raw["file"])
+    else:
+        body = Content(base64.b64decode(raw))
+    return Recorded(
+        method=request["method"],
+        url=request["url"],
+        request_headers=_pairs(request["headers"]),
+        request_body=Content(_data(data, "_encoding")),
+        request_digest=data.get("_sha256", ""),
+        started=entry["startedDateTime"],
+        backend=entry.get("_backend", ""),
+        wait=float(entry["timings"]["wait"]),
+        status=response["status"],
+        reason=response["statusText"],
+        http_version=response["httpVersion"] if is_ours else "HTTP/1.1",
+        headers=headers,
+        body=body,
+        chunks=response.get("_chunks") or [[0, body.size]],
+        trailers=_pairs(response.get("_trailers", ())),
+        interim=[(each["status"], _pairs(each["headers"])) for each in response.get("_interim", ())],
+        error=response.get("_error"),
+        ended=not response.get("_truncated"),
+    )
+
+
+def _pairs(fields: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(each["name"], each["value"]) for each in fields]
+
+
+def _data(holder: dict[str, Any], key: str) -> bytes:
+    text: str = holder.get("text", "")
+    return base64.b64decode(text) if holder.get(key) == "base64" else text.encode()

@@ -1,0 +1,311 @@
+"""What a recording must not hold: found, and replaced by numbered placeholders, in whatever encoding it stands.
+
+Values given by name are replaced wherever they are: in URLs, fields and bodies, plain or encoded. So is what stands
+under a name that tells a credential (one list for all of unifetch: `unifetch.masking`). The
+same value has the same placeholder everywhere, so that "the token that I was given is the one that I send" can still be
+tested: the code under test is given the placeholder, and sends it back.
+
+What then still looks like a key is not written: `scan` refuses it, and names the place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
+
+from ..masking import is_secret
+
+PLACEHOLDER = re.compile(r"SECRET-(?:[A-Za-z0-9_]+-)?\d+")
+
+# Names of which is_secret() is sure in a query of ours, but which stand for much else in what APIs say.
+_AMBIGUOUS = frozenset(
+    {"auth", "bearer", "code", "cookie", "cookie2", "creds", "devicecode", "hmac", "key", "otp", "pass", "pin"}
+    | {"session", "sid", "sig", "ticket", "usercode"}
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+_PERCENT = re.compile(r"(?<![\w.~*+!%-])[\w.~*+!-]*(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")
+_HEX = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}")
+_SHORT = 8  # characters; what is shorter is replaced as a whole word only
+_SHORTEST = 4
+
+# What a key looks like, by the prefixes that their issuers give them.
+_KEYS = re.compile(
+    r"\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{12,}|sk-[A-Za-z0-9_-]{20,}|gh[opusr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"
+    r"|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}|SG\.[\w-]{16,}\.[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}"
+    r"|dop_v1_[0-9a-f]{40,}|shpat_[0-9a-f]{30,}|hf_[A-Za-z0-9]{30,})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+
+
+class SecretFound(AssertionError):
+    """A recording that still holds what looks like a key was not written."""
+
+
+class Secrets:
+    """The secrets of one cassette.
+
+    Args:
+        named: values by name, such as `{"token": os.environ.get("SHOP_TOKEN", "none")}`.
+        keys: further names under which credentials stand: of fields, of a query, in JSON and forms.
+        allowed: expressions of what looks like a key and is none.
+    """
+
+    def __init__(
+        self, named: Mapping[str, str] | None = None, *, keys: Iterable[str] = (), allowed: Iterable[str] = ()
+    ) -> None:
+        self._placeholders: dict[str, str] = {}
+        self._keys = {_plain(key) for key in keys}
+        self._allowed = [re.compile(each) for each in allowed]
+        self._found = 0
+        self._pattern: re.Pattern[str] | None = None
+        self._variants: dict[str, str] = {}
+        for name, value in (named or {}).items():
+            if len(value) < _SHORTEST:
+                raise ValueError(f"the secret {name!r} is too short to be found: {len(value)} characters")
+            self._add(value, f"SECRET-{re.sub('[^A-Za-z0-9_]', '_', name)}-1")
+
+    # --- Finding ----------------------------------------------------------------------------------
+
+    def discover(self, url: str, headers: Iterable[tuple[str, str]], body: bytes, kind: str) -> None:
+        """Note what stands under a name that tells a credential, in a request or a response.
+
+        Args:
+            url: its URL, or "".
+            headers: its fields.
+            body: its body, decoded.
+            kind: its Content-Type.
+        """
+        for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+            self._note(name, value)
+        if "@" in (authority := url.partition("://")[2].partition("/")[0]):
+            self._found_one(unquote(authority.rpartition("@")[0].partition(":")[2]))
+        for name, value in headers:
+            for secret in _of_field(name, value, self._is_secret):
+                self._found_one(secret)
+        for name, value in _of_body(body, kind):
+            self._note(name, value)
+
+    def _is_secret(self, name: str) -> bool:
+        return is_secret(name) or _plain(name) in self._keys
+
+    def _note(self, name: str, value: str) -> None:
+        plain = _plain(name)
+        if not self._is_secret(name) or (plain in _AMBIGUOUS and plain not in self._keys and not _looks_random(value)):
+            return
+        self._found_one(value)
+
+    def _found_one(self, value: str) -> None:
+        if len(value) < _SHORTEST or value in self._placeholders or PLACEHOLDER.fullmatch(value):
+            return
+        self._found += 1
+        self._add(value, f"SECRET-{self._found}")
+
+    def _add(self, value: str, placeholder: str) -> None:
+        self._placeholders[value] = placeholder
+        for variant in _variants(value):
+            self._variants.setdefault(variant, placeholder)
+        self._pattern = None
+
+    # --- Replacing --------------------------------------------------------------------------------
+
+    def replace(self, text: str, depth: int = 3) -> str:
+        """The text with each secret replaced, plain or encoded."""
+        if not self._variants:
+            return text
+        if self._pattern is None:
+            ordered = sorted(self._variants, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(_expression, ordered)))
+        text = self._pattern.sub(lambda found: self._placeholder(found[0]), text)
+        if depth and len(text) >= _SHORT:
+            text = _BASE64.sub(lambda found: self._within(found[0], depth, 4, _from_base64, _to_base64), text)
+            text = _PERCENT.sub(lambda found: self._within(found[0], depth, 1, _from_percent, _to_percent), text)
+            text = _HEX.sub(lambda found: self._within(found[0], depth, 2, _from_hex, _to_hex), text)
+        return text
+
+    def replace_bytes(self, data: bytes) -> bytes:
+        """The same of bytes."""
+        text = data.decode("utf-8", "surrogateescape")
+        replaced = self.replace(text)
+        return data if replaced == text else replaced.encode("utf-8", "surrogateescape")
+
+    def _placeholder(self, found: str) -> str:
+        return self._variants.get(found) or next(
+            placeholder for variant, placeholder in self._variants.items() if variant.lower() == found.lower()
+        )
+
+    def _within(
+        self,
+        run: str,
+        depth: int,
+        group: int,
+        decode: Callable[[str], bytes | None],
+        encode: Callable[[bytes, str], str],
+    ) -> str:
+        # What was encoded may begin anywhere in the run: a path or a name may stand before it.
+        for start in range(group):
+            if not (decoded := decode(run[start:])):
+                continue
+            text = decoded.decode("utf-8", "surrogateescape")
+            replaced = self.replace(text, depth - 1)
+            if replaced != text:
+                return run[:start] + encode(replaced.encode("utf-8", "surrogateescape"), run)
+        return run
+
+    # --- Refusing ---------------------------------------------------------------------------------
+
+    def scan(self, place: str, text: str) -> None:
+        """Refuse what still looks like a key.
+
+        Raises:
+            SecretFound: it names the place, and shows the kind of the key alone.
+        """
+        for found in _KEYS.finditer(text):
+            if any(each.fullmatch(found[0]) for each in self._allowed):
+                continue
+            raise SecretFound(
+                f"{place} has what looks like a key ({found[0][:4]}…, {len(found[0])} characters): not written; "
+                "give it by name (secrets={'name': value}), or allow it (allow=['expression'])"
+            )
+
+
+# --- Where credentials stand ----------------------------------------------------------------------
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", unquote(name).lower())
+
+
+def _looks_random(value: str) -> bool:
+    is_mixed = re.search("[0-9]", value) and re.search("[A-Za-z]", value)
+    return len(value) >= 16 and bool(is_mixed) and not re.search(r"\s", value)
+
+
+def _of_field(name: str, value: str, is_key: Any) -> Iterator[str]:
+    plain = _plain(name)
+    if plain == "setcookie":
+        yield value.partition("=")[2].partition(";")[0].strip().strip('"')
+    elif plain == "cookie":
+        for pair in value.split(";"):
+            yield pair.partition("=")[2].strip().strip('"')
+    elif plain in ("authorization", "proxyauthorization"):
+        yield from _of_authorization(value)
+    elif is_key(name):
+        yield value
+    elif plain in ("location", "referer", "contentlocation", "link"):
+        yield from (secret for key, secret in parse_qsl(value.partition("?")[2]) if is_key(key))
+
+
+def _of_authorization(value: str) -> Iterator[str]:
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "basic":
+        yield (_from_base64(rest) or b"").decode("utf-8", "replace").partition(":")[2]
+    elif "=" in rest.rstrip("=") and "," in rest:
+        for name, secret in re.findall(r'([\w-]+)="?([^",]+)', rest):
+            if is_secret(name) or name.lower() in ("response", "cnonce"):
+                yield secret
+    else:
+        yield rest or value
+
+
+def _of_body(body: bytes, kind: str) -> Iterator[tuple[str, str]]:
+    if "x-www-form-urlencoded" in kind:
+        yield from parse_qsl(body.decode("utf-8", "replace"))
+        return
+    try:
+        said = json.loads(body) if body[:1] in b'{["' and body else None
+    except ValueError:
+        # Lines and events of JSON, as streams have them.
+        for line in re.findall(rb"^(?:data:)?\s*([{\[].*)$", body, re.MULTILINE):
+            try:
+                yield from _of_json("", json.loads(line))
+            except ValueError:
+                continue
+        return
+    yield from _of_json("", said)
+
+
+def _of_json(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _of_json(name, each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _of_json(key, each)
+    elif isinstance(value, str):
+        yield key, value
+
+
+# --- How a secret may be written ------------------------------------------------------------------
+
+
+def _variants(value: str) -> set[str]:
+    """The forms of a secret whose placeholder is written as it is; base64 and hexadecimal are found by decoding."""
+    octets = value.encode()
+    percent = quote(value, safe="")
+    escaped = json.dumps(value)[1:-1]
+    plain_escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+    return {
+        value,
+        percent,
+        quote(value),
+        quote_plus(value),
+        quote(percent, safe=""),
+        "".join(f"%{octet:02X}" for octet in octets),
+        escaped,
+        plain_escaped,
+        escaped.replace("/", "\\/"),
+        json.dumps(escaped)[1:-1],
+        "".join(f"\\u{ord(letter):04x}" for letter in value),
+        html.escape(value),
+        html.escape(value, quote=False),
+        "".join(f"&#{ord(letter)};" for letter in value),
+        "".join(f"&#x{ord(letter):x};" for letter in value),
+        value[::-1] if len(value) >= 2 * _SHORT else value,
+    }
+
+
+def _expression(variant: str) -> str:
+    # Hexadecimal digits of an escape may be of either case.
+    found = re.sub(
+        r"%[0-9A-Fa-f]{2}|\\\\u[0-9a-f]{4}|\\&\\#x[0-9a-f]+;|&\\#x[0-9a-f]+;",
+        lambda escape: f"(?i:{escape[0]})",
+        re.escape(variant),
+    )
+    return found if len(variant) >= _SHORT else rf"(?<![A-Za-z0-9]){found}(?![A-Za-z0-9])"
+
+
+def _from_base64(run: str) -> bytes | None:
+    body = run.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _to_base64(data: bytes, like: str) -> str:
+    encode = base64.urlsafe_b64encode if re.search("[-_]", like) else base64.b64encode
+    encoded = encode(data).decode()
+    return encoded if like.endswith("=") or len(like) % 4 == 0 else encoded.rstrip("=")
+
+
+def _from_percent(run: str) -> bytes | None:
+    return unquote_plus(run, errors="surrogateescape").encode("utf-8", "surrogateescape")
+
+
+def _to_percent(data: bytes, like: str) -> str:
+    return quote_plus(data) if "+" in like else quote(data, safe="")
+
+
+def _from_hex(run: str) -> bytes | None:
+    return bytes.fromhex(run[: len(run) // 2 * 2])
+
+
+def _to_hex(data: bytes, like: str) -> str:
+    return data.hex().upper() if like.upper() == like else data.hex()

@@ -1,0 +1,539 @@
+"""Recordings: made over any backend, played over any other, strict, and without a secret."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import html
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from unifetch import Client, ConnectionLost, UnifetchError, get, post
+from unifetch.backends import available_backends, load, load_async
+from unifetch.cli.main import main as command
+from unifetch.testing import (
+    Cassette,
+    CassetteError,
+    Close,
+    Pause,
+    Reset,
+    SecretFound,
+    Server,
+    Unanswered,
+    Unmet,
+    Wait,
+    reply,
+)
+from unifetch.testing.awaited import client_of
+
+# --- (a) seven by seven, both ways ----------------------------------------------------------------
+
+ANSWERS = {
+    "/json": reply(200, b'{"n": [1, 2.5, null]}', {"Content-Type": "application/json"}),
+    "/gzip": reply(200, gzip.compress(b"plain", mtime=0), {"Content-Encoding": "gzip"}),
+    "/bytes": reply(200, bytes(range(256))),
+    "/twice": reply(207, b"x", [("X-A", "1"), ("x-a", "2"), ("X-B", "")], reason="Many"),
+    "/chunks": reply(200, [b"one", b"two", b"three"]),
+    "/empty": reply(204),
+    "/missing": reply(404, b"none"),
+    "/there": reply(302, headers={"Location": "/json"}),
+    "/broken": [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Close()],
+    "/lost": Reset(),
+}
+
+
+def conversation(client: Any, url: str) -> list[Any]:
+    """What a program sees of everything there is."""
+    seen: list[Any] = []
+    for path in ANSWERS:
+        try:
+            response = client.get(url + path)
+        except UnifetchError as error:
+            seen.append((path, type(error).__name__, error.request_sent))
+        else:
+            fields = [pair for pair in response.headers.pairs if pair[0].lower() != "date"]
+            seen.append((response.status, response.reason, fields, response.body, len(response.history)))
+    seen.append(client.post(f"{url}/json", json={"a": [1]}).json())
+    seen.append(client.post(f"{url}/json", body=iter([b"ab", b"cd"])).status)
+    with client.stream("GET", f"{url}/chunks") as response:
+        seen.append(b"".join(response.body))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Path, str, list[Any]]]]:
+    """A cassette of the conversation, recorded over each backend, with what was seen."""
+    directory, made = tmp_path_factory.mktemp("cassettes"), {}
+    with Server(ANSWERS) as server:
+        for name in available_backends():
+            path = directory / f"{name}.har"
+            with client_of(load(name)()) as client, Cassette(path, mode="once"):
+                made[name] = path, server.url, conversation(client, server.url)
+    yield made  # noqa: PT022  # the server has to have ended by now
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("recorder", available_backends())
+def test_recorded_by_one_played_by_another(recorded: Any, recorder: str, backend: str, kind: str) -> None:
+    """A cassette of each backend replays over each other, blocking and awaited, with equal responses (KIT, a)."""
+    path, url, seen = recorded[recorder]
+    made = (load if kind == "blocking" else load_async)(backend)()
+    with client_of(made) as client, Cassette(path, mode="none"):
+        assert seen == conversation(client, url)
+
+
+# --- Streams stay streams -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_events_come_while_recording(tmp_path: Path, backend: str, kind: str) -> None:
+    """The first event is there before the server sends the second, and a body is never awaited whole (KIT, b)."""
+    seen = threading.Event()
+    script = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"9\r\ndata: 1\n\n\r\n",
+        Wait(seen),
+        b"9\r\ndata: 2\n\n\r\n0\r\n\r\n",
+    ]
+    path = tmp_path / "events.har"
+    made = (load if kind == "blocking" else load_async)(backend)()
+    with Server(script) as server, client_of(made) as client:
+        with Cassette(path, mode="once"), client.stream("GET", server.url) as response:
+            events = response.events()
+            first = next(events).data
+            seen.set()  # had it waited for the second, it would wait still
+            rest = [event.data for event in events]
+        with Cassette(path, mode="none"), client.stream("GET", server.url) as response:
+            played = [event.data for event in response.events()]
+
+    assert ("1", ["2"], ["1", "2"]) == (first, rest, played)
+
+
+def test_times_are_played(tmp_path: Path) -> None:
+    """Playing keeps the order and the distance of pieces, in no time, or paced."""
+    path = tmp_path / "slow.har"
+    with Server([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", Pause(0.05), b"a", Pause(0.05), b"b"]) as server:
+        with Cassette(path, mode="once"):
+            get(server.url)
+        with Cassette(path, mode="none") as cassette:
+            get(server.url)
+        with Cassette(path, mode="none", paced=True):
+            began = time.monotonic()
+            get(server.url)
+            took = time.monotonic() - began
+
+    assert cassette.time is not None
+    assert 0.09 <= cassette.time.passed
+    assert 0.09 <= took
+
+
+def test_a_large_body_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """It stands beside the cassette, named by its content, and is played from there."""
+    path, body = tmp_path / "large.har", bytes(range(256)) * 4096
+    with Server(reply(200, body)) as server:
+        with Cassette(path, mode="once"):
+            get(server.url)
+        with Cassette(path, mode="none"):
+            played = get(server.url).body
+
+    assert body == played
+    assert path.stat().st_size < 10_000
+    assert [body] == [each.read_bytes() for each in tmp_path.glob("large.*.body")]
+
+
+def test_an_upload_from_an_iterator(tmp_path: Path) -> None:
+    """It is sent as it comes, and compared when it is played; a large one by its digest."""
+    path = tmp_path / "upload.har"
+    with Server(lambda request: reply(200, str(len(request.body)).encode())) as server:
+        for mode in ("once", "none"):
+            with Cassette(path, mode=mode):
+                assert "4" == post(server.url, body=iter([b"ab", b"cd"])).text
+                assert "2000000" == post(server.url, body=iter([b"x" * 1_000_000] * 2)).text
+        with pytest.raises(Unanswered, match="body: it says something else"), Cassette(path, mode="none"):
+            post(server.url, body=iter([b"ab", b"ce"]))
+
+
+def test_a_body_that_was_not_read_to_its_end(tmp_path: Path) -> None:
+    """What was read is recorded; whoever reads on than that is told, and no end is made up."""
+    path = tmp_path / "part.har"
+    script = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x" * 10, Pause(30)]
+    with Server(script) as server, Client() as client:
+        with Cassette(path, mode="once"), client.stream("GET", server.url) as response:
+            next(iter(response.body))
+        with Cassette(path, mode="none"), client.stream("GET", server.url) as response:
+            assert b"x" * 10 == next(iter(response.body))
+        with pytest.raises(Unanswered, match="more is read than was"), Cassette(path, mode="none"):
+            client.get(server.url)
+
+
+# --- Being strict ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cassette(tmp_path: Path) -> Callable[..., Cassette]:
+    """One file, in any mode."""
+    return functools.partial(Cassette, tmp_path / "one.har")
+
+
+def _thread(call: Callable[[], Any]) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(call).result()
+
+
+@pytest.mark.parametrize("place", [lambda call: call(), _thread])
+def test_no_network_in_mode_none(cassette: Any, place: Any) -> None:
+    """What was not recorded makes no connection, from wherever it is asked (KIT, c)."""
+    with Server() as server:
+        with cassette(mode="once"):
+            get(f"{server.url}/a")
+        connections = server.connections
+        with (
+            pytest.raises(Unanswered, match=r"the nearest of 1 that are left: GET .*/a\n  ✗ url"),
+            cassette(mode="none"),
+        ):
+            place(lambda: get(f"{server.url}/b", retry=3))
+
+        assert connections == server.connections
+
+
+def test_unplayed(cassette: Any) -> None:
+    """What was recorded has to be asked for, as often."""
+    with Server() as server:
+        with cassette(mode="once"):
+            get(f"{server.url}/a")
+            get(f"{server.url}/a")
+        with pytest.raises(Unmet, match=r"unplayed=True allows that\):\n  GET http.*/a\Z"), cassette(mode="none"):
+            get(f"{server.url}/a")
+        with cassette(mode="none", unplayed=True):
+            get(f"{server.url}/a")
+
+
+def test_modes(cassette: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once records where there is no file; new adds; all begins anew; none is what CI does."""
+    with Server() as server:
+        with cassette(mode="once"):
+            get(f"{server.url}/a")
+        with cassette(mode="new"):
+            get(f"{server.url}/a")
+            get(f"{server.url}/b")
+        with cassette(mode="once"):
+            get(f"{server.url}/b")
+            get(f"{server.url}/a")
+        assert ["/a", "/b"] == [request.target for request in server.requests]
+        with cassette(mode="all"):
+            get(f"{server.url}/c")
+        monkeypatch.setenv("CI", "true")
+        assert "none" == cassette().mode
+        monkeypatch.setenv("UNIFETCH_CASSETTE", "new")
+        assert "new" == cassette().mode
+    with pytest.raises(ValueError, match="not 'sometimes'"):
+        cassette(mode="sometimes")
+
+
+def test_check(cassette: Any) -> None:
+    """Against the live service: statuses, names of fields, and the shape of JSON have to be as they were."""
+    before = reply(200, b'{"items": [{"id": 1, "price": 2}]}', {"Content-Type": "application/json"})
+    after = reply(200, b'{"items": [{"id": "1", "price": null}]}', {"Content-Type": "application/json", "X-New": "1"})
+    with Server(before, before, after) as server:
+        with cassette(mode="once"):
+            get(server.url)
+        with cassette(mode="check"):
+            get(server.url)
+        with pytest.raises(Unmet) as caught, cassette(mode="check", ignore=["items[].price"]):
+            get(server.url)
+
+    assert str(caught.value).splitlines()[1:] == [
+        f"  GET {server.url}/: the field x-new is new",
+        f"  GET {server.url}/: JSON at items[].id: text, recorded as a number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"log": {"version": "1.2", "entr', "is damaged"),
+        ("[]", "is damaged"),
+        ('{"log": {"version": "1.2", "_unifetch": 1, "entries": [{}]}}', "is damaged"),
+        ('{"log": {"version": "1.2", "_unifetch": 99, "entries": []}}', "of another version"),
+        ('{"log": {"version": "2.0", "_unifetch": 1, "entries": []}}', "of another version"),
+    ],
+)
+def test_a_cassette_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
+    """It is a clear error, which names the file."""
+    path = tmp_path / "bad.har"
+    path.write_text(text)
+    with pytest.raises(CassetteError, match=f"bad.har {message}|bad.har is {message}"):
+        Cassette(path, mode="none")
+
+
+def test_no_cassette(tmp_path: Path) -> None:
+    """Nor does mode none make one."""
+    with pytest.raises(CassetteError, match="there is no cassette"):
+        Cassette(tmp_path / "none.har", mode="none")
+
+
+def test_a_test_that_fails_records_nothing(cassette: Any, tmp_path: Path) -> None:
+    """Half a conversation is no recording."""
+
+    def failing(url: str) -> None:
+        with cassette(mode="once"):
+            raise ZeroDivisionError(get(url).status)
+
+    with Server() as server, pytest.raises(ZeroDivisionError):
+        failing(server.url)
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_two_at_once_do_not_spoil_one_file(tmp_path: Path) -> None:
+    """The file is whole at any moment; what both add in mode new is there."""
+    path = tmp_path / "shared.har"
+    together = threading.Barrier(2)
+
+    def record(name: str, url: str) -> None:
+        cassette = Cassette(path, mode="new")
+        steps = cassette.handle  # without the process's slot, which both would share
+        with Client() as client:
+            from unifetch.testing import intercept
+
+            with intercept(cassette, local=True):
+                assert steps
+                client.get(f"{url}/{name}")
+                together.wait(5)
+
+    with Server() as server, ThreadPoolExecutor(2) as executor:
+        for future in [executor.submit(record, name, server.url) for name in ("a", "b")]:
+            future.result()
+        with Cassette(path, mode="none"):
+            assert [200, 200] == [get(f"{server.url}/{name}").status for name in ("a", "b")]
+
+
+def test_errors_are_recorded(cassette: Any) -> None:
+    """A connection that was lost is lost again, with whether the request was sent."""
+    with Server(Reset()) as server:
+        for mode in ("once", "none"):
+            with cassette(mode=mode), pytest.raises(ConnectionLost) as caught:
+                get(server.url)
+            assert "maybe" == caught.value.request_sent
+
+
+# --- (d) secrets ----------------------------------------------------------------------------------
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda s: quote(s, safe=""),
+    "percent, small": lambda s: quote(s, safe="").lower() if s.islower() else quote(s, safe="/"),
+    "form": quote_plus,
+    "twice percent": lambda s: quote(quote(s, safe=""), safe=""),
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "base64 for URLs, in the middle": lambda s: base64.urlsafe_b64encode(f"user:{s}:x".encode()).decode().rstrip("="),
+    "hexadecimal": lambda s: s.encode().hex(),
+    "JSON": lambda s: json.dumps(s)[1:-1],
+    "HTML": html.escape,
+}
+SECRETS = {
+    f"secret{n}": f"pl{n}ntéd/S+cret&{n * 7919:06d} =\"{n}'" if n % 3 else f"sk{n:02d}plainALNUM{n * 104729:09d}"
+    for n in range(30)
+}
+
+
+def _service(request: Any) -> bytes:
+    # It says everything it was told again.
+    return reply(200, request.body, {"Content-Type": "text/plain", "X-Echo": request.header("x-say") or ""})
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_no_secret_on_disk_and_all_of_it_replays(tmp_path: Path, encoding: str) -> None:
+    """30 secrets, in 10 encodings, in the query, a field, a body and the answer: none is written (KIT, d)."""
+    encode, path = ENCODINGS[encoding], tmp_path / "secret.har"
+
+    def use(url: str) -> list[bytes]:
+        bodies = []
+        for name, value in SECRETS.items():
+            said = encode(value)
+            ascii_only = said if said.isascii() else quote(said)
+            call: dict[str, Any] = {"body": f"<{said}> and <{value}>", "headers": {"X-Say": ascii_only}}
+            bodies.append(post(f"{url}/{name}/{quote(said, safe='')}", params={"q": said}, **call).body)
+        return bodies
+
+    with Server(_service) as server:
+        with Cassette(path, mode="once", secrets=SECRETS):
+            use(server.url)
+        asked = len(server.requests)
+        with Cassette(path, mode="none", secrets=SECRETS):
+            played = use(server.url)
+
+        assert asked == len(server.requests)
+    text = path.read_text("utf-8")
+    written = text + json.dumps(json.loads(text)) + json.dumps(json.loads(text), ensure_ascii=False)
+    found = [
+        (name, form)
+        for name, value in SECRETS.items()
+        for form, other in ENCODINGS.items()
+        if other(value) in written or value in written
+    ]
+
+    assert [] == found
+    assert all(b"SECRET-" in body for body in played)
+
+
+def test_compressed_secrets(cassette: Any, tmp_path: Path) -> None:
+    """What a coding hides is found, and coded again."""
+    coded = gzip.compress(b"the key is hidden-key-12345", mtime=0)
+    with Server(reply(200, coded, {"Content-Encoding": "gzip"})) as server:
+        for mode in ("once", "none"):
+            with cassette(mode=mode, secrets={"key": "hidden-key-12345"}):
+                body = get(server.url).text
+        response = json.loads((tmp_path / "one.har").read_text())["log"]["entries"][0]["response"]
+
+    assert "the key is SECRET-key-1" == body
+    assert b"the key is SECRET-key-1" == gzip.decompress(base64.b64decode(response["_raw"]))
+
+
+def test_a_secret_in_a_large_body(cassette: Any, tmp_path: Path) -> None:
+    """A file of its own is cleaned while it is written, wherever the secret lies."""
+    secret = b"large-secret-98765"
+    body = b"".join(b"x" * 50_001 + secret + b"\n" for _ in range(60))
+    with Server(reply(200, body)) as server:
+        for mode in ("once", "none"):
+            with cassette(mode=mode, secrets={"big": secret.decode()}):
+                played = get(server.url).body
+
+    assert body.replace(secret, b"SECRET-big-1") == played
+    assert not [each for each in tmp_path.iterdir() if secret in each.read_bytes()]
+
+
+def test_the_token_that_i_was_given_is_the_one_that_i_send(cassette: Any) -> None:
+    """Credentials under their usual names are replaced alike where they come and where they go."""
+
+    def service(request: Any) -> bytes:
+        return reply(200, b'{"access_token": "tok-abc-123456"}', {"Set-Cookie": "sid=cookie-value-1; Path=/"})
+
+    def use(url: str, token: str | None = None) -> None:
+        with Client() as client:
+            given = client.post(f"{url}/token?api_key=my-own-key", form={"password": "correct horse"}).json()
+            client.get(f"{url}/me", auth={"type": "bearer", "token": token or given["access_token"]})
+
+    with Server(service) as server:
+        with cassette(mode="once"):
+            use(server.url)
+        with cassette(mode="none"):
+            use(server.url)
+        with pytest.raises(Unanswered, match="header Authorization: not the credential that was given"):
+            with cassette(mode="none"):
+                use(server.url, "another-token-1234")
+    text = cassette(mode="none").path.read_text()
+
+    for secret in ("tok-abc-123456", "cookie-value-1", "my-own-key", "correct horse"):
+        assert secret not in text
+
+
+def test_what_looks_like_a_key_is_not_written(cassette: Any, tmp_path: Path) -> None:
+    """A scan refuses it, and names the place, not the key; what is none can be allowed."""
+    key = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+    with Server(reply(200, key.encode())) as server:
+        with pytest.raises(SecretFound, match=r"exchange 1 \(GET http.*\): response, content .*sk_l…") as caught:
+            with cassette(mode="once"):
+                get(server.url)
+        assert [] == list(tmp_path.iterdir())
+        assert key not in str(caught.value)
+        with cassette(mode="once", allow=[r"sk_live_\w+"]):
+            get(server.url)
+
+
+# --- The command, and what others recorded --------------------------------------------------------
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`unifetch cassette`: check, scrub, orphans."""
+    path = tmp_path / "cassettes" / "test_shop" / "test_order.har"
+    (tmp_path / "test_shop.py").write_text("def test_order(): ...\n")
+    with Server(reply(200, b"hidden-key-12345")) as server, Cassette(path, mode="once"):
+        get(server.url)
+
+    assert 0 == command(["cassette", "check", str(tmp_path)])
+    monkeypatch.setenv("SHOP_KEY", "hidden-key-12345")
+    assert 0 == command(["cassette", "scrub", "--secret", "SHOP_KEY", str(path)])
+    assert "hidden-key" not in path.read_text()
+    assert 0 == command(["cassette", "orphans", str(tmp_path)])
+    (tmp_path / "test_shop.py").write_text("def test_other(): ...\n")
+    (path.parent / "test_order.0123.body").write_bytes(b"")
+    assert 1 == command(["cassette", "orphans", str(tmp_path)])
+    assert ["has no test_order", "no cassette names it"] == [
+        line.rpartition(".py ")[2] if ".py " in line else line.rpartition(": ")[2]
+        for line in capsys.readouterr().out.splitlines()[-2:]
+    ]
+    path.write_text("{")
+    assert 1 == command(["cassette", "check", str(path)])
+
+
+def test_import_vcr(tmp_path: Path) -> None:
+    """A cassette of vcrpy goes on: a body that it has decoded, with the field that says it is coded, is right here."""
+    source, target = tmp_path / "old.json", tmp_path / "new.har"
+    interaction = {
+        "request": {
+            "method": "GET",
+            "uri": "https://api.test/a",
+            "body": None,
+            "headers": {"Authorization": ["Bearer abcdefgh"]},
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"Content-Encoding": ["gzip"], "Content-Length": ["32"], "X-A": ["1"]},
+            "body": {"string": "decoded already"},
+        },
+    }
+    source.write_text(json.dumps({"version": 1, "interactions": [interaction]}))
+
+    assert 0 == command(["cassette", "import-vcr", str(source), str(target)])
+    with Cassette(target, mode="none"):
+        response = get("https://api.test/a")
+    assert ("decoded already", "1") == (response.text, response.headers["x-a"])
+    assert "abcdefgh" not in target.read_text()
+
+
+def test_a_har_of_a_browser(tmp_path: Path) -> None:
+    """What a browser saved can be played: its text is decoded, whatever its fields say."""
+    path = tmp_path / "browser.har"
+    response = {
+        "status": 200,
+        "statusText": "OK",
+        "httpVersion": "h2",
+        "headers": [{"name": "content-encoding", "value": "br"}, {"name": ":status", "value": "200"}],
+        "content": {"size": 2, "mimeType": "text/plain", "text": "hi"},
+    }
+    request = {"method": "GET", "url": "https://api.test/", "headers": []}
+    entry = {"startedDateTime": "", "request": request, "response": response, "timings": {"wait": 1.5}}
+    path.write_text(json.dumps({"log": {"version": "1.2", "entries": [entry]}}))
+    with Cassette(path, mode="none"):
+        assert "hi" == get("https://api.test/").text
+
+
+def test_the_fixture(pytester: pytest.Pytester) -> None:
+    """It records beside the module, by the test's name, and plays when it runs again."""
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    with Server(lambda request: reply(200, b"given-by-name-1")) as server:
+        pytester.makepyfile(
+            test_shop=f"""
+            import pytest
+            from unifetch import get
+
+            @pytest.mark.unifetch_cassette(secrets={{"name": "given-by-name-1"}})
+            def test_order(unifetch_cassette):
+                assert get({server.url!r}).status == 200
+            """
+        )
+        pytester.runpytest_subprocess("--unifetch-cassette=once").assert_outcomes(passed=1)
+        pytester.runpytest_subprocess("--unifetch-cassette=none").assert_outcomes(passed=1)
+
+        assert 1 == len(server.requests)
+    assert "given-by-name-1" not in (pytester.path / "cassettes" / "test_shop" / "test_order.har").read_text()
