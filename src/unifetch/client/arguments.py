@@ -25,7 +25,12 @@ from .config import BackendTypes
 ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
 FileContent = PathLike[Any] | IO[bytes] | bytes | bytearray | memoryview | Iterable[bytes]
-FileTypes = FileContent | tuple[str | None, FileContent | str] | tuple[str | None, FileContent | str, str | None]
+FileTypes = (
+    FileContent
+    | tuple[str | None, FileContent | str]
+    | tuple[str | None, FileContent | str, str | None]
+    | tuple[str | None, FileContent | str, str | None, HeaderTypes]
+)
 OneOrMore = FileTypes | list[Any]
 # Pairs as a sequence, not any iterable: a mapping is one of those, and a literal would not know which it is.
 FilesTypes = Mapping[str, OneOrMore] | Sequence[tuple[str, OneOrMore]] | None

@@ -18,7 +18,7 @@ from ..model.headers import Headers
 from ..model.messages import USUAL_METHODS, Request, checked_method
 from ..model.timeouts import Timeout
 from ..model.url import URL, form_urlencode
-from ..policies.bodies import NO_BODY, add_trailers, with_content_type
+from ..policies.bodies import NO_BODY, add_trailers, with_content_type, with_length
 from .call import Journey, Memory
 from .call_settings import Plan
 from .config import PROCESS, check_request, check_settings, chosen_backend, environment, environment_rules
@@ -138,7 +138,7 @@ class BaseClient:
         fields = own if headers is None else own.merged(Headers(headers))
         body = None
         if content is not NO_BODY:
-            body, fields = content.source, with_content_type(fields, content)
+            body, fields = content.source, with_length(with_content_type(fields, content), content)
         if type(method) is not str or method not in USUAL_METHODS:
             method = checked_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
@@ -163,6 +163,8 @@ class BaseClient:
             if not call:
                 self._exact = plan
         request = Request(method, url, headers=headers, body=content.source)
+        if content.length is None:
+            with_length(request.headers, content)
         check_request(backend, request.headers, content)
         return _started(plan, request, content, self._no_memory, None)
 

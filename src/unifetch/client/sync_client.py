@@ -76,7 +76,7 @@ class Client(BaseClient):
             json: sent as compact UTF-8.
             form: a mapping or pairs, sent as application/x-www-form-urlencoded, or beside `files`.
             files: a mapping or pairs, sent as multipart/form-data: to each name a path (`os.PathLike`), a binary
-                file, bytes, a tuple `(filename, content)` or `(filename, content, content_type)`, or a list of these.
+                file, bytes, a tuple `(filename, content[, content_type[, headers]])`, or a list of these.
             trailers: a mapping or pairs, sent after a body that is an iterator.
             progress: called as `progress(sent, total)`, in bytes, each time the backend has taken a block of the
                 body; `total` is None where only the end will tell. What it raises ends the call.

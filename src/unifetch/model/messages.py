@@ -217,18 +217,18 @@ class Response(Value, Generic[B_co]):
 
         return links(self.url, self.headers.get("link", ""))
 
-    def json(self: Response[bytes], *, parse_float: Callable[[str], Any] | None = None) -> Any:
+    def json(self: Response[bytes], **arguments: Any) -> Any:
         """The body parsed as JSON, whatever its Content-Type says.
 
         Args:
-            parse_float: makes a number of what has a fraction or an exponent: `decimal.Decimal`, say.
+            **arguments: for `json.loads`, as `parse_float=Decimal`.
 
         Raises:
             InvalidJSON: if it is empty, not UTF-8 (UTF-16 and UTF-32 are recognised), or not JSON (RFC 8259).
         """
         from .text import decode_json
 
-        return decode_json(self._read_body(), parse_float)
+        return decode_json(self._read_body(), self.headers.get("content-type", ""), arguments)
 
     def _read_body(self: Response[bytes]) -> bytes:
         # A type checker refuses the call on a stream; this is for those who run none.

@@ -15,7 +15,7 @@ from ..errors import InvalidJSON, evidence
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import json
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection, Mapping
     from typing import Any, NoReturn
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
@@ -106,24 +106,36 @@ def _codecs() -> dict[str, str]:
     return {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
 
 
-def decode_json(body: bytes, parse_float: Callable[[str], Any] | None = None) -> Any:
+def decode_json(body: bytes, content_type: str = "", arguments: Mapping[str, Any] | None = None) -> Any:
     """The body as JSON (RFC 8259), whatever its Content-Type says.
 
     UTF-8 is what JSON is in (§8.1); a byte order mark, UTF-16 and UTF-32 are recognised. `NaN` and `Infinity`,
     which Python would read, are not JSON (§6).
+
+    Args:
+        body: the decoded body.
+        content_type: the value of the field, for the error of a body in another charset.
+        arguments: for `json.loads`.
 
     Raises:
         InvalidJSON: if it is empty, does not decode, or is not JSON.
     """
     if not body:
         raise InvalidJSON("the body is empty, which is not JSON", request_sent="yes")
-    from json import JSONDecodeError, detect_encoding
+    from json import JSONDecodeError, detect_encoding, loads
 
     try:
-        return _json_decoder(parse_float).decode(body.decode(detect_encoding(body)))
+        text = body.decode(detect_encoding(body))
     except UnicodeDecodeError as error:
         shown = evidence(body[error.start : error.start + 16])
         what = f"{error.reason} ({error.encoding}) at byte {error.start}: {shown}"
+        if codec_of(b"", content_type)[0] != "utf-8":
+            what += f"; its Content-Type is {evidence(content_type)}, and json.loads(response.text) goes by that"
+        raise InvalidJSON(f"the body is not JSON: {what}", request_sent="yes") from None
+    try:
+        if arguments:
+            return loads(text, **{"parse_constant": _refuse_constant, **arguments})
+        return _json_decoder().decode(text)
     except JSONDecodeError as error:
         what = f"{error.msg} at character {error.pos}: {evidence(error.doc[error.pos : error.pos + 16])}"
     except RecursionError:
@@ -135,10 +147,10 @@ def decode_json(body: bytes, parse_float: Callable[[str], Any] | None = None) ->
 
 
 @cache
-def _json_decoder(parse_float: Callable[[str], Any] | None) -> json.JSONDecoder:
+def _json_decoder() -> json.JSONDecoder:
     from json import JSONDecoder
 
-    return JSONDecoder(parse_float=parse_float, parse_constant=_refuse_constant)
+    return JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,15 +1,16 @@
 """What a request body becomes on the wire: bytes, or blocks from a stream, and the fields that describe it.
 
-A known size is declared as Content-Length, an unknown one goes out chunked (RFC 9110 §8.6, RFC 9112 §6).
-Framing belongs to unifetch, so that it cannot contradict the body.
+A known size is declared as Content-Length, an unknown one goes out chunked (RFC 9110 §8.6, RFC 9112 §6), unless its
+caller declares it. Framing belongs to unifetch, so that it cannot contradict the body.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
 
-from ..errors import InvalidBody, InvalidHeader, InvalidSetting
+from ..errors import InvalidBody, InvalidHeader, InvalidRequest, InvalidSetting, evidence
 from ..model.headers import Headers
 from ..model.url import form_urlencode
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int | None], object]
     InThread = Callable[..., Awaitable[Any]]
+
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
 BLOCK = 127 * 1024  # bytes; a call of each layer saved for two, and glibc maps what is from 128 KiB on anew each time
 
@@ -36,6 +40,7 @@ class Body:
         replayable: whether it can be sent a second time, from the same start.
         failure: what the caller's own stream raised while it was sent; it goes to the caller as it is.
         trailers: fields to send after it.
+        declared: the length that its caller has declared, which a body of unknown length is held to; else None.
     """
 
     source: Any = None
@@ -44,6 +49,11 @@ class Body:
     replayable: bool = True
     failure: BaseException | None = None
     trailers: Pairs = ()
+    declared: int | None = None
+
+    def declare(self, length: int) -> None:
+        """Have a body of unknown length sent with this Content-Length, and held to it."""
+        self.length = self.declared = length
 
     def open(self) -> bytes | Iterable[bytes] | None:
         """What to send, from the start."""
@@ -61,10 +71,23 @@ class Body:
         """
         return _in_steps(self.blocks(), in_thread)
 
+    def held(self) -> Iterator[bytes]:
+        """The blocks, held to the length that was declared.
+
+        Raises:
+            InvalidBody: for fewer bytes, or for more, before the last block is given: the request stays incomplete.
+        """
+        return self.blocks() if self.declared is None else _held(self.blocks(), self.declared)
+
+    def held_awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
+        """The same for an event loop."""
+        blocks = self.awaited(in_thread)
+        return blocks if self.declared is None else _held_awaited(blocks, self.declared)
+
     async def open_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         """What `open` gives, for an event loop."""
         try:
-            async with aclosing(self.awaited(in_thread)) as blocks:
+            async with aclosing(self.held_awaited(in_thread)) as blocks:
                 async for block in blocks:
                     yield block
         except Exception as error:
@@ -134,7 +157,7 @@ class Stream(Body):
     def _guarded(self) -> Iterator[bytes]:
         # The library in between may wrap or swallow what the caller's stream raises; keep the original.
         try:
-            yield from self.blocks()
+            yield from self.held()
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 self.failure = error
@@ -147,6 +170,37 @@ class Stream(Body):
 async def _in_steps(blocks: Iterator[bytes], in_thread: InThread) -> AsyncGenerator[bytes, None]:
     while (block := await in_thread(next, blocks, None)) is not None:
         yield block
+
+
+def _held(blocks: Iterator[bytes], length: int) -> Iterator[bytes]:
+    left = length
+    for block in blocks:
+        left -= len(block)
+        if left < 0 or (left == 0 and next(blocks, None) is not None):
+            raise _too_many(length)
+        yield block
+    if left:
+        raise _too_few(length, left)
+
+
+async def _held_awaited(blocks: AsyncGenerator[bytes, None], length: int) -> AsyncGenerator[bytes, None]:
+    async with aclosing(blocks):
+        left = length
+        async for block in blocks:
+            left -= len(block)
+            if left < 0 or (left == 0 and await anext(blocks, None) is not None):
+                raise _too_many(length)
+            yield block
+        if left:
+            raise _too_few(length, left)
+
+
+def _too_many(length: int) -> InvalidBody:
+    return InvalidBody(f"the body has more than the {length} bytes of its Content-Length", request_sent="maybe")
+
+
+def _too_few(length: int, left: int) -> InvalidBody:
+    return InvalidBody(f"the body ended {left} bytes before the {length} of its Content-Length", request_sent="maybe")
 
 
 class File(Stream):
@@ -227,9 +281,13 @@ class Watched(Stream):
         self.length = body.length
         self.replayable = body.replayable
 
+    def declare(self, length: int) -> None:
+        self.length = length
+        self.body.declare(length)
+
     def blocks(self) -> Iterator[bytes]:
         sent = 0
-        for block in self.body.blocks():
+        for block in self.body.held():
             yield block
             # Only here is it known that the backend has taken it: it came back for the next one.
             sent += len(block)
@@ -237,7 +295,7 @@ class Watched(Stream):
 
     async def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         sent = 0
-        async with aclosing(self.body.awaited(in_thread)) as blocks:
+        async with aclosing(self.body.held_awaited(in_thread)) as blocks:
             async for block in blocks:
                 yield block
                 sent += len(block)
@@ -297,8 +355,32 @@ def _encoded(body: Any, json: Any, form: Any, files: Any) -> Body:
     if form is not None:
         if isinstance(form, (str, bytes)):
             raise InvalidBody("form= takes a mapping or pairs; send text that is already encoded as body=")
-        return Bytes(form_urlencode(form).encode("ascii"), "application/x-www-form-urlencoded")
+        return Bytes(form_urlencode(form_fields(form)).encode("ascii"), "application/x-www-form-urlencoded")
     return content_of(body, "body=")
+
+
+def form_fields(form: Any) -> list[tuple[Any, Any]]:
+    """The pairs of a form, a list spread out, with the newlines of text as CRLF, as a browser sends them (HTML,
+    "constructing the entry list"). Bytes are sent as they are: they are no text.
+
+    Raises:
+        InvalidRequest: for what is no mapping and no pairs.
+    """
+    if not isinstance(form, Iterable):
+        raise InvalidRequest(f"parameters must be a mapping or pairs, not {type(form).__name__}")
+    fields = []
+    for pair in form.items() if isinstance(form, Mapping) else form:
+        try:
+            key, values = pair
+        except (TypeError, ValueError):
+            raise InvalidRequest("each parameter must be a pair of a key and a value") from None
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            fields.append((_with_crlf(key), _with_crlf(value)))
+    return fields
+
+
+def _with_crlf(text: Any) -> Any:
+    return _NEWLINE.sub("\r\n", text) if isinstance(text, str) else text
 
 
 def content_of(given: Any, name: str) -> Body:
@@ -368,6 +450,28 @@ def framing(method: str, body: Body) -> tuple[tuple[str, str], ...]:
     if body.length is None:
         return (("Transfer-Encoding", "chunked"),)
     return (("Content-Length", str(body.length)),)
+
+
+def with_length(fields: Headers, body: Body) -> Headers:
+    """The fields of a request without a Content-Length of its caller's, which its body is held to instead.
+
+    Raises:
+        InvalidHeader: if it is not that of the body.
+        InvalidBody: for trailers, which go with a body in chunks.
+    """
+    said = fields.get("content-length")
+    if said is None:
+        return fields
+    if not _LENGTH.match(said):
+        raise InvalidHeader(f"Content-Length has to be the bytes of the body, in digits, not {evidence(said)}")
+    length = int(said)
+    if body.trailers:
+        raise InvalidBody("trailers= go with a body in chunks, which has no Content-Length (RFC 9112 §6.2)")
+    if body.length is None:
+        body.declare(length)
+    elif length != body.length:
+        raise InvalidHeader(f"Content-Length says {length}, and the body has {body.length} bytes")
+    return fields.without("content-length")
 
 
 def with_content_type(fields: Headers, body: Body) -> Headers:

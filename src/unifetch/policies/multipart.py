@@ -1,8 +1,9 @@
 """Fields and files as one body: multipart/form-data (RFC 7578), as browsers write it (HTML, "Multipart form data").
 
 A file is read in blocks while it is sent, never whole; the length is declared wherever every part knows its own.
-A part says nothing but its name, its filename and its type, as RFC 7578 §4.8 allows no more. And a text alone is
-no file here: it could be a path as well as content, and guessing wrong would send what was not meant to be.
+A part says its name, its filename and its type, and more only where its caller does (RFC 7578 §4.8 lets recipients
+ignore that). And a text alone is no file here: it could be a path as well as content, and guessing wrong would send
+what was not meant to be.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import InvalidBody, evidence
+from ..model.headers import Headers
 from ..model.url import form_urlencode
-from .bodies import BLOCK, Body, Bytes, File, Stream, content_of
+from .bodies import BLOCK, Body, Bytes, File, Stream, content_of, form_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     Part: TypeAlias = tuple[bytes, Body]  # its header fields, without the empty line; its content
 
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
-_CONTENT_TYPE = re.compile(r"[!-~]+/[!-~][ -~]*\Z")  # a loose RFC 9110 §8.3.1, and nothing that could end a line
+_CONTENT_TYPE = re.compile(r"[!-.0-~]{1,127}/[!-~][ -~]{0,1000}\Z")  # a loose RFC 9110 §8.3.1; nothing ends a line
 
 
 class Multipart(Stream):
@@ -73,9 +75,10 @@ def multipart(files: Any, form: Any = None, *, boundary: str | None = None) -> B
 
     Args:
         files: a mapping or pairs of a name and a file, or a list of files. A file is a path (`os.PathLike`), a
-            binary file from where it stands, bytes, an iterable of bytes, or a tuple `(filename, content)` or
-            `(filename, content, content_type)`, whose content may be a str as well, sent as UTF-8. A filename of
-            None makes it a field. What has no filename of its own is called by its name.
+            binary file from where it stands, bytes, an iterable of bytes, or a tuple `(filename, content)`,
+            `(filename, content, content_type)` or `(filename, content, content_type, headers)`, whose content may be a
+            str as well, sent as UTF-8, and whose headers are fields of this part alone. A filename of None makes it a
+            field, a content type of None is guessed. What has no filename of its own is called by its name.
         form: a mapping or pairs of the other fields, with the values that `form_urlencode` takes.
         boundary: what separates the parts; by default 128 random bits, which no content can foresee.
 
@@ -108,9 +111,9 @@ def _fields(form: Any) -> Iterator[Part]:
     from urllib.parse import unquote_to_bytes
 
     # Written and read again, so that a form means the same whether files go along or not.
-    for pair in filter(None, form_urlencode(() if form is None else form).split("&")):
+    for pair in filter(None, form_urlencode(() if form is None else form_fields(form)).split("&")):
         name, value = (unquote_to_bytes(side.replace("+", " ")) for side in pair.split("="))
-        yield _disposition(name), Bytes(_NEWLINE.sub(b"\r\n", value))
+        yield b'Content-Disposition: form-data; name="%b"' % _escaped(name), Bytes(value)
 
 
 def _files(files: Any) -> Iterator[Part]:
@@ -130,13 +133,13 @@ def _files(files: Any) -> Iterator[Part]:
 def _file(name: str, given: Any) -> Part:
     shown = f"files[{evidence(name)}]"
     if isinstance(given, tuple):
-        if len(given) not in (2, 3):
-            raise InvalidBody(f"{shown} is a tuple, but not (filename, content) or (filename, content, content_type)")
-        filename, content, content_type = given if len(given) == 3 else (*given, None)
+        if len(given) not in (2, 3, 4):
+            raise InvalidBody(f"{shown} is a tuple, but not (filename, content[, content_type[, headers]])")
+        filename, content, content_type, headers = (*given, None, None)[:4]
     elif isinstance(given, str):
         raise InvalidBody(f"{shown} is a str: give (filename, content), or pathlib.Path(…) if it is a path")
     else:
-        filename, content, content_type = _own_name(given) or name, given, None
+        filename, content, content_type, headers = _own_name(given) or name, given, None, None
 
     head = _disposition(_utf8(name, f"the name of {shown}"))
     if filename is not None:
@@ -147,6 +150,10 @@ def _file(name: str, given: Any) -> Part:
         if not isinstance(content_type, str) or not _CONTENT_TYPE.match(content_type):
             raise InvalidBody(f"the content type of {shown} must be like text/plain, in one line")
         head += b"\r\nContent-Type: " + content_type.encode("ascii")
+    for field, value in Headers(headers).pairs:
+        if field.lower() in ("content-disposition", "content-type"):
+            raise InvalidBody(f"{shown} says its {field} by its other elements, not among its headers")
+        head += b"\r\n%b: %b" % (field.encode("ascii"), value.encode("latin-1"))
     return head, Path(content, shown) if isinstance(content, os.PathLike) else content_of(content, shown)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import pickle
 import threading
 import time
 import zlib
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -450,6 +452,27 @@ class TestText(Conformance):
         """JSON is read by RFC 8259, whatever Content-Type says."""
         with Server(reply(200, '{"é": [1, null]}'.encode(encoding), {"Content-Type": content_type})) as server:
             assert {"é": [1, None]} == client.get(server.url).json()
+
+    def test_json_in_another_charset(self, client: Client) -> None:
+        """JSON is UTF-8; for what is declared to be something else, the error says how to read it."""
+        headers = {"Content-Type": "application/json; charset=ISO-8859-1"}
+        with Server(reply(200, '["é"]'.encode("latin-1"), headers)) as server:
+            response = client.get(server.url)
+            with pytest.raises(InvalidJSON, match=r"json\.loads\(response\.text\)"):
+                response.json()
+
+            assert ["é"] == json.loads(response.text)
+
+    def test_json_as_its_reader_wants_it(self, client: Client) -> None:
+        """What `json.loads` takes, `json()` does; NaN stays none of it, unless it is asked for."""
+        with Server({"/": reply(200, b'{"a": 1.10}'), "/nan": reply(200, b"NaN")}) as server:
+            number = client.get(server.url).json(parse_float=Decimal)["a"]
+            constant = client.get(f"{server.url}/nan")
+
+            assert "1.10" == str(number)
+            with pytest.raises(InvalidJSON):
+                constant.json(parse_float=Decimal)
+            assert "NaN" == constant.json(parse_constant=str)
 
     @pytest.mark.parametrize("body", [b"", b"{", b'"\xe9"', b"NaN", b"[" * 100_000, b"nul"])
     def test_no_json(self, client: Client, body: bytes) -> None:

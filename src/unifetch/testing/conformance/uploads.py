@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
@@ -27,6 +28,13 @@ def blocks() -> Iterator[bytes]:
     yield b"c"
 
 
+class Again:
+    """The same, as often as it is asked for."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return blocks()
+
+
 # Each row: the arguments, the body with | for CRLF and -- for the delimiter, and whether its size is declared.
 BODIES: dict[str, tuple[Callable[[], dict[str, Any]], str, bool]] = {
     "fields and a file": (
@@ -42,6 +50,18 @@ BODIES: dict[str, tuple[Callable[[], dict[str, Any]], str, bool]] = {
         '--|Content-Disposition: form-data; name="g"; filename="é"|Content-Type: a/b|||----|',
         False,
     ),
+    "text and bytes": (
+        lambda: {"form": {"a\n": "x\ny\rz\r\n", "b": b"\n \r \r\n \n"}, "files": {}},
+        '--|Content-Disposition: form-data; name="a%0D%0A"||x|y|z||--|Content-Disposition: form-data; name="b"||'
+        "\n \r | \n|----|",
+        True,
+    ),
+    "fields of a part": (
+        lambda: {"files": {"f": ("a.txt", "é", "text/plain", {"Content-ID": "<1>", "X-E": "2"})}},
+        '--|Content-Disposition: form-data; name="f"; filename="a.txt"|Content-Type: text/plain|Content-ID: <1>|X-E: 2|'
+        "|é|----|",
+        True,
+    ),
     "names that would end their line": (
         lambda: {"files": {'"\r\nX-Injected: 1': ('a"\r\n\r\nX-Injected: 2', b"abc")}},
         '--|Content-Disposition: form-data; name="%22%0D%0AX-Injected: 1"; filename="a%22%0D%0A%0D%0AX-Injected: 2"|'
@@ -56,6 +76,15 @@ SIZED: dict[str, Callable[[], dict[str, Any]]] = {
     "a file": lambda: {"body": io.BytesIO(MEGABYTE)},
     "files": lambda: {"files": {"f": io.BytesIO(MEGABYTE)}},
     "json": lambda: {"json": ["é"]},
+}
+
+# Bodies of three bytes and more, with their length.
+DECLARED: dict[str, Callable[[], dict[str, Any]]] = {
+    "an iterator": lambda: {"body": blocks(), "headers": {"Content-Length": "3"}},
+    "an iterable": lambda: {"body": Again(), "headers": {"content-length": "3"}},
+    "bytes": lambda: {"body": b"abc", "headers": {"Content-Length": "3"}},
+    "a file": lambda: {"body": io.BytesIO(b"abc"), "headers": {"Content-Length": "3"}},
+    "json": lambda: {"json": 123, "headers": {"Content-Length": "3"}},
 }
 
 INVALID: dict[str, tuple[type[InvalidRequest], dict[str, Any]]] = {
@@ -123,6 +152,63 @@ class TestUploads(Conformance):
                 client.post(server.url, files={"f": ("a", blocks())})
 
             assert 1 == len(server.requests)
+
+    @pytest.mark.parametrize("beside", [{}, {"files": []}], ids=["alone", "beside files"])
+    def test_every_byte_of_a_form(self, client: Client, beside: dict[str, Any]) -> None:
+        """Bytes in a form are sent as they are; the newlines of text are CRLF, whether files go along or not."""
+        with Server() as server:
+            client.post(server.url, form={"bytes": bytes(range(256)), "text": "a\nb\rc\r\nd"}, **beside)
+
+            request = server.wait_requests(1)[0]
+            if beside:
+                found = [part.partition(b"\r\n--")[0] for part in request.body.split(b"\r\n\r\n")[1:]]
+            else:
+                values = [pair.partition(b"=")[2] for pair in request.body.split(b"&")]
+                found = [unquote_to_bytes(value.replace(b"+", b" ")) for value in values]
+            assert [bytes(range(256)), b"a\r\nb\r\nc\r\nd"] == found
+
+    @pytest.mark.parametrize("row", DECLARED)
+    def test_a_length_that_its_caller_declares(self, client: Client, row: str) -> None:
+        """An iterator with a Content-Length is sent by it, and not in chunks; another body may say its own."""
+        told: list[tuple[int, int | None]] = []
+        call = DECLARED[row]()
+        with Server({"/": reply(307, b"", {"Location": "/end"}), "/end": reply()}) as server:
+            client.put(f"{server.url}/end", progress=lambda *step: told.append(step), **call)
+
+            request = server.wait_requests(1)[0]
+            lengths = request.header("content-length"), request.header("transfer-encoding")
+            assert (str(len(request.body)), None) == lengths
+            assert (len(request.body), len(request.body)) == told[-1]
+            assert 1 == sum(name.lower() == "content-length" for name, _ in request.headers)
+
+    @pytest.mark.parametrize("length", [2, 4, 10**9])
+    def test_a_length_that_is_wrong(self, client: Client, length: int) -> None:
+        """Too few bytes, or too many, are an error; no server takes the request for whole, and the next is fine."""
+        with Server() as server:
+            with pytest.raises(InvalidBody, match="Content-Length"):
+                client.put(server.url, body=blocks(), headers={"Content-Length": str(length)})
+            client.get(f"{server.url}/next")
+
+            assert ["/next"] == [each.target for each in server.requests if each.complete]
+
+    def test_a_length_of_nothing(self, client: Client) -> None:
+        """An iterator may be declared to be empty; if it is not, that is an error, though its head was whole."""
+        with Server() as server:
+            client.put(server.url, body=iter(()), headers={"Content-Length": "0"})
+            with pytest.raises(InvalidBody, match="Content-Length"):
+                client.put(server.url, body=blocks(), headers={"Content-Length": "0"})
+            client.get(f"{server.url}/next")
+
+            assert [b""] * len(server.requests) == [each.body for each in server.requests]
+
+    @pytest.mark.parametrize("length", ["2", "4", "+3", "3, 3", ""])
+    def test_a_length_that_contradicts_the_body(self, client: Client, length: str) -> None:
+        """Nothing is sent where the body is there to be counted."""
+        with Server() as server:
+            with pytest.raises(InvalidHeader, match="Content-Length"):
+                client.put(server.url, body=b"abc", headers={"Content-Length": length})
+
+            assert 0 == server.connections
 
     @pytest.mark.parametrize("row", INVALID)
     def test_invalid_files(self, client: Client, row: str) -> None:
