@@ -59,7 +59,7 @@ from .policies.limits import Limits
 from .policies.tls import TLS
 from .version import VERSION as __version__
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from .client.async_client import AsyncClient
     from .client.downloads import Download

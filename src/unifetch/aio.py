@@ -5,19 +5,13 @@ As in `api.py`, they share a client that keeps connections and nothing else; eac
 
 from __future__ import annotations
 
-from .client.async_client import AsyncClient
+from os import PathLike
+
+from .client.async_client import AsyncClient, AsyncStream
 from .client.async_shared_client import shared
+from .client.signatures import arguments, describe
 from .many.async_fetch_all import fetch_all
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from os import PathLike
-    from typing import Unpack
-
-    from .client.arguments import AsyncBodyArguments, CallArguments, DownloadArguments
-    from .client.async_client import AsyncStream
-    from .client.downloads import Download
-    from .model.messages import Response
+from .model.messages import Response
 
 __all__ = [
     "AsyncClient",
@@ -35,51 +29,56 @@ __all__ = [
 ]
 
 
-async def request(method: str, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+async def request(method: str, url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a request and read its response into memory; see `AsyncClient.request` for the arguments."""
     return await shared().request(method, url, **call)
 
 
-async def get(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+async def get(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a GET request; see `Client.request` for the arguments."""
     return await shared().get(url, **call)
 
 
-async def head(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+async def head(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a HEAD request; see `Client.request` for the arguments."""
     return await shared().head(url, **call)
 
 
-async def options(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+async def options(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send an OPTIONS request; see `Client.request` for the arguments."""
     return await shared().options(url, **call)
 
 
-async def delete(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+async def delete(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a DELETE request; see `Client.request` for the arguments."""
     return await shared().delete(url, **call)
 
 
-async def post(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+async def post(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a POST request; see `AsyncClient.request` for the arguments."""
     return await shared().request("POST", url, **call)
 
 
-async def put(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+async def put(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a PUT request; see `AsyncClient.request` for the arguments."""
     return await shared().request("PUT", url, **call)
 
 
-async def patch(url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
+async def patch(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a PATCH request; see `AsyncClient.request` for the arguments."""
     return await shared().request("PATCH", url, **call)
 
 
-def stream(method: str, url: str, **call: Unpack[AsyncBodyArguments]) -> AsyncStream:
+def stream(method: str, url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> AsyncStream:
     """Send a request and read its body as it comes, in an `async with` block; see `AsyncClient.stream`."""
     return shared().stream(method, url, **call)
 
 
-async def download(url: str, path: str | PathLike[str], **call: Unpack[DownloadArguments]) -> Download:
+async def download(
+    url: str, path: str | PathLike[str], **call: arguments.Unpack[arguments.DownloadArguments]
+) -> arguments.Download:
     """Get a file, which is at `path` once it is whole; see `Client.download` for the arguments."""
     return await shared().download(url, path, **call)
+
+
+describe(list(globals().values()))

@@ -6,64 +6,64 @@ anything else from one call to the next.
 
 from __future__ import annotations
 
+from os import PathLike
+
 from .client.shared_client import SHARED
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from os import PathLike
-    from typing import Unpack
-
-    from .client.arguments import BodyArguments, CallArguments, DownloadArguments
-    from .client.downloads import Download
-    from .client.sync_client import Stream
-    from .model.messages import Response
+from .client.signatures import arguments, describe
+from .client.sync_client import Stream
+from .model.messages import Response
 
 
-def request(method: str, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+def request(method: str, url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a request and read its response into memory; see `Client.request` for the arguments."""
     return SHARED.request(method, url, **call)
 
 
-def get(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+def get(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a GET request; see `Client.request` for the arguments."""
     return SHARED.get(url, **call)
 
 
-def head(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+def head(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a HEAD request; see `Client.request` for the arguments."""
     return SHARED.head(url, **call)
 
 
-def options(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+def options(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send an OPTIONS request; see `Client.request` for the arguments."""
     return SHARED.options(url, **call)
 
 
-def delete(url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
+def delete(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
     """Send a DELETE request; see `Client.request` for the arguments."""
     return SHARED.delete(url, **call)
 
 
-def post(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+def post(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a POST request; see `Client.request` for the arguments."""
     return SHARED.request("POST", url, **call)
 
 
-def put(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+def put(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a PUT request; see `Client.request` for the arguments."""
     return SHARED.request("PUT", url, **call)
 
 
-def patch(url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
+def patch(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a PATCH request; see `Client.request` for the arguments."""
     return SHARED.request("PATCH", url, **call)
 
 
-def stream(method: str, url: str, **call: Unpack[BodyArguments]) -> Stream:
+def stream(method: str, url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Stream:
     """Send a request and read its body as it comes, in a `with` block; see `Client.stream`."""
     return SHARED.stream(method, url, **call)
 
 
-def download(url: str, path: str | PathLike[str], **call: Unpack[DownloadArguments]) -> Download:
+def download(
+    url: str, path: str | PathLike[str], **call: arguments.Unpack[arguments.DownloadArguments]
+) -> arguments.Download:
     """Get a file, which is at `path` once it is whole; see `Client.download` for the arguments."""
     return SHARED.download(url, path, **call)
+
+
+describe(list(globals().values()))

@@ -9,7 +9,7 @@ from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBa
 from ..model.frozen import Value
 from .base import ASYNC_CAPABILITIES, Capability
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

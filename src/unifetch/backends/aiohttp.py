@@ -55,7 +55,7 @@ from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
 from .base import HTTP_1_CAPABILITIES, Attempt, Capability, causes, connect_ends, connect_error, time_left
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Coroutine, Generator

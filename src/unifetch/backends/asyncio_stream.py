@@ -16,7 +16,7 @@ from ..wire.asyncio_wire import AsyncioWire
 from ..wire.reader import RECEIVE
 from .socket.async_connection import AsyncConnection
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

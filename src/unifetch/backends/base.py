@@ -18,7 +18,7 @@ from ..model.messages import RawResponse as RawResponse
 from ..model.route import Route as Route
 from ..model.timeouts import Timeout as Timeout
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Protocol

@@ -30,7 +30,7 @@ from ..model.route import DIRECT
 from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error, refuse_conflicts
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterable, Iterator

@@ -22,7 +22,7 @@ from .base import arrivals
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 

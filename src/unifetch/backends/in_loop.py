@@ -14,7 +14,7 @@ from weakref import finalize
 from ..model.messages import RawResponse
 from .base import ASYNC_CAPABILITIES
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
     from typing import Literal, TypeVar

@@ -15,7 +15,7 @@ from ..errors import ConnectionLost, PoolTimeout
 from ..model.messages import AsyncRawResponse
 from .base import Attempt
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from typing import Literal

@@ -17,7 +17,7 @@ from ..wire import http11
 from ..wire.fast_paths import LastHead
 from ..wire.reader import ByteReader
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any

@@ -6,7 +6,7 @@ first, by an ordinary call, which no cancellation can interrupt; then the librar
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 

@@ -28,7 +28,7 @@ from ..errors import ConfigConflict, InvalidSetting, UnifetchError
 from .base import HTTP_1_CAPABILITIES, Capability
 from .urllib3 import CURRENT, Pool, PooledExchange, TLSPool, guarded, pool_for
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 

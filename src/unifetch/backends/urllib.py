@@ -24,7 +24,7 @@ from .base import HTTP_1_CAPABILITIES
 from .socket.connection import Connection
 from .socket.pool import Pool
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any, Literal

@@ -33,7 +33,7 @@ from .base import HTTP_1_CAPABILITIES, Capability, causes
 from .base import Attempt as BaseAttempt
 from .socket.connection import Connection
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, Literal

@@ -20,7 +20,7 @@ from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
 from .main import Style, printable
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any

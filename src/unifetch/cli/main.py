@@ -37,7 +37,7 @@ from ..observe import events
 from ..version import VERSION
 from .progress_bar import ProgressBar
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, BinaryIO, TextIO

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType

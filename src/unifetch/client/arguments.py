@@ -1,6 +1,6 @@
-"""The keyword arguments of the public calls, written down once for type checkers.
+"""The keyword arguments of the public calls, written down once for type checkers, editors and `inspect`.
 
-Nothing imports this module at run time.
+At run time it is imported by whoever asks for a signature (`signatures.py`), and by nobody else.
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any, Literal, TypedDict
+from typing import Unpack as Unpack
 
-from ..model.headers import HeaderTypes
-from ..model.timeouts import TimeoutTypes
-from ..observe.events import Event
-from ..policies.auth import AuthTypes
-from ..policies.bodies import Progress
-from ..policies.limits import LimitsTypes
-from ..policies.proxies import ProxyTypes
-from ..policies.ranges import DigestTypes
-from ..policies.retries import RetryTypes
-from ..policies.tls import TLSTypes
-from .config import BackendTypes
+from .downloads import Download as Download
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from ..model.headers import HeaderTypes
+    from ..model.timeouts import TimeoutTypes
+    from ..observe.events import Event
+    from ..policies.auth import AuthTypes
+    from ..policies.bodies import Progress
+    from ..policies.limits import LimitsTypes
+    from ..policies.proxies import ProxyTypes
+    from ..policies.ranges import DigestTypes
+    from ..policies.retries import RetryTypes
+    from ..policies.tls import TLSTypes
+    from .config import BackendTypes
 
 ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
@@ -119,3 +124,26 @@ class ClientArguments(TypedDict, total=False):
     forbid_private: bool
     decode: bool
     listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]]
+
+
+def every_argument(
+    *,
+    params: ParamTypes = ...,
+    headers: HeaderTypes = ...,
+    cookies: Mapping[str, str] | None = ...,
+    trailers: HeaderTypes = ...,
+    auth: AuthTypes = ...,
+    timeout: TimeoutTypes = ...,
+    redirects: int = ...,
+    retry: RetryTypes = ...,
+    limits: LimitsTypes = ...,
+    tls: TLSTypes = ...,
+    http2: bool | Literal["only"] = ...,
+    proxy: ProxyTypes = ...,
+    unix_socket: str | os.PathLike[str] | None = ...,
+    resolve: Mapping[str, str] = ...,
+    forbid_private: bool = ...,
+    decode: bool = ...,
+    backend: BackendTypes | None = ...,
+) -> Any:
+    """What every call accepts, as a signature, for editors that read no TypedDict; nobody calls it."""

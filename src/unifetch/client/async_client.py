@@ -19,8 +19,9 @@ from .call import Close, Discard, Receive, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import sleep
 from .loop_client import LoopClient
+from .signatures import describe
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
@@ -93,7 +94,7 @@ class AsyncClient(LoopClient):
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return await self._drive(self._journey(method, url, content, call))
+        return await self._drive(self._journey(method, url, content, **call))
 
     async def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a request that was put together before, and read its response into memory.
@@ -106,19 +107,19 @@ class AsyncClient(LoopClient):
 
     async def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return await self._drive(self._journey("GET", url, NO_BODY, call, "get()"))
+        return await self._drive(self._journey("GET", url, NO_BODY, "get()", **call))
 
     async def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return await self._drive(self._journey("HEAD", url, NO_BODY, call, "head()"))
+        return await self._drive(self._journey("HEAD", url, NO_BODY, "head()", **call))
 
     async def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return await self._drive(self._journey("OPTIONS", url, NO_BODY, call, "options()"))
+        return await self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", **call))
 
     async def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return await self._drive(self._journey("DELETE", url, NO_BODY, call, "delete()"))
+        return await self._drive(self._journey("DELETE", url, NO_BODY, "delete()", **call))
 
     async def post(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -150,7 +151,7 @@ class AsyncClient(LoopClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return AsyncStream(self, lambda: self._journey(method, url, content, call))  # in the loop that awaits it
+        return AsyncStream(self, lambda: self._journey(method, url, content, **call))  # in the loop that awaits it
 
     async def open(
         self,
@@ -172,10 +173,16 @@ class AsyncClient(LoopClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return await self._drive(self._journey(method, url, content, call), whole=False)
+        return await self._drive(self._journey(method, url, content, **call), whole=False)
 
     async def exchange(
-        self, method: str, url: str, *, headers: HeaderTypes = None, body: Any = None, **call: Unpack[ExchangeArguments]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes = None,
+        body: Any = None,
+        **call: Unpack[ExchangeArguments],
     ) -> Response[AsyncIterator[bytes]]:
         """Perform one exchange: this request as it is written, and its response as it comes, which its caller closes.
 
@@ -359,6 +366,9 @@ async def _collect(whole: BytesIO, pieces: Iterable[bytes], journey: Journey) ->
         else:
             journey.check_deadline()
             await sleep(0)  # others go on
+
+
+describe(vars(AsyncClient).values())
 
 
 class AsyncStream:

@@ -25,8 +25,9 @@ from .config import PROCESS, check_request, check_settings, chosen_backend, envi
 from .connection_limit import Slots
 from .interception import SEAM
 from .settings import parse
+from .signatures import EDITOR
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Literal, NoReturn, Self, Unpack
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
-    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes
+    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes, every_argument
     from .config import BackendTypes
     from .settings import Settings
 
@@ -104,7 +105,11 @@ class BaseClient:
 
     # --- From a call to its journey ---------------------------------------------------------------
 
-    def _journey(self, method: str, url: str, content: Body, call: CallArguments, name: str = "request()") -> Journey:
+    def _journey(
+        self, method: str, url: str, content: Body, name: str = "request()", /, **call: Unpack[CallArguments]
+    ) -> Journey:
+        if EDITOR:
+            every_argument(**call)
         headers = named = params = cookies = None
         if call:
             if not CALL.issuperset(call):

@@ -41,7 +41,7 @@ from ..policies.limits import check_head
 from ..policies.redirects import follow
 from .call_settings import AGENT
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager

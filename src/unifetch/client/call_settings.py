@@ -18,7 +18,7 @@ from ..policies.bodies import NO_BODY, framing
 from ..policies.decoding import accept_encoding
 from ..version import VERSION
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from typing import Any

@@ -15,7 +15,7 @@ from ..backends.base import PROXY_CAPABILITIES, Capability
 from ..errors import InvalidSetting, UnsupportedCapability
 from .settings import Settings
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

@@ -19,7 +19,7 @@ from time import monotonic
 
 from ..errors import PoolTimeout
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -24,7 +24,7 @@ from ..policies.ranges import Validator, expected_digests, is_part, length_of, r
 from .event_loops import in_thread
 from .new_file import EXACT, is_at, part_of, place_of, take_name
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from io import BufferedRandom

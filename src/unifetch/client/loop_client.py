@@ -14,7 +14,7 @@ from .base_client import BaseClient
 from .connection_limit import AsyncSlots
 from .event_loops import in_thread, in_trio, is_running, running_loop
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from hashlib import sha256
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from io import BufferedRandom
 

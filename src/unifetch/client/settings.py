@@ -15,7 +15,7 @@ from ..model.timeouts import Timeout
 from ..policies.limits import Limits
 from ..policies.tls import TLS
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -18,8 +18,9 @@ from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
 from .call import Close, Discard, Receive, Sleep
 from .connection_limit import Slots, wait_for_slot
+from .signatures import describe
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from types import TracebackType
@@ -91,7 +92,7 @@ class Client(BaseClient):
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._drive(self._journey(method, url, content, call))
+        return self._drive(self._journey(method, url, content, **call))
 
     def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a request that was put together before, and read its response into memory.
@@ -104,19 +105,19 @@ class Client(BaseClient):
 
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return self._drive(self._journey("GET", url, NO_BODY, call, "get()"))
+        return self._drive(self._journey("GET", url, NO_BODY, "get()", **call))
 
     def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return self._drive(self._journey("HEAD", url, NO_BODY, call, "head()"))
+        return self._drive(self._journey("HEAD", url, NO_BODY, "head()", **call))
 
     def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return self._drive(self._journey("OPTIONS", url, NO_BODY, call, "options()"))
+        return self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", **call))
 
     def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return self._drive(self._journey("DELETE", url, NO_BODY, call, "delete()"))
+        return self._drive(self._journey("DELETE", url, NO_BODY, "delete()", **call))
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -148,7 +149,7 @@ class Client(BaseClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return Stream(self, self._journey(method, url, content, call))
+        return Stream(self, self._journey(method, url, content, **call))
 
     def open(
         self,
@@ -170,10 +171,16 @@ class Client(BaseClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._drive(self._journey(method, url, content, call), whole=False)
+        return self._drive(self._journey(method, url, content, **call), whole=False)
 
     def exchange(
-        self, method: str, url: str, *, headers: HeaderTypes = None, body: Any = None, **call: Unpack[ExchangeArguments]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes = None,
+        body: Any = None,
+        **call: Unpack[ExchangeArguments],
     ) -> Response[Iterator[bytes]]:
         """Perform one exchange: this request as it is written, and its response as it comes, which its caller closes.
 
@@ -356,6 +363,9 @@ def _collect(whole: BytesIO, pieces: Iterable[bytes], journey: Journey) -> None:
             whole.write(piece)
         else:
             journey.check_deadline()
+
+
+describe(vars(Client).values())
 
 
 class Stream:

@@ -18,7 +18,7 @@ from ..client.event_loops import in_trio
 from .fetch_all import Done, Result, ask_of, check, draw, origins, prepared, request_of, within
 from .window import Window
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Unpack

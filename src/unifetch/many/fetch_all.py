@@ -29,7 +29,7 @@ from ..model.url import URL
 from .pickling import CANNOT_BE_PACKED, pack, unpack
 from .window import Window
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Executor, Future

@@ -14,7 +14,7 @@ from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.url import URL
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import RawIOBase
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from ..errors import InvalidHeader, evidence
 from ..masking import REDACTED, is_secret, masked_field
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn

@@ -14,7 +14,7 @@ from ..errors import TooLarge
 from .frozen import Value
 from .text import BYTE_ORDER_MARKS, codec_of
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
     from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator

@@ -13,7 +13,7 @@ from .headers import NO_HEADERS, Headers, is_token
 from .route import DIRECT, Route
 from .url import URL
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence

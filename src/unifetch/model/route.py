@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..errors import ConfigError, ConnectError
 from .frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from ipaddress import IPv4Address, IPv6Address

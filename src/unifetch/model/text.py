@@ -12,7 +12,7 @@ from functools import cache
 
 from ..errors import InvalidJSON, evidence
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import json
     from collections.abc import Collection, Mapping

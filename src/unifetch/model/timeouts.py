@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ..errors import InvalidSetting
 from .frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 

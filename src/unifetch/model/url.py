@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from ..errors import InvalidRequest, InvalidURL, evidence
 from ..masking import masked, masked_url
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -21,7 +21,7 @@ from ..masking import REDACTED, masked
 from ..model.frozen import Value
 from ..model.headers import Headers
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias

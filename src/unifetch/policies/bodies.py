@@ -14,7 +14,7 @@ from ..errors import InvalidBody, InvalidHeader, InvalidRequest, InvalidSetting,
 from ..model.headers import Headers
 from ..model.url import form_urlencode
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
     from typing import IO, Any

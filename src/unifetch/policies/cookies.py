@@ -22,7 +22,7 @@ from functools import cache
 from ..errors import InvalidHeader, InvalidSetting, evidence
 from ..model.frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn

@@ -17,7 +17,7 @@ from io import BytesIO
 
 from ..errors import DecodingError, TooLarge, evidence
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any

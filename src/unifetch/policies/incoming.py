@@ -14,7 +14,7 @@ from math import inf
 from ..errors import IncompleteBody, ProtocolError, TooLarge, evidence
 from .decoding import decoder
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -13,7 +13,7 @@ from itertools import chain
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
 from ..model.frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 

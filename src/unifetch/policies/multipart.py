@@ -17,7 +17,7 @@ from ..model.headers import Headers
 from ..model.url import form_urlencode
 from .bodies import BLOCK, Body, Bytes, File, Stream, content_of, form_fields
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 

@@ -16,7 +16,7 @@ from ..errors import ConfigError, InvalidSetting, evidence
 from ..masking import REDACTED
 from ..model.frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network

@@ -14,7 +14,7 @@ import re
 from ..errors import InvalidSetting, evidence
 from ..model.frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, TypeAlias

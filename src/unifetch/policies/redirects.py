@@ -10,7 +10,7 @@ from ..errors import InvalidURL, RedirectError, evidence
 from ..model.messages import Request
 from ..model.url import location_url
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from ..model.headers import Headers
 

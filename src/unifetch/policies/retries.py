@@ -22,7 +22,7 @@ from ..errors import (
 from ..model.frozen import Value
 from ..model.headers import is_token
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ..errors import InvalidSetting
 from ..model.frozen import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from typing import Any, TypeAlias

@@ -478,6 +478,7 @@ class Step:
     """Something that a script does; a subclass with its own `run` does more."""
 
     def run(self, connection: Connection) -> None:
+        """Do it to this connection."""
         raise NotImplementedError
 
 

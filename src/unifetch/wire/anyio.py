@@ -20,7 +20,7 @@ from .happy_eyeballs import race, until_next
 from .reader import RECEIVE
 from .resolution import begin, numeric, settled
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from typing import Any

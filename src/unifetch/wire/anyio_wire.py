@@ -17,7 +17,7 @@ import ssl
 import anyio
 from anyio.lowlevel import checkpoint
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeAlias

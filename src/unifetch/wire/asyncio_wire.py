@@ -21,7 +21,7 @@ from math import inf
 from ..backends.base import arrivals
 from .reader import RECEIVE
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable

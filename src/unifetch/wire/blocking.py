@@ -15,7 +15,7 @@ from .happy_eyeballs import race, until_next
 from .reader import RECEIVE
 from .resolution import look_up
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from typing import Any, TypeAlias

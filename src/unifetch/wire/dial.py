@@ -32,7 +32,7 @@ from .resolution import checked
 from .tls_errors import handshake_failed
 from .tunnels import agreement
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator

@@ -15,7 +15,7 @@ from struct import Struct
 
 from ..masking import is_secret
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

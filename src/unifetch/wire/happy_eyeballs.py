@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from ..backends.base import time_left
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any, Protocol

@@ -28,7 +28,7 @@ from ..policies.limits import MAX_LINE as MAX_LINE
 from .fast_paths import FieldLines, whole_chunks
 from .reader import RECEIVE
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from typing import Literal

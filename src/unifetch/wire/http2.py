@@ -37,7 +37,7 @@ from ..model.headers import Headers
 from .http11 import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing
 from .reader import RECEIVE, ByteReader
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -14,7 +14,7 @@ It refuses to do: I/O, timeouts, limits. How much may be buffered is for the par
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TypeVar

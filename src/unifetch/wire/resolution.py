@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ..model.route import refuse_private
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias

@@ -5,7 +5,7 @@ RFC 9112 §9.5 asks a client to watch for that. A send that blocks would not see
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

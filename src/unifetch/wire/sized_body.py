@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import ConnectionLost, IncompleteBody
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar

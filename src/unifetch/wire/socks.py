@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ..errors import ConfigError, ProxyError, evidence
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from typing import Any, TypeAlias

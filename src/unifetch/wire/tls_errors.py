@@ -6,7 +6,7 @@ import os
 
 from ..errors import TLSError
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from ..errors import RequestSent
 

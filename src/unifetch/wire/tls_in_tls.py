@@ -10,7 +10,7 @@ import ssl
 from contextlib import suppress
 from time import monotonic
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar

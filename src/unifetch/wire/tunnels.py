@@ -12,7 +12,7 @@ from ..backends.base import check_tunnel, tunnel_target
 from ..errors import ProxyError, evidence
 from . import socks
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any

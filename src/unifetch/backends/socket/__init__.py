@@ -53,7 +53,7 @@ from ..base import HTTP_1_CAPABILITIES, Capability
 from .connection import Connection
 from .pool import Pool
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Hashable

@@ -22,7 +22,7 @@ from .async_connection import AsyncConnection
 from .pool import Pool
 from .shared_connections import SharedConnections
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any, Literal

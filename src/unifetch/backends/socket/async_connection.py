@@ -25,7 +25,7 @@ from ...wire.tls_errors import certificate_refused
 from .connection import broken_by
 from .pool import IDLE_SECONDS, MAX_AGE
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Generator

@@ -21,7 +21,7 @@ from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
 from .pool import IDLE_SECONDS, MAX_AGE
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 

@@ -22,7 +22,7 @@ from ...wire.tls_errors import certificate_refused
 from ..base import arrivals, kernel_timeouts
 from .pool import IDLE_SECONDS, MAX_AGE
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Generator, Iterator

@@ -18,7 +18,7 @@ from ...wire.reader import RECEIVE
 from .connection import Connection
 from .pool import IDLE_SECONDS
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from math import inf
 from weakref import WeakSet
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Hashable, Sequence

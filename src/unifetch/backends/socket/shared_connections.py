@@ -8,7 +8,7 @@ It refuses to do: opening a connection, and deciding how many there may be; ther
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Hashable

@@ -1,0 +1,96 @@
+"""What `inspect.signature`, `typing.get_type_hints` and editors are told of calls that take `**call`.
+
+The arguments stand in `arguments.py` once, for type checkers. To import it costs more than all else that a program
+needs before its first request; so here it is imported when somebody asks.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Iterable
+    from typing import Any
+
+    from . import arguments as arguments
+else:
+
+    class _Arguments:
+        """The module of that name, imported when one of its names is asked for."""
+
+        def __getattr__(self, name: str) -> object:
+            from . import arguments as module
+
+            return getattr(module, name)
+
+    arguments = _Arguments()
+
+# Of what takes `**call`, jedi tells the arguments of the function that it sees these passed on to. So where all calls
+# come together, there is a line that passes them to `every_argument`, which no program reaches.
+EDITOR: bool = False
+
+
+class Described:
+    """The signature of a function, with the arguments that its last one stands for; made when it is looked at.
+
+    It takes the place of an `inspect.Signature`, and says it is one, because `inspect` accepts nothing else, and to
+    import that module takes as long as to import this package.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def _kind(self) -> type[inspect.Signature]:
+        from inspect import Signature
+
+        return Signature
+
+    __class__ = property(_kind)  # it says so on purpose
+
+    def _signature(self) -> inspect.Signature:
+        from inspect import Parameter, Signature
+
+        function = self._function
+        vars(function).pop("__signature__", None)
+        found = Signature.from_callable(function)
+        kept = [each for each in found.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+        meant = getattr(
+            arguments, function.__annotations__[_variable(function)].split("[")[-1].split(".")[-1].rstrip("]")
+        )
+        names = {each.name for each in kept}
+        more = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=..., annotation=hint.__forward_arg__)
+            for name, hint in meant.__annotations__.items()
+            if name not in names
+        ]
+        function.__signature__ = made = found.replace(parameters=[*kept, *more])
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._signature(), name)
+
+    def __str__(self) -> str:
+        return str(self._signature())
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return self._signature() == other
+
+    def __hash__(self) -> int:
+        return hash(self._signature())
+
+
+def _variable(function: Any) -> str:
+    code = function.__code__
+    name: str = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+    return name
+
+
+def describe(functions: Iterable[object]) -> None:
+    """Have each of these functions that takes arguments by `**` tell what they are."""
+    for function in functions:
+        if type(function) is FunctionType and function.__code__.co_flags & 8 and function.__name__[0] != "_":
+            function.__signature__ = Described(function)  # type: ignore[attr-defined]  # any attribute will do
