@@ -130,7 +130,7 @@ def every_argument(
     *,
     params: ParamTypes = ...,
     headers: HeaderTypes = ...,
-    cookies: Mapping[str, str] | None = ...,
+    cookies: Mapping[str, str] | Literal[False] | None = ...,
     trailers: HeaderTypes = ...,
     auth: AuthTypes = ...,
     timeout: TimeoutTypes = ...,
