@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..policies.retries import RetryTypes
     from ..policies.tls import TLSTypes
     from .config import BackendTypes
+else:
+    HeaderTypes = Any  # a part of the types below, which nobody looks at when the program runs
 
 ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
