@@ -165,11 +165,14 @@ def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
     """
     host = request.url.authority
     frame = framing(request.method, body)
-    if not request.headers.pairs:
+    if not request.headers.pairs and not request.headers.dropped:
         return _usual_headers(host, frame, decode)
-    agent: Pairs = AGENT
-    accept: Pairs = _ACCEPT
-    coding = _coding(decode)
+    dropped = request.headers.dropped
+    if needed := dropped & _NEEDED:
+        raise InvalidHeader(f"{min(needed)} cannot be left out: it is part of HTTP/1.1 (RFC 9112 §3.2, §6)")
+    agent: Pairs = () if "user-agent" in dropped else AGENT
+    accept: Pairs = () if "accept" in dropped else _ACCEPT
+    coding = () if "accept-encoding" in dropped else _coding(decode)
     fields = []
     for pair in request.headers.pairs:
         name, value = pair
@@ -189,8 +192,12 @@ def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
             elif name == "range":
                 # A range of a coded body could not be decoded (Fetch, HTTP-network-or-cache fetch, step 8.17).
                 coding = coding and _IDENTITY
+            elif _happens_anyway(name, value.lower(), frame):
+                continue
             elif name == "connection" and value.lower() != "close":
-                raise InvalidHeader(f"Connection: {value} is not the caller's to say; close is")
+                raise InvalidHeader(f"Connection: {value} is not the caller's to say; close and keep-alive are")
+            elif name in _FRAMING:
+                raise InvalidHeader(f"{pair[0]}: {value} contradicts the body; leave framing to unifetch")
             elif name == "expect" and body is NO_BODY:
                 raise InvalidHeader("Expect goes with a body (RFC 9110 §10.1.1)")
             elif name == "expect" and value.lower() != "100-continue":
@@ -203,6 +210,8 @@ def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
         fields.append(pair)
     return (("Host", host), *agent, *accept, *coding, *fields, *frame)
 
+
+_NEEDED = frozenset({"host", "content-length", "transfer-encoding"})
 
 # What an exchange cannot carry, however exactly: the other protocol that it would lead to, and what is a proxy's.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -244,6 +253,20 @@ def exact_headers(request: Request, body: Body) -> Pairs:
 
 def _framed(body: Body) -> str:
     return "a body of unknown length" if body.length is None else f"a body of {body.length} bytes"
+
+
+def _happens_anyway(name: str, value: str, frame: Pairs) -> bool:
+    """Whether a field asks, by habit, for what is done without it; then it need not be sent.
+
+    Args:
+        name, value: in lower case.
+        frame: the fields that frame the body.
+    """
+    if name in _FRAMING:
+        return (name, value) in [(key.lower(), said) for key, said in frame or (("Content-Length", "0"),)]
+    if name == "connection":
+        return {option.strip(" \t") for option in value.split(",")} <= {"keep-alive", "te"}
+    return (name, value) in (("te", "trailers"), ("proxy-connection", "keep-alive"))
 
 
 def _checked_host(value: str) -> str:

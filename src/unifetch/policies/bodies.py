@@ -125,7 +125,7 @@ def add_trailers(body: Body, trailers: HeaderTypes) -> None:
     if body.length is not None:
         raise InvalidBody("trailers= go with a body of unknown length, an iterator, which is sent in chunks")
     fields = Headers(trailers)
-    for name in fields:
+    for name in fields.by_name():
         if name in _NOT_IN_TRAILERS:
             raise InvalidHeader(f"trailers= cannot hold {name}: it has to come before the body (RFC 9110 §6.5.1)")
     body.trailers = fields.pairs
@@ -483,7 +483,7 @@ def with_content_type(fields: Headers, body: Body) -> Headers:
     if body.content_type is None:
         return fields
     if "content-type" not in fields:
-        return Headers.trusted([*fields.pairs, ("Content-Type", body.content_type)])
+        return fields.merged(Headers.trusted([("Content-Type", body.content_type)]))
     if body.content_type.startswith("multipart/"):
         raise InvalidHeader("Content-Type has to name the boundary of the body that files= makes: leave it to unifetch")
     return fields

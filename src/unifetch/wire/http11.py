@@ -233,7 +233,7 @@ def parse_head(method: str, block: bytes) -> Head:
     # One look-up for framing, keep-alive and the caller, in place of a search each.
     index = dict(lowered)
     if len(index) != len(fields):
-        index = dict(Headers.trusted(fields))
+        index = Headers.trusted(fields).by_name()
     headers = Headers.trusted(fields, index)
     if status < 200:
         return Head(status, reason, version, headers, 0, persists=False)

@@ -491,7 +491,7 @@ class Session:
         stream._budget -= _size(pairs)
         index = dict(pairs)
         if len(index) != len(pairs):
-            index = dict(Headers.trusted(pairs))
+            index = Headers.trusted(pairs).by_name()
         code = int(status)
         length = framing(stream.method, code, "HTTP/2", index) if code >= 200 else 0
         return Head(code, "", "HTTP/2", Headers.trusted(pairs, index), length, persists=True)
