@@ -100,7 +100,7 @@ WRONG: list[tuple[str, Any]] = [
     ("base_url", "ftp://h/"),
     ("headers", 5),
     ("headers", {"X A": "1"}),
-    ("headers", {"X": 5}),
+    ("headers", {"X": 5.5}),
     ("timeout", "5"),
     ("timeout", -1),
     ("timeout", {"reed": 5}),

@@ -12,6 +12,7 @@ from .base import ASYNC_CAPABILITIES, Capability
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
     from typing import Any
 
     from .base import AsyncBackend, Backend
@@ -136,13 +137,18 @@ def adapter(name: str) -> Any:
 
 def _from_entry_point(name: str) -> Callable[..., Any]:
     # Looked at only after the table, because scanning the installed distributions takes milliseconds.
-    from importlib.metadata import entry_points
-
-    found = {point.name: point for point in entry_points(group="unifetch.backends")}
+    found = {point.name: point for point in _entry_points()}
     if name not in found:
         raise UnknownBackend(f"unknown backend {name!r}; known are {', '.join([*BACKENDS, *found])}")
     factory: Callable[..., Any] = found[name].load()
     return factory
+
+
+def _entry_points() -> list[EntryPoint]:
+    """The backends of others; one that has the name of one of ours is none."""
+    from importlib.metadata import entry_points
+
+    return [point for point in entry_points(group="unifetch.backends") if point.name not in BACKENDS]
 
 
 def wrap(native: object) -> Backend:
@@ -208,8 +214,9 @@ def is_installed(entry: Entry) -> bool:
 
 
 def available_backends() -> tuple[str, ...]:
-    """The names of the backends whose libraries are installed, in the order of the table."""
-    return tuple(name for name, entry in BACKENDS.items() if is_installed(entry))
+    """The names of the backends whose libraries are installed, in the order of the table; then those of others."""
+    ours = [name for name, entry in BACKENDS.items() if is_installed(entry)]
+    return (*ours, *dict.fromkeys(point.name for point in _entry_points()))
 
 
 def how_to_install(name: str) -> str:
@@ -218,12 +225,17 @@ def how_to_install(name: str) -> str:
 
 
 def with_capability(capability: Capability) -> list[str]:
-    """The names of the installed backends that declare a capability."""
-    return [name for name in available_backends() if capability in capabilities(name)]
+    """The names of the installed backends of ours that declare a capability; an error names them."""
+    return [name for name, entry in BACKENDS.items() if is_installed(entry) and capability in capabilities(name)]
 
 
 def capabilities(name: str) -> frozenset[Capability]:
     """What the backend of this name can do; and whether it can be awaited."""
+    if name not in BACKENDS:
+        factory = _from_entry_point(name)
+        own = getattr(factory, "capabilities", None)
+        theirs: frozenset[Capability] = own if isinstance(own, frozenset) else factory().capabilities
+        return theirs
     module = adapter(name)
     awaited: frozenset[Capability] = getattr(module, "ASYNC_CAPABILITIES", frozenset())
     declared: frozenset[Capability] = module.CAPABILITIES

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partialmethod
 from io import TextIOWrapper
 
-from ..backends import BACKENDS, how_to_install, is_installed, load
+from ..backends import BACKENDS, available_backends, how_to_install, is_installed, load
 from ..backends import capabilities as capabilities_of
 from ..backends.base import Capability
 from ..client.config import chosen_backend
@@ -268,13 +268,14 @@ def _backends(options: argparse.Namespace) -> int:
     style = Style(sys.stdout)
     default, reason = map(str, chosen_backend())
     capabilities: dict[str, frozenset[Capability]] = {}
-    for name, entry in BACKENDS.items():
-        if not is_installed(entry):
+    for name in dict.fromkeys([*BACKENDS, *available_backends()]):
+        entry = BACKENDS.get(name)
+        if entry is not None and not is_installed(entry):
             found = style.dim(f"not installed: {how_to_install(name)}")
         else:
             try:
                 capabilities[name] = capabilities_of(name)
-                found = _version(entry.library)
+                found = "of another distribution" if entry is None else _version(entry.library)
             except Exception as error:  # noqa: BLE001  # a broken library raises what it likes when it is imported
                 found = style.red(printable(f"broken: {type(error).__name__}: {error}")[:66])
         print(f"{style.green('*' if name == default else ' ')} {style.bold(f'{name:10}')} {found}")
@@ -282,7 +283,7 @@ def _backends(options: argparse.Namespace) -> int:
         print(style.red("\nWarning: niquests has put urllib3-future in the place of urllib3."))
     print(f"\n{style.green('*')} {printable(default)} is used where none is named ({reason}).\n")
     _print_matrix(capabilities, style)
-    if default not in BACKENDS:
+    if default not in capabilities and default not in BACKENDS:
         sys.stdout.flush()
         load(default)  # its error says which names there are
     return 0
