@@ -66,6 +66,8 @@ SHARED = {
     "httpx_network": {"poisoning", "pooled_body"},
     "asyncio_stream": {"socket.async_connection"},
     "aiohttp": {"asyncio_stream"},
+    "in_loop": {"workers"},
+    "in_threads": {"workers"},
 }
 
 # What decides, and so touches neither a socket nor a thread nor a clock.

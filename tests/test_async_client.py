@@ -474,7 +474,7 @@ def test_waiting_for_a_thread_has_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
 
     answered = threading.Event()
     with ThreadPoolExecutor(1) as only, Server([Wait(answered), reply()]) as server:
-        monkeypatch.setattr(in_threads, "_threads", lambda: only)
+        monkeypatch.setattr(in_threads, "WORKERS", only)
         asyncio.run(scenario(server.url, server))
         assert 1 == len(server.requests)
 

@@ -141,6 +141,7 @@ class AiohttpBackend:
         if self._session is not None:
             return await _through_session(self._session, request)
         wire, connection = await self._connected(request)
+        _taken.add(connection)
         return await wire.exchange(request, partial(_release, connection))
 
     async def _connected(self, request: RawRequest) -> tuple[TakenOver, Connection]:
@@ -192,7 +193,13 @@ def _going_on(begun: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any
         return result
 
 
+# Connections in use: so that the garbage collector, which may find a stream that nobody closed, finds no connection
+# beside it, of which aiohttp would complain before we can close it.
+_taken: set[Connection] = set()
+
+
 def _release(connection: Connection, clean: bool) -> None:
+    _taken.discard(connection)
     if clean:
         connection.release()
     else:

@@ -7,23 +7,20 @@ cancelled, its thread goes on until the backend returns or a timeout ends it, an
 from __future__ import annotations
 
 import asyncio
-import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
 
 from ..errors import ConnectionLost, PoolTimeout
 from ..model.messages import AsyncRawResponse
 from .base import Attempt
+from .workers import THREADS, WORKERS
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from concurrent.futures import Future
     from typing import Literal
 
     from ..model.messages import RawRequest, RawResponse
     from .base import Backend
-
-THREADS = 100  # of the whole process; as many as a client's limit on connections, unless that was raised
 
 
 class Threaded:
@@ -41,16 +38,16 @@ class Threaded:
 
     async def send(self, request: RawRequest) -> AsyncRawResponse:
         """Perform one exchange; see `AsyncBackend.send`."""
-        loop, pulled = asyncio.get_running_loop(), None
+        loop, blocks = asyncio.get_running_loop(), None
         if request.body is not None and not isinstance(request.body, bytes):
-            pulled = _Pulled(aiter(request.body), loop)
-            request = request.routed(request.route, body=pulled)
+            blocks = AwaitedBlocks(aiter(request.body), loop)
+            request = request.routed(request.route, body=blocks)
         attempt = Attempt(request.timeout, request.deadline)
         try:
             seconds = attempt.within(request.timeout.pool)
         except TimeoutError as error:
             raise PoolTimeout("no time was left to wait for a thread") from error
-        future = _threads().submit(self._backend.send, request)
+        future = WORKERS.submit(self._backend.send, request)
         timer = None if seconds is None else loop.call_later(seconds, future.cancel)  # once it runs, no more
         try:
             raw = await asyncio.wrap_future(future)
@@ -58,14 +55,14 @@ class Threaded:
             task = asyncio.current_task()
             if future.cancelled() and task is not None and not task.cancelling():
                 raise PoolTimeout(f"none of the {THREADS} threads became free in time") from None
-            if pulled is not None:
-                pulled.cancel()
+            if blocks is not None:
+                blocks.cancel()
             future.add_done_callback(_close_late)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
-        pieces = _Pieces(raw)
+        pieces = ThreadedBody(raw)
         return AsyncRawResponse(
             raw.status,
             raw.reason,
@@ -84,16 +81,7 @@ class Threaded:
         self._backend.close()  # which waits for nobody
 
 
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="unifetch")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay with the parent
-
-
-class _Pulled:
+class AwaitedBlocks:
     """A body in a thread of the backend: each block is awaited in the loop that the caller's iterator belongs to."""
 
     def __init__(self, blocks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
@@ -131,7 +119,7 @@ def _close_late(future: Future[RawResponse]) -> None:
         future.result().close()
 
 
-class _Pieces:
+class ThreadedBody:
     """The body of a response, each step of which may block."""
 
     # --- The chunks -------------------------------------------------------------------------------
@@ -145,7 +133,7 @@ class _Pieces:
         return self
 
     async def __anext__(self) -> bytes:
-        self._step = _threads().submit(next, self._pieces, None)
+        self._step = WORKERS.submit(next, self._pieces, None)
         piece = await asyncio.wrap_future(self._step)
         if piece is None:
             raise StopAsyncIteration
@@ -160,4 +148,4 @@ class _Pieces:
         if step is not None and not step.done():
             step.add_done_callback(lambda _: self._raw.close())
         else:
-            await asyncio.wrap_future(_threads().submit(self._raw.close))
+            await asyncio.wrap_future(WORKERS.submit(self._raw.close))

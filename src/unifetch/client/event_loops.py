@@ -67,8 +67,11 @@ async def in_thread(function: Callable[..., T], *given: Any) -> T:
         result: T = await sys.modules["trio"].to_thread.run_sync(function, *given)
         return result
     import asyncio
+    from contextvars import copy_context
 
-    return await asyncio.to_thread(function, *given)
+    from ..backends.workers import WORKERS
+
+    return await asyncio.wrap_future(WORKERS.submit(copy_context().run, function, *given))
 
 
 class Bell:

@@ -83,7 +83,10 @@ def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.
         tell(outcome)
 
     thread = threading.Thread(target=ask, name=f"resolving {host}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the program is ending, and starts no thread any more: so it is asked here
+        ask()
     return thread
 
 
