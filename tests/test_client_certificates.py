@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ssl
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unifetch import Client, TLSError
+from unifetch import TLS, Client, TLSError
 from unifetch.testing import Server, reply
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.handshakes import asks_for_a_certificate
@@ -22,7 +23,7 @@ from unifetch.testing.conformance.routes import authority
 
 @pytest.mark.parametrize("name", ["urllib", "urllib3", "requests", "httpx", "httpx2", "socket"])
 @pytest.mark.parametrize("kind", [Client, AwaitedClient])
-@pytest.mark.parametrize("body", [None, b"x" * 1_000_000])
+@pytest.mark.parametrize("body", [None, b"x" * 1_000])
 def test_a_refusal_in_place_of_a_response(name: str, kind: Any, body: bytes | None) -> None:
     """It is an error of TLS that says what to set, and the request is not repeated."""
     if name not in ("urllib", "socket") and find_spec(name) is None:
@@ -33,3 +34,35 @@ def test_a_refusal_in_place_of_a_response(name: str, kind: Any, body: bytes | No
             client.request("PUT", server.url, body=body, retry=3)
 
         assert 1 == server.connections
+
+
+@pytest.fixture
+def client_certificate(tmp_path: Path) -> str:
+    """A PEM file with a certificate of the client, and its key."""
+    path = tmp_path / "client.pem"
+    authority().certificate("client.test").private_key_and_cert_chain_pem.write_to_path(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["urllib", "urllib3", "requests", "httpx", "httpx2", "aiohttp", "socket"])
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+def test_a_certificate_belongs_to_its_origin(name: str, kind: Any, client_certificate: str) -> None:
+    """It is shown to the origin that was asked, and to no other that a redirect leads to."""
+    if name not in ("urllib", "socket") and find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    context = asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)
+    tls = {**authority().trusted, "client_cert": client_certificate}
+    with Server(reply(200), tls=context) as other, kind(name, tls=tls) as client:
+        away = {"/": "/again", "/again": other.url}
+        with Server(lambda asked: reply(302, headers={"Location": away[asked.target]}), tls=context) as home:
+            with pytest.raises(TLSError):
+                client.get(home.url)
+
+            assert (["/", "/again"], []) == ([each.target for each in home.requests], other.requests)
+
+
+def test_what_a_proxy_gets() -> None:
+    """Whom to trust, and neither the certificate of the client nor the trust that an origin has without one."""
+    settings = TLS(verify=False, ca_file="/ca.pem", client_cert="/me.pem", min_version="1.3", check_hostname=False)
+
+    assert TLS(ca_file="/ca.pem", min_version="1.3") == settings.for_proxy()

@@ -314,6 +314,8 @@ class Journey:
         if self._by_http1:
             fields["http2"] = False
             fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
+        if not self._at_home and fields["tls"] is not None and self.settings.tls.client_cert is not None:
+            fields["tls"] = self.settings.tls.for_others().offering(fields["http2"]).context()
         if self._fresh:
             fields["fresh"] = True
         if self.memory.jar or self._jar or self._cookies is not None or self._auth is not None:
@@ -354,7 +356,7 @@ class Journey:
         route = Route(
             proxy=proxy,
             connect_headers=connect_headers,
-            proxy_tls=settings.tls.context() if secure else None,
+            proxy_tls=settings.tls.for_proxy().context() if secure else None,
             unix_socket=settings.unix_socket,
             address=settings.resolve.get(url.host),
             public_only=settings.forbid_private,

@@ -110,6 +110,17 @@ class TLS(Value):
         alpn = ("h2", *others) if http2 else others
         return self if alpn == self.alpn else self.replace(alpn=alpn)
 
+    def for_others(self) -> TLS:
+        """These settings where a redirect leads to another origin: a client certificate belongs to its own."""
+        return self.replace(client_cert=None)
+
+    def for_proxy(self) -> TLS:
+        """The settings for a proxy: whom to trust, and nothing that is between us and the origin.
+
+        It is shown no client certificate, and its own is verified, even where the origin's is not.
+        """
+        return TLS(ca_file=self.ca_file, ca_path=self.ca_path, min_version=self.min_version)
+
     def context(self) -> ssl.SSLContext:
         """The context of these settings, built at the first call and shared by all who have the same.
 

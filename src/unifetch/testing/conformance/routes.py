@@ -97,6 +97,10 @@ class Authority:
         self.configure(context, *names)
         return context
 
+    def certificate(self, *names: str) -> Any:
+        """A certificate for these names, as trustme's `LeafCert`."""
+        return self._authority.issue_cert(*names)
+
     def configure(self, context: ssl.SSLContext, *names: str) -> None:
         """Have a server show a certificate for these names, and trust those of this authority."""
         self._authority.issue_cert(*names).configure_cert(context)
