@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +159,26 @@ def test_a_server_that_ends_its_side_during_an_upload(kind: type[Client]) -> Non
         server.errors.clear()  # it was cut off in the middle
 
     assert "maybe" == caught.value.request_sent
+
+
+# --- The walk that a learner copies -----------------------------------------------------------------
+
+
+def walk(url: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What docs/examples/walking.py prints."""
+    path = Path(__file__).parents[1] / "docs" / "examples" / "walking.py"
+    runpy.run_path(str(path))["main"](url)
+    return capsys.readouterr().out
+
+
+def test_the_walk_prints_interim_responses(capsys: pytest.CaptureFixture[str]) -> None:
+    """A 103 and the final head may come in one segment."""
+    with Server(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") as server:
+        assert "103 comes before the response\n200 OK 2\n" == walk(server.url, capsys)
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent"])
+def test_the_walk_ends_with_the_connection(start: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that closes before its head is complete is an error, and not waited for."""
+    with Server([start, Close()]) as server, pytest.raises(ConnectionLost):
+        walk(server.url, capsys)

@@ -16,12 +16,19 @@ def main(url: str) -> None:
         connection.sendall(http11.request_head("GET", "/", [("Host", f"{host}:{port}")]))
         incoming = reader.ByteReader()
         steps = http11.read_head(incoming, "GET")
-        try:
-            while True:
-                next(steps)  # None: feed me
-                incoming.feed(connection.recv(65536))
-        except StopIteration as done:
-            head = done.value
+        head = None
+        while head is None:
+            try:
+                interim = next(steps)
+            except StopIteration as done:
+                head = done.value
+            else:
+                if interim is not None:
+                    print(interim.status, "comes before the response")
+                elif data := connection.recv(65536):  # None: feed me
+                    incoming.feed(data)
+                else:
+                    incoming.feed_eof()  # from here on it raises, where it would have to wait
         print(head.status, head.reason, head.framing)
     # [end]
     assert 200 == head.status
