@@ -65,6 +65,8 @@ if hasattr(socket, "AF_UNIX"):
 
 # A client of the caller's own connects by its own means and with its own TLS settings.
 INJECTED_CAPABILITIES = CAPABILITIES - {
+    Capability.STRICT_HEAD,
+    Capability.STRICT_CHUNKS,
     Capability.HARD_DEADLINE,
     Capability.REQUEST_SENT,
     Capability.TLS_CONTEXT,
