@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -121,7 +122,7 @@ def outcome(names: tuple[str, ...], first: int, *, body: bytes | None, pausing: 
             given: list[bool] = []
 
             async def exchange() -> Any:
-                timeout = Timeout(0.05, connect=0.05, read=0.05, write=0.05)
+                timeout = Timeout(60, connect=60, read=60, write=60)
                 request = RawRequest(
                     "POST",
                     URL("http://a.test/"),
@@ -135,7 +136,7 @@ def outcome(names: tuple[str, ...], first: int, *, body: bytes | None, pausing: 
                 await response.close()
                 return response.status, b"".join(pieces)
 
-            events = [lambda name=name: EVENTS[name](transport) for name in names]
+            events: list[Callable[[], object]] = [partial(EVENTS[name], transport) for name in (*names, "a reset")]
             try:
                 result = await stepped(exchange(), events, first)
             except UnifetchError as error:

@@ -60,9 +60,10 @@ class TakenOver(AsyncioWire):
             give_back: called once, when the exchange is over: with whether the connection can be used again.
         """
         self._give_back = give_back
-        return await self.connection.exchange(request, self._done)
+        return await self.connection.exchange(request, self, None)
 
-    def _done(self) -> None:
+    def put(self, _: object, __: object) -> None:
+        """The exchange is over, and its body was read to its end."""
         if self.connection.release():
             self._over(clean=True)
 

@@ -15,7 +15,6 @@ timeout anew at each byte that arrives.
 from __future__ import annotations
 
 import urllib.request
-from functools import partial
 
 from ..errors import ConfigConflict
 from ..model.route import DIRECT
@@ -91,7 +90,7 @@ class KeepAliveHandler(urllib.request.BaseHandler):
         if connection is None:
             connection = Connection(dial(request, self._pool.sessions.get(key)))
             self._pool.opened(connection)
-        return connection.exchange(request, partial(self._pool.put, key, connection))
+        return connection.exchange(request, self._pool, key)
 
     https_open = http_open
 

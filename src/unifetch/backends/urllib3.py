@@ -35,7 +35,7 @@ from .socket.connection import Connection
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
     from typing import Any, Literal
 
     from urllib3 import BaseHTTPResponse
@@ -166,7 +166,7 @@ class PooledExchange(BaseAttempt):
         self._over = False
         self._release: Callable[[], object] | None = None
 
-    def over(self, connection: Connection) -> None:
+    def put(self, _: Hashable, connection: Connection) -> None:
         """The body was read to its end, which may be before the library knows of a response."""
         connection.release()
         self._over = True
@@ -320,9 +320,7 @@ class Hooked:
             self.connect()
         request = exchange.request
         try:
-            exchange.raw = self.sock.exchange(
-                request.carrying(guarded(request.body)), partial(exchange.over, self.sock)
-            )
+            exchange.raw = self.sock.exchange(request.carrying(guarded(request.body)), exchange, None)
         except UnifetchError as error:
             exchange.failure = error
             raise

@@ -51,7 +51,6 @@ The smallest walk through an exchange, without this file:
 
 from __future__ import annotations
 
-from functools import partial
 
 from ...errors import BackendNotInstalled, TLSError
 from ...model.route import DIRECT
@@ -96,7 +95,7 @@ class SocketBackend:
         if connection is None:
             connection = self._open(request, self._pool.sessions.get(key))
             self._pool.opened(connection)
-        return connection.exchange(request, partial(self._pool.put, key, connection))
+        return connection.exchange(request, self._pool, key)
 
     def _open(self, request: RawRequest, session: ssl.SSLSession | None) -> Connection:
         if not request.http2:

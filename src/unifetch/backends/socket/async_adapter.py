@@ -59,7 +59,7 @@ class AsyncSocketBackend:
         if connection is None:
             connection = AsyncConnection(await dial(request, clock, self._pool.sessions.get(key)))
             self._pool.opened(connection)
-        response: AsyncRawResponse = await connection.exchange(request, partial(self._pool.put, key, connection))
+        response: AsyncRawResponse = await connection.exchange(request, self._pool, key)
         return response
 
     # --- HTTP/2, where it is asked for ------------------------------------------------------------
@@ -68,7 +68,7 @@ class AsyncSocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls, request.route, request.http2)
         connection = await self._shared_connection(request, key, clock)
         if isinstance(connection, AsyncConnection):
-            response: AsyncRawResponse = await connection.exchange(request, partial(self._pool.put, key, connection))
+            response: AsyncRawResponse = await connection.exchange(request, self._pool, key)
             return response
         from .async_http2_connection import Exchange
 

@@ -28,7 +28,7 @@ from .pool import IDLE_SECONDS, MAX_AGE
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Generator, Hashable
     from typing import Any
 
     from ...errors import RequestSent
@@ -80,12 +80,13 @@ class AsyncConnection:
 
     # --- One exchange -----------------------------------------------------------------------------
 
-    async def exchange(self, request: RawRequest, done: Callable[[], object]) -> AsyncRawResponse:
+    async def exchange(self, request: RawRequest, owner: Any, key: Hashable) -> AsyncRawResponse:
         """Perform one exchange, up to the head of the final response.
 
         Args:
             request: what to send, as it is.
-            done: called once the body was read to its end; small ones are, before this returns. It has to `release`.
+            owner, key: `owner.put(key, connection)` is called once the body was read to its end, and has to `release`
+                the connection; for a small body that is before this returns.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: the connection is closed.
@@ -100,7 +101,7 @@ class AsyncConnection:
         size, interim = head.framing, self.interim
         if size == len(rest):
             # All of it came with the head: the connection is free before anybody reads.
-            done()
+            owner.put(key, self)
             pieces = Pieces((rest,) if rest else ())
             return AsyncRawResponse(
                 head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
@@ -108,6 +109,7 @@ class AsyncConnection:
         if rest:
             self.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
+        done = partial(owner.put, key, self)
         body = self.read_body(size, trailers, done)
         abandon = partial(_abandon, self, self.exchanges, body)
         return AsyncRawResponse(

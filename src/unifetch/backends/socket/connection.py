@@ -25,8 +25,8 @@ from .pool import IDLE_SECONDS, MAX_AGE
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Generator, Iterator
-    from typing import TypeVar
+    from collections.abc import Callable, Generator, Hashable, Iterator
+    from typing import Protocol, TypeVar
 
     from ...errors import RequestSent
     from ...model.headers import Headers, Pairs
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from ...model.timeouts import Timeout
     from ...wire.blocking import BlockingWire
     from ...wire.http11 import Framing, Head
+
+    class Owner(Protocol):
+        """Whoever a connection is given back to."""
+
+        def put(self, key: Hashable, connection: Connection) -> None:
+            """The exchange is over, and its body was read to its end."""
 
     R = TypeVar("R")
     T = TypeVar("T")
@@ -88,12 +94,13 @@ class Connection:
 
     # --- One exchange -----------------------------------------------------------------------------
 
-    def exchange(self, request: RawRequest, done: Callable[[], object]) -> RawResponse:
+    def exchange(self, request: RawRequest, owner: Owner, key: Hashable) -> RawResponse:
         """Perform one exchange, up to the head of the final response.
 
         Args:
             request: what to send, as it is.
-            done: called once the body was read to its end; small ones are, before this returns. It has to `release`.
+            owner, key: `owner.put(key, connection)` is called once the body was read to its end, and has to `release`
+                the connection; for a small body that is before this returns.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: the connection is closed.
@@ -108,7 +115,7 @@ class Connection:
         size, interim = head.framing, self.interim
         if size == len(rest):
             # All of it came with the head: the connection is free before anybody reads.
-            done()
+            owner.put(key, self)
             pieces = (rest,) if rest else ()
             return RawResponse(
                 head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
@@ -116,6 +123,7 @@ class Connection:
         if rest:
             self.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
+        done = partial(owner.put, key, self)
         body, read_into = self.read_body(size, trailers, done), None
         if isinstance(size, int):
             sized = SizedBody(self, size, request.timeout.read, done)
