@@ -456,11 +456,11 @@ class RawResponse:
         close: gives the connection back if the body was read to its end, else closes it. It may be called again.
         trailers: the trailer fields, once the body was read to its end; filled by who reads it.
         interim: the 1xx responses that came before, as (status, headers).
-        is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks: 1 µs less.
+        is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks.
         read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
             is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
         content: optional: what `body` gives, if all of it is there, by framing that the backend has held to RFC 9112,
-            and the connection is free already. Most small bodies come with their head; not to receive them saves 2 µs.
+            and the connection is free already. Most small bodies come with their head, and need not be received.
     """
 
     __slots__ = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Runs until it has its T; each None that it yields means "feed me".
     Steps = Generator[None, None, T]
 
-# Bytes to receive at once. glibc maps larger blocks anew for each read, for 11 µs; smaller ones cost more calls.
+# Bytes to receive at once. glibc maps larger blocks anew for each read; smaller ones cost more calls.
 RECEIVE = 64 * 1024
 
 

@@ -51,7 +51,6 @@ The smallest walk through an exchange, without this file:
 
 from __future__ import annotations
 
-
 from ...errors import BackendNotInstalled, TLSError
 from ...model.route import DIRECT
 from ...wire.blocking import dial
