@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from .answer import Answer
 from .cassette import Cassette
+from .faults import Faults
 from .har import CassetteError
 from .intercept import (
+    Drop,
     Forward,
     Handler,
     Intercepted,
@@ -44,6 +46,7 @@ from .server import (
     refused_port,
     reply,
 )
+from .sweep import Point, sweep
 from .virtual_time import VirtualTime
 
 __all__ = [
@@ -52,6 +55,8 @@ __all__ = [
     "CassetteError",
     "Close",
     "Drip",
+    "Drop",
+    "Faults",
     "Flood",
     "Forward",
     "HalfClose",
@@ -61,6 +66,7 @@ __all__ = [
     "OnConnect",
     "OnHead",
     "Pause",
+    "Point",
     "ReadBody",
     "Receive",
     "RecordedRequest",
@@ -82,4 +88,5 @@ __all__ = [
     "intercept",
     "refused_port",
     "reply",
+    "sweep",
 ]

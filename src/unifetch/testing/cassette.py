@@ -250,7 +250,7 @@ class Cassette(Handler):
         if request.is_read:
             new.request_body.write(request.body)
         else:
-            request.change(body=tapped_upload(request.raw.body, lambda piece: new.request_body.write(piece or b"")))
+            tapped_upload(request, lambda piece: new.request_body.write(piece or b""))
         began = time.monotonic()
         try:
             raw = yield Forward()

@@ -122,7 +122,14 @@ class Forward:
     """Step: let the request go on, to the handler around this one or to the backend; gives its RawResponse."""
 
 
-Step: TypeAlias = ReadBody | Forward | Pause
+class Drop:
+    """Step: close a response that was forwarded; the client never sees it."""
+
+    def __init__(self, raw: RawResponse) -> None:
+        self.raw = raw
+
+
+Step: TypeAlias = ReadBody | Forward | Drop | Pause
 Steps: TypeAlias = "Generator[Step, Any, Answer | RawResponse | None]"
 
 
@@ -139,8 +146,8 @@ class Handler:
     def handle(self, request: Intercepted) -> Steps:
         """What becomes of a request, step by step.
 
-        A step is `ReadBody`, `Forward`, or a `Pause`. The end is an `Answer`, the response that was forwarded, or None
-        for a request that this handler does not take. What it raises is raised by the call.
+        A step is `ReadBody`, `Forward`, `Drop`, or a `Pause`. The end is an `Answer`, the response that was forwarded,
+        or None for a request that this handler does not take. What it raises is raised by the call.
         """
         raise NotImplementedError
 
@@ -383,11 +390,11 @@ def tapped(raw: RawResponse, request: Intercepted, tap: Tap) -> Any:
     return RawResponse(*head, body, closed, raw.trailers, raw.interim, raw.is_checked)
 
 
-def tapped_upload(body: Any, tap: Callable[[bytes | None], object]) -> Any:
-    """The same body of a request, each piece of which, and then None, is shown to a function; it may raise."""
-    if isinstance(body, bytes) or body is None:
-        return body
-    return _TappedUpload(body, tap) if hasattr(body, "__aiter__") else _tapped_blocks(body, tap)
+def tapped_upload(request: Intercepted, tap: Callable[[bytes | None], object]) -> None:
+    """Have each piece of the body of a request, and then None, shown to a function, which may raise."""
+    body = request.raw.body
+    if body is not None and not isinstance(body, bytes):
+        request.change(body=_TappedUpload(body, tap) if request.awaited else _tapped_blocks(body, tap))
 
 
 def _tapped_blocks(body: Any, tap: Callable[[bytes | None], object]) -> Iterator[bytes]:
@@ -500,6 +507,8 @@ class Front:
                 raise late
         elif type(step) is Forward:
             return self._backend.send(_real(request))
+        elif type(step) is Drop:
+            step.raw.close()
         elif not request.is_read:
             request.with_body(list(request.raw.body))
         return None
@@ -536,6 +545,9 @@ class AsyncFront(Front):
                 raise late
         elif type(step) is Forward:
             return await self._backend.send(_real(request))
+        elif type(step) is Drop:
+            closing: Any = step.raw.close()
+            await closing
         elif not request.is_read:
             request.with_body([piece async for piece in request.raw.body])
         return None

@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .cassette import Cassette
+    from .faults import Faults
     from .mock import Mock
     from .server import Server
 
@@ -90,6 +91,19 @@ def unifetch_cassette(request: pytest.FixtureRequest, unifetch_cassette_options:
     try:
         with Cassette(path, **options) as cassette:
             yield cassette
+            _end_if_failed(request)
+    except _Failed:
+        pass
+
+
+@pytest.fixture
+def unifetch_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """`Faults` before every backend; what did not fire is an error."""
+    from .faults import Faults
+
+    try:
+        with Faults() as faults:
+            yield faults
             _end_if_failed(request)
     except _Failed:
         pass
