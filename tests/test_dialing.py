@@ -6,6 +6,7 @@ the core, from a `RawRequest` with a `Route`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -380,18 +381,19 @@ class Trickle(Step):
         with socket.create_connection(("127.0.0.1", self.port)) as far:
 
             def upstream() -> None:
-                try:
+                with contextlib.suppress(OSError):
                     while data := near.recv(65536):
                         far.sendall(data)
-                except OSError:
-                    pass
+                with contextlib.suppress(OSError):  # the client has gone: nobody is to wait for the origin
+                    far.shutdown(socket.SHUT_RDWR)
 
             threading.Thread(target=upstream, daemon=True).start()
-            while data := far.recv(65536):
-                for byte in [data] if self.at_once.is_set() else [data[n : n + 1] for n in range(len(data))]:
-                    connection.send(byte)
-                    if not self.at_once.is_set():
-                        connection.pause(0.02)
+            with contextlib.suppress(ConnectionError):
+                while data := far.recv(65536):
+                    for byte in [data] if self.at_once.is_set() else [data[n : n + 1] for n in range(len(data))]:
+                        connection.send(byte)
+                        if not self.at_once.is_set():
+                            connection.pause(0.02)
 
 
 def test_tls_within_tls_is_bounded_for_each_step(

@@ -241,6 +241,16 @@ class BaseClient:
             self._memory.jar = CookieJar()
         return self._memory.jar
 
+    @property
+    def calls_connected(self) -> int:
+        """How many calls have a connection now: each until its response is read or closed."""
+        return len(self._slots.held)
+
+    @property
+    def calls_waiting(self) -> int:
+        """How many calls wait for a connection, because of `Limits.connections`."""
+        return len(self._slots.queue)
+
     def _backend(self, named: BackendTypes | None) -> Any:
         if self._closed:
             raise InvalidSetting("this client is closed")

@@ -7,7 +7,6 @@ as a body, and how it reads a stream, is that of a program without an event loop
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import os
 import threading
@@ -49,15 +48,28 @@ def awaited(function: Callable[..., Awaitable[T]]) -> Callable[..., T]:
     return lambda *given, **call: run(function(*given, **call))
 
 
-@functools.cache
+_starting = threading.Lock()
+_running: asyncio.AbstractEventLoop | None = None
+
+
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="the event loop of the tests", daemon=True).start()
-    return loop
+    # One for all threads, also for those that ask for it at once.
+    global _running
+    with _starting:
+        if _running is None:
+            _running = asyncio.new_event_loop()
+            threading.Thread(target=_running.run_forever, name="the event loop of the tests", daemon=True).start()
+        return _running
+
+
+def _forget() -> None:
+    # In the child of a fork: the thread stayed with the parent, and so may have whoever holds the lock.
+    global _starting, _running
+    _starting, _running = threading.Lock(), None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_loop.cache_clear)  # threads stay with the parent
+    os.register_at_fork(after_in_child=_forget)
 
 
 class AwaitedClient:

@@ -5,8 +5,9 @@
         assert server.requests[0].header("host") == f"127.0.0.1:{server.port}"
 
 A *script* is the answer to one request: bytes, which are sent as they are; a step (`Pause`, `Drip`, `Close`, …); a
-function of the request; a mapping from targets to scripts; or an iterable of all these. `Server(first, second)` answers
-the first request by `first` and the next, on whichever connection, by `second`; the last script also answers the rest.
+function of the request; a mapping from targets, also with methods (`"POST /orders"`), to scripts; or an iterable of all
+these. `Server(first, second)` answers the first request by `first` and the next, on whichever connection, by `second`;
+the last script also answers the rest.
 
 A script starts when its request is complete; `OnHead(…)` starts before the body is read, `OnConnect(…)` before anything
 is. Then the connection stays open for another request, whatever a `Connection` field says: only a step closes it. Hence
@@ -19,6 +20,7 @@ sockets, nothing else; everything is closed when the `with` block ends, or after
 from __future__ import annotations
 
 import contextlib
+import json as json_module
 import os
 import re
 import socket
@@ -28,7 +30,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..errors import evidence
 
@@ -43,6 +45,7 @@ Script: TypeAlias = (
 RECEIVED_AT_MOST = 1 << 28
 # Seconds to wait for each thread at the end; they are daemons, so none holds up the process.
 _JOIN = 5.0
+_NOTHING: Any = object()
 
 
 class Server:
@@ -235,8 +238,18 @@ class RecordedRequest:
 
 
 def route(scripts: Mapping[str, Script], request: RecordedRequest) -> Script:
-    """The script for a request's target, else for its target without the query, else a 404."""
-    return scripts.get(request.target, scripts.get(request.target.partition("?")[0], reply(404)))
+    """The script for a request: by its method and target (`"POST /orders"`), else by its target, else a 404.
+
+    A key may leave out the query. Where there are keys of other methods only, it is a 405.
+    """
+    target, path = request.target, request.target.partition("?")[0]
+    for key in (f"{request.method} {target}", f"{request.method} {path}", target, path):
+        if key in scripts:
+            return scripts[key]
+    methods = [
+        method for method, _, place in (key.partition(" ") for key in scripts) if place.partition("?")[0] == path
+    ]
+    return reply(405, headers={"Allow": ", ".join(methods)}) if methods else reply(404)
 
 
 class _Over(Exception):
@@ -631,6 +644,7 @@ def reply(
     body: bytes | Iterable[bytes] = b"",
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     *,
+    json: Any = _NOTHING,
     reason: str | None = None,
     version: str = "HTTP/1.1",
     framed: bool = True,
@@ -640,6 +654,7 @@ def reply(
     Args:
         status: the status code.
         body: bytes, sent with Content-Length; or an iterable of bytes, each of which becomes a chunk.
+        json: what the body says in JSON, in place of `body`; Content-Type is added where it is missing.
         headers: fields as they are to be sent; Content-Length or Transfer-Encoding among them replaces ours.
         reason: the reason phrase; by default that of the status.
         version: the HTTP version.
@@ -648,6 +663,12 @@ def reply(
     if reason is None:
         reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
     fields = list(headers.items() if isinstance(headers, Mapping) else headers)
+    if json is not _NOTHING:
+        if body != b"":
+            raise TypeError("a reply has one body: body= or json=")
+        body = json_module.dumps(json, separators=(",", ":"), ensure_ascii=False).encode()
+        if not any(name.lower() == "content-type" for name, _ in fields):
+            fields.insert(0, ("Content-Type", "application/json"))
     given = any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields)
     if isinstance(body, bytes):
         framing = ("Content-Length", str(len(body)))

@@ -14,20 +14,24 @@ The tests speak to servers of their own on the loopback interface, and to nothin
 
 from __future__ import annotations
 
+from .addresses import TestAddresses
 from .agreement import TestAgreement
 from .auth import TestAuth
 from .clients import TestClients
 from .connections import TestConnections, TestErrors
 from .cookies import TestCookies
+from .environment import TestEnvironment
 from .exchanges import TestExchanges, TestOpen
 from .extras import TestExtras
 from .handshakes import TestHandshakes
 from .http2 import TestHTTP2, TestMultiplex
 from .limits import TestBombs, TestConnectionLimits, TestFloods
+from .private_addresses import TestPrivateAddresses
+from .proxies import TestProxies
 from .redirects import TestRedirects
 from .responses import TestBodies, TestDecoding, TestHeads, TestMalformed, TestStreaming, TestText
 from .retries import TestRetries
-from .routes import TestAddresses, TestProxies
+from .socks import TestSocks
 from .streams import TestDownloads, TestStreams
 from .timeouts import TestTimeouts
 from .trust import TestTrust
@@ -46,6 +50,7 @@ __all__ = [
     "TestCookies",
     "TestDecoding",
     "TestDownloads",
+    "TestEnvironment",
     "TestErrors",
     "TestExchanges",
     "TestExtras",
@@ -57,9 +62,11 @@ __all__ = [
     "TestMalformed",
     "TestMultiplex",
     "TestOpen",
+    "TestPrivateAddresses",
     "TestProxies",
     "TestRedirects",
     "TestRetries",
+    "TestSocks",
     "TestStreaming",
     "TestStreams",
     "TestText",
