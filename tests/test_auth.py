@@ -738,11 +738,11 @@ def test_macros_end_at_an_empty_line(newline: str) -> None:
     ("text", "line"),
     [
         ("password SECRET", 1),
-        ("machine a.test\nlogin x\npasword SECRET", 3),
+        ("machine a.test\nlogin x\npassword", 3),
         ('machine a.test password "SECRET', 1),
         ("machine a.test login x password", 1),
         ("machine", 1),
-        ("\n\n  SECRET", 3),
+        ('\n\n  "SECRET"', 3),
         ("defaults login x password SECRET", 1),
     ],
 )
@@ -752,6 +752,17 @@ def test_a_malformed_netrc_is_an_error(text: str, line: int) -> None:
         NetrcEntries.parse(text)
 
     assert "SECRET" not in str(caught.value)
+
+
+def test_words_of_other_tools_are_skipped_and_told(tmp_path: Path) -> None:
+    """An entry counts all the same, and the warning names lines only: a password with a space in it is such a word."""
+    text = "machine a.test port 21 login x\nprotocol https password y SECRET\nmachine b.test login x password z\n"
+    path = write(tmp_path / "netrc", text)
+    with pytest.warns(UserWarning, match="line 1, 2$") as caught:
+        entries = read_netrc(path)
+
+    assert [Basic("x", "y"), Basic("x", "z")] == [entries.lookup(host) for host in ("a.test", "b.test")]
+    assert "SECRET" not in str(caught[0].message)
 
 
 @settings(deadline=None, derandomize=True)

@@ -48,6 +48,14 @@ NORMAL_FORMS = [
     ("final sigma stays (non-transitional)", "http://βόλος.com/", "http://xn--nxasmm1c.com/"),
     ("capital sigma is no final sigma", "http://ΒΌΛΟΣ.com/", "http://xn--nxasmq6b.com/"),
     ("lunate sigma is a sigma", "http://\u03f2/", "http://xn--4xa/"),
+    ("a non-joiner in Persian", "http://xn--mgba3gch31f060k.com/", "http://xn--mgba3gch31f060k.com/"),
+    ("a joiner after a virama", "http://xn--10cl1a0b660p.com/", "http://xn--10cl1a0b660p.com/"),
+    (
+        "a non-joiner, as text",
+        "http://\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com/",
+        "http://xn--mgba3gch31f060k.com/",
+    ),
+    ("a non-joiner after a virama", "http://\u0d15\u0d4d\u200c/", "http://xn--bwc6iv31d/"),
     ("an emoji is a name", "http://💩.la/", "http://xn--ls8h.la/"),
     ("full width is ASCII", "http://ｅｘａｍｐｌｅ.org/", "http://example.org/"),
     ("ideographic full stops are dots", "http://a。b．c｡d/", "http://a.b.c.d/"),
@@ -835,3 +843,13 @@ def test_import_is_cheap() -> None:
     )  # fmt: skip  # one call
 
     assert "[]\n" == result.stdout
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["a\u200cb", "a\u200db", "\u200cن", "ن\u200c", "ن\u200dن", "ا\u200cن", "ن\u200c\u200cن"],
+)
+def test_joiners_without_a_meaning(label: str) -> None:
+    """A joiner that changes nothing of how a name is read only makes it look like another (RFC 5892 A.1, A.2)."""
+    with pytest.raises(InvalidURL, match=r"must not contain"):
+        URL(f"http://{label}.test/")

@@ -405,8 +405,13 @@ def _punycode(label: str) -> str:
     if name.isascii() or label not in (name, encoded) or _mapped(name) != name:
         raise _Refused("a host label with xn-- must be the punycode of a name in normal form (UTS #46 §4)")
     # UTS #46 §4.1: C is controls, joiners, private use and unassigned; Z is spaces.
-    for character in name:
+    for index, character in enumerate(name):
         if category(character)[0] in "CZ" or re.match(_BLANK, character):
+            if character in "\u200c\u200d":
+                from .joiners import is_allowed
+
+                if is_allowed(name, index):
+                    continue
             raise _Refused(f"a host must not contain {character!a}")
     if category(name[0])[0] == "M":
         raise _Refused(f"a host label must not start with the combining mark {name[0]!a}")

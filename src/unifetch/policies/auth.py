@@ -509,7 +509,14 @@ def read_netrc(path: str | None) -> NetrcEntries:
         import warnings
 
         warnings.warn(f"netrc: {file_path} should belong to you alone: chmod 600", stacklevel=2)
-    return NetrcEntries.parse(text)
+    entries = NetrcEntries.parse(text)
+    if entries.skipped:
+        import warnings
+
+        lines = ", ".join(map(str, entries.skipped))
+        known = "machine, default, login, password, account or macdef"
+        warnings.warn(f"netrc: {file_path}: skipped what is no {known}, in line {lines}", stacklevel=2)
+    return entries
 
 
 _NETRC = re.compile(
@@ -524,25 +531,34 @@ _NETRC = re.compile(
 )
 
 
+_UNKNOWN_WORD = re.compile(r'(?!(?:machine|login|password|account|macdef|default)(?!\S))[^\s"]\S*\s*', re.ASCII)
+
+
 class NetrcEntries:
     """What a netrc file says, in its order: for each entry `machine` (none in `default`), `login` and `password`."""
 
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "skipped")
 
-    def __init__(self, entries: Iterable[dict[str, str]]) -> None:
+    def __init__(self, entries: Iterable[dict[str, str]], skipped: Iterable[int] = ()) -> None:
         self.entries = tuple(entries)
+        self.skipped = tuple(skipped)  # the lines with words that are no netrc's
 
     @classmethod
     def parse(cls, text: str) -> NetrcEntries:
-        """From the text of a file. Values may be in double quotes; macros are skipped.
+        """From the text of a file. Values may be in double quotes; macros are skipped, and words of other tools, too.
 
         Raises:
             ConfigError: it names the line and does not show it.
         """
         entries: list[dict[str, str]] = []
+        skipped: dict[int, None] = {}
         position = len(text) - len(text.lstrip(" \t\r\n"))
         while position < len(text):
             found = _NETRC.match(text, position)
+            if found is None and (word := _UNKNOWN_WORD.match(text, position)):
+                skipped[text.count("\n", 0, position) + 1] = None
+                position = word.end()
+                continue
             key = found and (found["default"] or found["key"])
             if found is None or (key in ("login", "password", "account") and not entries):
                 line = text.count("\n", 0, position) + 1
@@ -557,7 +573,7 @@ class NetrcEntries:
             elif key:
                 entries[-1][key] = value
             position = found.end()
-        return cls(entries)
+        return cls(entries, skipped)
 
     def lookup(self, host: str, *, user: str | None = None) -> Basic | None:
         """The credentials for exactly this host, else those of `default`; None where name or password is missing.
