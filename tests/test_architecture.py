@@ -194,6 +194,46 @@ def test_the_two_clients_are_mirrors() -> None:
     assert outline("client/sync_client.py") == outline("client/async_client.py")
 
 
+def test_the_drivers_of_dialing_are_mirrors() -> None:
+    """What connects, blocking or awaited, has the same methods in the same order, which take the same."""
+
+    def dialer(path: str) -> list[tuple[str, list[str]]]:
+        return [
+            (method, [name for name in takes if name != "clock"])
+            for kind, method, takes in outline(path)
+            if kind.endswith("Dialer") and not method.startswith("_")
+        ]
+
+    assert dialer("wire/blocking.py") == dialer("wire/asyncio.py") == dialer("wire/anyio.py")
+
+
+ADAPTERS = ["urllib", "requests", "urllib3", "httpx", "httpx2", "aiohttp", "socket/__init__"]
+PARTS = {"resolve", "connect", "TLS", "write", "parse", "pool"}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_says_what_is_whose(name: str) -> None:
+    """Its docstring says of each part of an exchange whether it is ours or the library's, and of none both."""
+    text = ast.get_docstring(ast.parse((PACKAGE / f"backends/{name}.py").read_text())) or ""
+    found = re.search(r"^Ours: ([^.]*)\. The library's: ([^.]*)", re.sub(r"`[^`]*`", "", text), re.MULTILINE)
+    assert found is not None
+    ours, theirs = ({part for part in PARTS if re.search(rf"\b{part}\b", each)} for each in found.groups())
+
+    assert (PARTS, set()) == (ours | theirs, ours & theirs)
+
+
+@pytest.mark.parametrize("name", [*ADAPTERS, "httpx_family"])
+def test_adapters_have_one_outline(name: str) -> None:
+    """Laid side by side: what it can do, its errors, then the request and the end, each under its banner."""
+    text = (PACKAGE / f"backends/{name}.py").read_text()
+    chapters = re.findall(r"^    # --- (The request|The end) -", text, re.MULTILINE)
+    tables = re.findall(r"^(CAPABILITIES|ERRORS)\b", text, re.MULTILINE)
+
+    assert chapters == ["The request", "The end"] * (len(chapters) // 2)
+    assert tables in (["CAPABILITIES", "ERRORS"], ["CAPABILITIES"])  # the family's errors are its libraries'
+    assert "ConfigConflict(" not in text or name == "urllib"  # there is one way to refuse: `base.refuse_conflicts`
+
+
 @pytest.mark.parametrize(
     "path",
     [path for path in FILES if path.startswith(("backends/socket/", "wire/"))],

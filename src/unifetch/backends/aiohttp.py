@@ -37,7 +37,6 @@ from yarl import URL
 
 from .. import errors
 from ..errors import (
-    ConfigConflict,
     ConnectError,
     ConnectTimeout,
     InvalidSetting,
@@ -53,7 +52,16 @@ from ..wire.reader import RECEIVE
 from ..wire.resolution import look_up_awaited
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
-from .base import HTTP_1_CAPABILITIES, Attempt, Capability, causes, connect_ends, connect_error, time_left
+from .base import (
+    HTTP_1_CAPABILITIES,
+    Attempt,
+    Capability,
+    causes,
+    connect_ends,
+    connect_error,
+    refuse_conflicts,
+    time_left,
+)
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -126,7 +134,7 @@ class AiohttpBackend:
         elif not isinstance(native, aiohttp.ClientSession):
             raise InvalidSetting(f"backend: aiohttp takes a ClientSession, not {type(native).__name__}")
         elif lost := conflict(native):
-            raise ConfigConflict(f"this ClientSession carries {lost}, which would be lost; set it on unifetch")
+            refuse_conflicts(native, {lost: True})
         else:
             self.capabilities = INJECTED_CAPABILITIES
         self.native = self._session = native

@@ -4,8 +4,9 @@ What it does by itself: merge the session's settings into each request, read pro
 the environment and from netrc, re-encode the URL, follow redirects, keep cookies, decode, and add
 certifi's certificates to whatever is to be trusted. All that is above or beside its transport adapters,
 and we enter there: `session.get_adapter(url).send(…)`, as a session does, so that mocks that stand in for
-the adapter see the request. The adapter is one of ours, and its pools and connections are those of `urllib3.py`: of
-{resolve, connect, TLS, write, parse, pool} requests leaves all to urllib3, which pools.
+the adapter see the request. The adapter is one of ours, and its pools and connections are those of `urllib3.py`.
+
+Ours: resolve, connect, TLS, write, parse. The library's: pool, by urllib3.
 
 An injected `Session` keeps its adapters and its TLS settings (`verify`, `cert`). It does more by itself,
 then, and what can no longer be promised is not declared.
@@ -24,8 +25,8 @@ from urllib3 import exceptions as urllib3_exceptions
 from urllib3.util import SKIP_HEADER
 
 from .. import errors
-from ..errors import ConfigConflict, InvalidSetting, UnifetchError
-from .base import HTTP_1_CAPABILITIES, Capability
+from ..errors import InvalidSetting, UnifetchError
+from .base import HTTP_1_CAPABILITIES, Capability, refuse_conflicts
 from .urllib3 import CURRENT, Pool, PooledExchange, TLSPool, guarded, pool_for
 
 TYPE_CHECKING: bool = False
@@ -81,8 +82,10 @@ class RequestsBackend:
         elif not isinstance(native, requests.Session):
             raise InvalidSetting(f"backend: requests takes a Session, not {type(native).__name__}")
         elif lost := conflict(native):
-            raise ConfigConflict(f"the Session has {lost}, which unifetch would drop; give it to unifetch instead")
+            refuse_conflicts(native, {lost: True})
         self.native = self._session = native
+
+    # --- The request ------------------------------------------------------------------------------
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
@@ -115,6 +118,8 @@ class RequestsBackend:
         response = adapter.send(prepared, stream=True, timeout=timeout, verify=verify, cert=session.cert)
         raw: HTTPResponse = response.raw
         return raw
+
+    # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close idle connections; an injected session stays open."""

@@ -5,10 +5,10 @@ statuses, open `file:`, `ftp:` and `data:` URLs, title-case the names of fields 
 Accept-Encoding and `Connection: close`, and open a connection for every request. Its handlers do that, and our
 opener has none of them. It has one, which hands each request to a connection of ours.
 
-So of {resolve, connect, TLS, write, parse, pool} all is ours: what is below an opener, `http.client`, cannot be told to
-do these things right. It takes the first 1xx response but 100 for the final one, drops every field after a malformed
-one, Content-Length included, takes a head and a body that were cut off for whole ones, reads the size of a chunk as
-Python reads a number, drops trailers, loses the response when the server ends an upload early, and starts its
+Ours: resolve, connect, TLS, write, parse, pool. The library's: nothing below its opener, for `http.client` cannot be
+told to do these things right. It takes the first 1xx response but 100 for the final one, drops every field after a
+malformed one, Content-Length included, takes a head and a body that were cut off for whole ones, reads the size of a
+chunk as Python reads a number, drops trailers, loses the response when the server ends an upload early, and starts its
 timeout anew at each byte that arrives.
 """
 
@@ -52,10 +52,14 @@ class UrllibBackend:
         self.native = self._opener = urllib.request.OpenerDirector()
         self._opener.add_handler(self._handler)
 
+    # --- The request ------------------------------------------------------------------------------
+
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
         response: RawResponse = self._opener.open(Carried(request))
         return response
+
+    # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close idle connections."""

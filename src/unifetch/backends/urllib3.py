@@ -2,9 +2,11 @@
 
 What it does by itself: normalise the target once more, add User-Agent, Accept-Encoding and Host, follow
 redirects and repeat requests, decode, and leave the head and the chunks to `http.client`. Here its pools
-keep the connections, and the connections are ours, below what urllib3 calls one: of {resolve, connect, TLS, write,
-parse, pool} it pools. What they override has a public name, but is seldom documented to be overridden; each such place
-is marked as a hook, and tests/test_http_client_hooks.py fails when the library changes underneath it.
+keep the connections, and the connections are ours, below what urllib3 calls one. What they override has a public name,
+but is seldom documented to be overridden; each such place is marked as a hook, and tests/test_http_client_hooks.py
+fails when the library changes underneath it.
+
+Ours: resolve, connect, TLS, write, parse. The library's: pool.
 
 An injected `PoolManager` keeps its own connections and TLS settings. It does more by itself, then, and
 what can no longer be promised is not declared.
@@ -24,12 +26,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
 from .. import errors
-from ..errors import ConfigConflict, ConnectionLost, InvalidBody, InvalidSetting, UnifetchError, evidence
+from ..errors import ConnectionLost, InvalidBody, InvalidSetting, UnifetchError, evidence
 from ..model.headers import Headers
 from ..model.messages import RawResponse
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
-from .base import HTTP_1_CAPABILITIES, Capability, causes
+from .base import HTTP_1_CAPABILITIES, Capability, causes, refuse_conflicts
 from .base import Attempt as BaseAttempt
 from .socket.connection import Connection
 
@@ -92,8 +94,10 @@ class Urllib3Backend:
         elif not isinstance(native, PoolManager):
             raise InvalidSetting(f"backend: urllib3 takes a PoolManager, not {type(native).__name__}")
         elif lost := conflict(native):
-            raise ConfigConflict(f"the PoolManager has {lost}, which unifetch would drop; give it to unifetch instead")
+            refuse_conflicts(native, {lost: True})
         self.native = self._manager = native
+
+    # --- The request ------------------------------------------------------------------------------
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
@@ -127,6 +131,8 @@ class Urllib3Backend:
             timeout=Timeout(connect=attempt.within(phases.connect), read=attempt.within(phases.read)),
             **NOTHING_MORE,
         )
+
+    # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close idle connections; an injected manager stays open."""

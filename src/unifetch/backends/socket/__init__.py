@@ -1,5 +1,7 @@
 """Our own HTTP/1.1 client, on nothing but a socket: what the libraries do underneath.
 
+Ours: resolve, connect, TLS, write, parse, pool. The library's: nothing, for there is none.
+
 One request and its response, in wire order, and where each step stands:
 
     URL ─► address ─► connect ─► TLS                                     wire/dial.py, happy_eyeballs.py, and with a
