@@ -113,7 +113,7 @@ class TestExtras(Conformance):
             listening.get(server.url)
 
         interim = [(event.status, dict(event.headers)) for event in told if isinstance(event, events.InterimResponse)]
-        assert [(100, {}), (103, {"link": "</a>"})] == interim
+        assert [(100, {}), (103, {"Link": "</a>"})] == interim
 
     def test_connection_close_of_the_request(self, client: Client) -> None:
         """`Connection: close` of the caller ends the connection, whatever the server says."""
