@@ -170,7 +170,7 @@ http {
 %(resources)s
   }
   server {
-    listen 127.0.0.1:%(client_port)d ssl;
+    listen 127.0.0.1:%(client_port)d ssl http2;
     ssl_client_certificate %(ca_file)s;
     ssl_verify_client on;
     location / { default_type text/plain; return 200 "$ssl_client_s_dn"; }

@@ -238,7 +238,9 @@ class HTTP2Connection(Connection):
             # A client of ours neither pads nor gives priorities.
             self._block += payload
             if flags & END_HEADERS:
-                fields = [(_text(name), _text(value)) for name, value in self._decoder.decode(bytes(self._block))]
+                fields = [
+                    (_text(name), _text(value)) for name, value in self._decoder.decode(bytes(self._block), raw=True)
+                ]
                 self._block.clear()
                 self._fields(number, fields)
             if flags & END_STREAM or (kind == CONTINUATION and self._ended(number)):
@@ -376,7 +378,7 @@ class StreamOfServer:
     def send_fields(self, fields: list[Any], end: bool) -> None:
         """Send a header block; fields that the client must not keep are as any other."""
         with self.connection.writing:
-            block = self.connection.encoder.encode(fields)
+            block = self.connection.encoder.encode([(_bytes(name), _bytes(value)) for name, value in fields])
             pieces = [block[at : at + FRAME] for at in range(0, max(1, len(block)), FRAME)]
             for index, piece in enumerate(pieces):
                 flags = (END_HEADERS if index == len(pieces) - 1 else 0) | (END_STREAM if end and not index else 0)
@@ -396,6 +398,10 @@ class StreamOfServer:
 
 def _text(data: bytes | str) -> str:
     return data if isinstance(data, str) else data.decode("latin-1")
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1")
 
 
 Server.connection_type = HTTP2Connection

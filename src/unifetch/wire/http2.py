@@ -611,7 +611,8 @@ def _known(name: bytes, value: bytes) -> tuple[str, str]:
 
 
 def request_fields(request: RawRequest) -> Fields:
-    """The fields of a request in HTTP/2: Host becomes `:authority`, and those of a connection are left out.
+    """The fields of a request in HTTP/2: Host becomes `:authority`, those of a connection are left out, and TE says
+    that trailers are welcome.
 
     Raises:
         InvalidRequest: as `Session.open`.
@@ -622,7 +623,7 @@ def request_fields(request: RawRequest) -> Fields:
         name = name.lower()
         if name == "host":
             authority = value
-        elif name not in _OF_THE_CONNECTION or (name == "te" and value.lower() == "trailers"):
+        elif name not in _OF_THE_CONNECTION:
             fields.append(_sent_field(name, value))
     if not request.target or " " in request.target:
         raise InvalidRequest(f"a character that a request target cannot hold: {evidence(request.target)}")
@@ -632,7 +633,12 @@ def request_fields(request: RawRequest) -> Fields:
         _sent_field(":authority", authority),
         _sent_field(":path", request.target),
         *fields,
+        _TE,
     ]
+
+
+# Trailers are told here, and some servers send none unless this says so (RFC 9110 §10.1.4).
+_TE = (b"te", b"trailers")
 
 
 def _sent_field(name: str, value: str) -> tuple[bytes, bytes]:
