@@ -1,7 +1,7 @@
 """What the core promises holds over HTTP/2 as well: the conformance classes that do not speak of HTTP/1.1's bytes.
 
-Their servers speak HTTP/1.1. A gateway stands in between: unifetch speaks HTTP/2 to it, whatever a test asks, and it asks
-the server of the test. So every policy, from cookies to downloads, runs on streams and frames.
+Their servers speak HTTP/1.1. A gateway stands in between: unifetch speaks HTTP/2 to it, whatever a test asks, and it
+asks the server of the test. So every policy, from cookies to downloads, runs on streams and frames.
 """
 
 from __future__ import annotations
