@@ -204,6 +204,7 @@ class HTTP2Connection(Connection):
         # A TLS socket is for one thread at a time.
         self.writing = threading.RLock()
         self._block = bytearray()
+        self._ends = False  # whether the stream ends with the block
 
     def serve(self) -> None:
         """Read frames until one side closes."""
@@ -237,14 +238,14 @@ class HTTP2Connection(Connection):
         if kind in (HEADERS, CONTINUATION):
             # A client of ours neither pads nor gives priorities.
             self._block += payload
+            if kind == HEADERS:
+                self._ends = bool(flags & END_STREAM)
             if flags & END_HEADERS:
-                fields = [
-                    (_text(name), _text(value)) for name, value in self._decoder.decode(bytes(self._block), raw=True)
-                ]
+                decoded = self._decoder.decode(bytes(self._block), raw=True)
                 self._block.clear()
-                self._fields(number, fields)
-            if flags & END_STREAM or (kind == CONTINUATION and self._ended(number)):
-                self._complete(number)
+                self._fields(number, [(_text(name), _text(value)) for name, value in decoded])
+                if self._ends:
+                    self._complete(number)
         elif kind == DATA:
             self._data(number, flags, payload)
         elif kind == RST_STREAM and number in self.streams:
@@ -263,10 +264,6 @@ class HTTP2Connection(Connection):
                 elif number in self.streams:
                     self.streams[number].window += size
                 self.server.changed.notify_all()
-
-    def _ended(self, number: int) -> bool:
-        flags = [flags for kind, flags, stream, _ in self.frames if kind == HEADERS and stream == number]
-        return bool(flags and flags[-1] & END_STREAM)
 
     def _settings(self, payload: bytes) -> None:
         with self.server.changed:
