@@ -5,6 +5,7 @@ one is at fault, stands here, in the order in which the bytes travel:
 
     bytes ─► frames, counted and bounded ─► h2 ─► events ─► the head, the pieces and the trailers of a stream
 
+- Data does not pass through h2, which would copy it five times; nor do the windows (§5.2) that go with it.
 - A GOAWAY never reaches h2, which would take it for the end: streams that the server still answers go on (§6.8).
 - A response that is malformed ends its stream, and no other (§8.1.1). h2's own checks would end the connection.
 - A server that sends much which is of no use is left (§10.5).
@@ -29,7 +30,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError, H2Error
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder, NeverIndexedHeaderTuple
+from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError, evidence
 from ..masking import is_secret
@@ -62,7 +63,7 @@ IDLE_FRAMES = 1_000
 IDLE_FRAMES_A_SECOND = 100
 
 _DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0, 1, 5, 7, 9
-_END_STREAM, _END_HEADERS = 1, 4
+_END_STREAM, _PADDED = 1, 8
 
 
 # === §1 A stream: one request, and what came of it ====================================================
@@ -88,6 +89,8 @@ class Stream:
         "_budget",
         "_pieces",
         "_unreturned",
+        "_untaken",
+        "_window",
         "failure",
         "head",
         "interim",
@@ -111,7 +114,9 @@ class Stream:
         self.trailers: Pairs = ()
         self.failure: UnifetchError | None = None
         self._pieces: deque[bytes] = deque()
-        self._unreturned = 0  # bytes of window that the caller has not taken
+        self._window = STREAM_WINDOW  # bytes that the server may send
+        self._unreturned = 0  # bytes that have come since it was last given some back
+        self._untaken = 0  # of these, what the caller has not taken
         self._budget = MAX_HEAD
 
     def answer(self) -> Head | None:
@@ -156,10 +161,12 @@ class Session:
         # Fields are checked below, in both directions: what h2 finds wrong would be the end of the connection.
         self._h2 = h2 = H2Connection(_CONFIGURATION)
         h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
-        h2.decoder = _Decoder()
+        h2.decoder, h2.encoder = _Decoder(), _Encoder()
         h2.decoder.max_header_list_size = MAX_HEAD
         h2.initiate_connection()
-        h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
+        self._updates = [_window_update(0, CONNECTION_WINDOW - 65_535)]
+        self._window = CONNECTION_WINDOW
+        self._unreturned = 0
         self.streams: dict[int, Stream] = {}
         self.changed: set[Stream] = set()
         self.is_settled = self.is_closing = False
@@ -183,7 +190,11 @@ class Session:
 
     def outgoing(self) -> bytes:
         """What is to be written now; whoever takes it writes it."""
-        return self._h2.data_to_send()
+        data: bytes = self._h2.data_to_send()
+        if self._updates:
+            data += b"".join(self._updates)
+            self._updates.clear()
+        return data
 
     # --- Sending the request ---
 
@@ -268,10 +279,21 @@ class Session:
         return data
 
     def _return(self, stream: Stream) -> None:
-        size, stream._unreturned = stream._unreturned, 0
-        if size and self.failure is None:
-            with suppress(H2Error):
-                self._h2.acknowledge_received_data(size, stream.number)
+        # What was taken may be sent anew; that is told once it is worth a frame.
+        size, stream._untaken = stream._untaken, 0
+        self._return_to_connection(size)
+        stream._unreturned += size
+        if stream._unreturned >= STREAM_WINDOW // 2 and not stream.is_over and stream.failure is None:
+            self._updates.append(_window_update(stream.number, stream._unreturned))
+            stream._window += stream._unreturned
+            stream._unreturned = 0
+
+    def _return_to_connection(self, size: int) -> None:
+        self._unreturned += size
+        if self._unreturned >= CONNECTION_WINDOW // 4:
+            self._updates.append(_window_update(0, self._unreturned))
+            self._window += self._unreturned
+            self._unreturned = 0
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what came. It raises nothing: who is concerned finds it in his stream.
@@ -343,6 +365,10 @@ class Session:
             if kind == _GOAWAY:
                 self._go_away(frame[9:])
                 continue
+            if kind == _DATA:
+                frame = self._data(frame, flags, int.from_bytes(frame[5:9]) & LAST_NUMBER)
+                if not frame:
+                    continue
             for event in h2.receive_data(frame):
                 act = _ACTIONS.get(type(event))
                 if act is not None:
@@ -365,6 +391,36 @@ class Session:
         self._allowed -= 1
         if self._allowed < 0:
             raise _Refused("too many frames that bring nothing", ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _data(self, frame: bytes, flags: int, number: int) -> bytes:
+        # The body is kept here; h2 is told of its end, and of DATA where none should be: as a frame that is empty.
+        size = len(frame) - 9
+        self._window -= size
+        if self._window < 0:
+            raise _Refused("more data than the window of the connection allows", ErrorCodes.FLOW_CONTROL_ERROR)
+        data = frame[9:]
+        if flags & _PADDED:
+            if not data or data[0] >= size:
+                raise _Refused("a frame of padding alone", ErrorCodes.PROTOCOL_ERROR)
+            data = data[1 : size - data[0]]
+        stream = self.streams.get(number)
+        if stream is None or stream.head is None or stream.is_over:
+            self._return_to_connection(size)
+        else:
+            stream._window -= size
+            if stream._window < 0:
+                raise _Refused("more data than the window of the stream allows", ErrorCodes.FLOW_CONTROL_ERROR)
+            stream._untaken += size
+            if data:
+                stream._pieces.append(data)
+                self.changed.add(stream)
+            else:
+                self._return(stream)
+                if size:
+                    self._count_idle()
+            if not flags & _END_STREAM:
+                return b""
+        return b"\0\0\0\0%c%b" % (flags & _END_STREAM, frame[5:9])
 
     def _go_away(self, payload: bytes) -> None:
         # §6.8. What is above was not processed; what is not goes on to be answered.
@@ -411,19 +467,6 @@ class Session:
             stream.trailers = _fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
         except ProtocolError as error:
             self._malformed(stream, error)
-
-    def _on_data(self, event: events.DataReceived) -> None:
-        stream = self.streams.get(event.stream_id)
-        size = event.flow_controlled_length
-        if stream is None or not event.data:  # there is nobody to take it, or nothing but padding
-            if size:
-                self._h2.acknowledge_received_data(size, event.stream_id)
-            if not event.stream_ended:
-                self._count_idle()
-            return
-        stream._pieces.append(event.data)
-        stream._unreturned += size
-        self.changed.add(stream)
 
     def _on_end(self, event: events.StreamEnded) -> None:
         stream = self.streams.get(event.stream_id)
@@ -506,6 +549,16 @@ class _Refused(Exception):
         self.kind = kind
 
 
+class _Encoder(Encoder):
+    """Leaves Huffman's code out (RFC 7541 §5.2): it saves little where most fields are indices, and for a large one the
+    library needs time by the square of its length.
+    """
+
+    def encode(self, headers: Any, huffman: bool = True) -> bytes:
+        block: bytes = super().encode(headers, huffman=False)
+        return block
+
+
 class _Decoder(Decoder):
     """Hides Content-Length from h2, which would end the connection where only one response is wrong.
 
@@ -540,12 +593,15 @@ _ACTIONS: dict[type[Any], Any] = {
     events.ResponseReceived: Session._on_head,
     events.InformationalResponseReceived: Session._on_interim,
     events.TrailersReceived: Session._on_trailers,
-    events.DataReceived: Session._on_data,
     events.StreamEnded: Session._on_end,
     events.StreamReset: Session._on_reset,
     events.RemoteSettingsChanged: Session._on_settings,
     events.WindowUpdated: Session._on_window,
 }
+
+
+def _window_update(number: int, size: int) -> bytes:
+    return b"\0\0\x04\x08\0%b%b" % (number.to_bytes(4), size.to_bytes(4))
 
 
 def _unprocessed(reason: str) -> ConnectionLost:

@@ -394,7 +394,7 @@ class TestHTTP2(Conformance):
     @requires(Capability.HTTP2)
     def test_more_fields_than_allowed(self, client: Client) -> None:
         """The limits of a head are those of HTTP/1.1."""
-        with http2.Server(http2.reply(headers=[(f"x-{number}", "1") for number in range(200)])) as server:
+        with http2.Server(http2.reply(headers=[(f"x-{number}", "1") for number in range(1_200)])) as server:
             with pytest.raises(TooLarge):
                 ask(client, server)
 
