@@ -101,6 +101,7 @@ def test_http_1_1_required() -> None:
         with peer.Server(required, tls=alpn("h2", "http/1.1")) as server:
             with pytest.raises(UnifetchError):  # by HTTP/1.1 this peer understands nothing
                 ask(server.url, awaited=awaited, body=b"12", http2=True, tls=trusted())
+            server.wait_closed(2)
             server.errors.clear()
 
             assert 2 == server.connections

@@ -64,11 +64,11 @@ class Capability(Enum):
 
 
 # What only an `AsyncBackend` can have.
-ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO})
+ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO, Capability.MULTIPLEX})
 
 # All that there is in HTTP/1.1, for a backend that has a hand on the wire. Whoever adds a capability above makes
 # every such backend keep it; the conformance tests ask.
-HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2, Capability.MULTIPLEX} - ASYNC_CAPABILITIES
+HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2} - ASYNC_CAPABILITIES
 if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 
