@@ -265,7 +265,7 @@ def bulk() -> None:
             more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
             seconds, cpu = time.perf_counter() - began, time.process_time() - before
             print(
-                f"  {name:14} {seconds:6.1f} s, {cpu * 1000 / 1024:5.2f} ms of CPU a MiB, {more / 1024:5.1f} MiB more memory"
+                f"  {name:14} {seconds:6.1f} s, {cpu * 1000 / 1024:5.2f} ms of CPU a MiB, {more / 1024:5.1f} MiB more"
             )
 
 
