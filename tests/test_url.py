@@ -853,3 +853,15 @@ def test_joiners_without_a_meaning(label: str) -> None:
     """A joiner that changes nothing of how a name is read only makes it look like another (RFC 5892 A.1, A.2)."""
     with pytest.raises(InvalidURL, match=r"must not contain"):
         URL(f"http://{label}.test/")
+
+
+def test_a_path_as_it_is() -> None:
+    """Dots stay where that is asked for, also in a copy; all else is in normal form, and nobody else's URL is meant."""
+    url = URL("HTTP://u:p@Example.org/a/../b|c/%7e", path_as_is=True)
+
+    assert ("http://example.org/a/../b%7Cc/%7e", "/a/../b%7Cc/%7e") == (url, url.target)
+    assert [url] * 3 == [URL(url), pickle.loads(pickle.dumps(url)), copy.deepcopy(url)]
+    assert "http://example.org/b%7Cc/%7e" == URL("http://example.org/a/../b|c/%7e")
+    assert "http://example.org/c" == url.join("/x/../c")
+    with pytest.raises(InvalidURL):
+        URL("http://example.org/../\n", path_as_is=True)

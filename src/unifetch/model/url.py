@@ -83,8 +83,13 @@ class URL(_Fields):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> URL:
+    def __new__(cls, text: str, *, path_as_is: bool = False) -> URL:
         """Parse an absolute URL of at most 64 KiB.
+
+        Args:
+            text: the URL.
+            path_as_is: leave `.` and `..` in the path, as in the name of an object that has them, instead of resolving
+                them (RFC 3986 §5.2.4). A filter may see another path than a server that resolves them.
 
         Raises:
             InvalidURL: it names the reason and shows the text without userinfo.
@@ -95,6 +100,8 @@ class URL(_Fields):
             if not isinstance(text, str):
                 raise InvalidURL(f"a URL must be str, not {type(text).__name__}")
             text = str.__str__(text)  # a subclass may compare and hash as it likes, but not in the memo
+        if path_as_is:
+            return _parsed(text, path_as_is=True)
         global _last  # assigning it is atomic, and it is read once
         last = _last
         if text == last:
@@ -111,10 +118,7 @@ class URL(_Fields):
         ):
             _last = url = _build(text, site, text[at:])
             return url
-        try:
-            return _parse(text)
-        except _Refused as reason:
-            raise InvalidURL(f"{reason}: {evidence(masked_url(text))}{_hint(text)}") from None
+        return _parsed(text)
 
     @property
     def path(self) -> str:
@@ -170,7 +174,7 @@ class URL(_Fields):
         return f"URL({masked(str(self))!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return URL, (str(self),)
+        return _as_it_is, (str(self),)  # it is in normal form, but perhaps for its dots
 
     def __copy__(self) -> URL:
         return self
@@ -222,7 +226,18 @@ def check_authority(text: str) -> None:
         raise InvalidURL(f"{reason}: {evidence(masked_url(text))}") from None
 
 
-def _parse(text: str) -> URL:
+def _parsed(text: str, *, path_as_is: bool = False) -> URL:
+    try:
+        return _parse(text, path_as_is=path_as_is)
+    except _Refused as reason:
+        raise InvalidURL(f"{reason}: {evidence(masked_url(text))}{_hint(text)}") from None
+
+
+def _as_it_is(text: str) -> URL:
+    return URL(text, path_as_is=True)
+
+
+def _parse(text: str, *, path_as_is: bool) -> URL:
     if len(text) > MAX_LENGTH:
         raise _Refused(f"a URL must not be longer than {MAX_LENGTH} characters")
     if forbidden := _FORBIDDEN(text):
@@ -237,7 +252,9 @@ def _parse(text: str) -> URL:
         raise _Refused("a URL must not have a second @ before its path")
     site = _site(scheme.lower(), host_and_port)
     username, password = _credentials(userinfo)
-    target = _without_dots(_NOT_IN_PATH.sub(_percent_encoded, path or "/"))
+    target = _NOT_IN_PATH.sub(_percent_encoded, path or "/")
+    if not path_as_is:
+        target = _without_dots(target)
     if query is not None:
         target += _NOT_IN_QUERY.sub(_percent_encoded, query)
     if fragment is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ... import Client, InvalidRequest
+from ... import URL, Client, InvalidRequest
 from ...backends.base import Capability
 from ...errors import InvalidBody, InvalidHeader, InvalidMethod, InvalidSetting, InvalidURL
 from ...policies.decoding import accept_encoding
@@ -218,6 +218,17 @@ class TestWire(Conformance):
             client.get(server.url + path)
 
             assert TARGETS[path] == server.requests[0].target
+
+    @requires(Capability.EXACT_TARGET)
+    @pytest.mark.parametrize("path", ["/a/../b", "/../x", "/a/./b/", "/..", "/a/%2E%2e/b?../c", "/."])
+    def test_a_path_as_it_is(self, client: Client, path: str) -> None:
+        """With `path_as_is`, dots that are part of a name are not resolved, also beside `params`."""
+        with Server() as server:
+            client.get(URL(server.url + path, path_as_is=True))
+            client.get(URL(server.url + path, path_as_is=True), params={"k": "v"})
+
+            glue = "&" if "?" in path else "?"
+            assert [path, f"{path}{glue}k=v"] == [each.target for each in server.requests]
 
     def test_large_upload(self, client: Client) -> None:
         """A file of megabytes arrives whole, with its size declared."""
