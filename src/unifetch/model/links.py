@@ -15,8 +15,9 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# RFC 8288 §3. A quoted string is matched as a whole, so that no comma in it separates links.
-_LINK = re.compile(r"""[ \t,]*<([^>]*)>((?:[ \t]*;(?:"(?:[^"\\]|\\.)*"|[^",;])*)*)[ \t]*(?:,|\Z)""").match
+# RFC 8288 §3. A quoted string is matched as a whole, so that no comma in it separates links. Nothing is tried twice
+# (`*+`): there would be as many ways to share the blanks as there are subsets of them.
+_LINK = re.compile(r"""[ \t,]*+<([^>]*+)>((?:[ \t]*+;(?:"(?:[^"\\]|\\.)*+"|[^",])*+)?)[ \t]*+(?:,|\Z)""").match
 _PARAMETER = re.compile(r""";[ \t]*([^\s;,="]+)[ \t]*(?:=[ \t]*("(?:[^"\\]|\\.)*"|[^;,\s"]*))?""")
 
 
