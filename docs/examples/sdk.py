@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from unifetch import Client, StatusError, get
+import pytest
+
+from unifetch import Client, StatusError, available_backends, get
+from unifetch.testing import Server, reply
 
 
 # [sdk]
@@ -36,9 +40,22 @@ class Shop:
 # [end]
 
 
-def main() -> None:
-    from unifetch.testing import Server, reply
+# [fixture]
+@pytest.fixture(params=available_backends())
+def client(request: pytest.FixtureRequest) -> Iterator[Client]:
+    with Client(backend=request.param, timeout=10) as client:
+        yield client
 
+
+def test_order(client: Client) -> None:
+    with Server({"/orders/7": reply(200, b'{"id": 7}')}) as server:
+        assert Shop("t0ken", url=server.url, client=client).order(7) == {"id": 7}
+
+
+# [end]
+
+
+def main() -> None:
     with Server({"/orders/7": reply(200, b'{"id": 7}')}) as server:
         url = server.url
 

@@ -25,6 +25,10 @@ class BodyFile(RawIOBase):
         """Whether it can be read: yes."""
         return True
 
+    def read(self, size: int | None = -1, /) -> bytes | None:
+        """What is there of the next bytes, this many at most; all of the rest for None or a negative number."""
+        return super().read(-1 if size is None else size)
+
     def readinto(self, buffer: Any) -> int:
         """Fill the beginning of this buffer with what is there, and give the number of bytes; 0 at the end."""
         room = memoryview(buffer).cast("B")

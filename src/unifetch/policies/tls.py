@@ -7,9 +7,11 @@ common name are refused, and so is a connection that ends without saying so (RFC
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from ..errors import InvalidSetting
+from ..masking import REDACTED
 from ..model.frozen import Value
 
 TYPE_CHECKING: bool = False
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import ssl
     from typing import Any, TypeAlias
 
-    TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS"
+    TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS | ssl.SSLContext"
 
 _VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 _contexts: dict[object, ssl.SSLContext] = {}
@@ -30,10 +32,14 @@ class TLS(Value):
         verify: whether the server must show a certificate that is trusted for its name.
         ca_file: path of a file with the certificates to trust (PEM) instead of the system's.
         ca_path: path of a directory of such certificates, named as OpenSSL does.
-        client_cert: path of our own certificate with its key (PEM), or a pair of paths.
+        client_cert: path of our own certificate with its key (PEM), or paths of the two, or these and the passphrase
+            of the key, which no `repr` and no pickle shows.
         min_version: `"1.2"` or `"1.3"`.
         alpn: the protocols to offer, in order (RFC 7301).
         check_hostname: whether the certificate must be for the host that was asked for.
+        fingerprint: `"sha-256:…"` in hexadecimal, of the one certificate that is trusted, whoever issued it, and
+            whatever its name and its dates.
+        ssl_context: an `ssl.SSLContext` of the caller's own, used as it is, ALPN included; then nothing else is said.
 
     Raises:
         InvalidSetting: for a value of the wrong type.
@@ -42,10 +48,12 @@ class TLS(Value):
     verify: bool
     ca_file: str | None
     ca_path: str | None
-    client_cert: str | tuple[str, str] | None
+    client_cert: str | tuple[str, str] | tuple[str, str, str] | None
     min_version: str
     alpn: tuple[str, ...]
     check_hostname: bool
+    fingerprint: str | None = None
+    ssl_context: ssl.SSLContext | None = None
 
     def __init__(
         self,
@@ -57,6 +65,8 @@ class TLS(Value):
         min_version: str = "1.2",
         alpn: Any = ("http/1.1",),
         check_hostname: bool = True,
+        fingerprint: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         for name, flag in (("verify", verify), ("check_hostname", check_hostname)):
             if not isinstance(flag, bool):
@@ -66,9 +76,12 @@ class TLS(Value):
         if not isinstance(alpn, (list, tuple)) or not all(map(_is_protocol_name, alpn)):
             raise InvalidSetting("tls: alpn must be a list of protocol names, of 1 to 255 ASCII characters each")
         if isinstance(client_cert, (list, tuple)):
-            if len(client_cert) != 2:
+            if len(client_cert) not in (2, 3):
                 raise InvalidSetting("tls: client_cert must be one path, or the paths of certificate and key")
-            client_cert = (_path("client_cert", client_cert[0]), _path("client_cert", client_cert[1]))
+            paths = (_path("client_cert", client_cert[0]), _path("client_cert", client_cert[1]))
+            if len(client_cert) == 3 and not isinstance(client_cert[2], str):
+                raise InvalidSetting("tls: the passphrase of a client_cert must be str")
+            client_cert = (*paths, *client_cert[2:])
         elif client_cert is not None:
             client_cert = _path("client_cert", client_cert)
         vars(self).update(
@@ -80,10 +93,18 @@ class TLS(Value):
             alpn=tuple(alpn),
             check_hostname=check_hostname,
         )
+        if fingerprint is not None:
+            vars(self)["fingerprint"] = _fingerprint(fingerprint)
+        if ssl_context is not None:
+            if vars(self) != vars(TLS()):
+                raise InvalidSetting("tls: an ssl_context says everything; give it alone")
+            if not _is_context(ssl_context):
+                raise InvalidSetting(f"tls: ssl_context must be an ssl.SSLContext, not {type(ssl_context).__name__}")
+            vars(self)["ssl_context"] = ssl_context
 
     @classmethod
     def of(cls, setting: TLSTypes) -> TLS:
-        """A `TLS` from what a caller may write: a TLS, a mapping of its fields, or whether to verify.
+        """A `TLS` from what a caller may write: a TLS, a mapping of its fields, a context, or whether to verify.
 
         Raises:
             InvalidSetting: for another type or an unknown key.
@@ -92,6 +113,8 @@ class TLS(Value):
             return setting
         if isinstance(setting, bool):
             return cls(verify=setting)
+        if _is_context(setting):
+            return cls(ssl_context=setting)  # type: ignore[arg-type]  # as was just asked
         if isinstance(setting, Mapping):
             if unknown := setting.keys() - cls.__annotations__.keys():
                 raise InvalidSetting(
@@ -106,6 +129,8 @@ class TLS(Value):
         Args:
             http2: True, `"only"` or False.
         """
+        if self.ssl_context is not None:
+            return self
         others = () if http2 == "only" else tuple(name for name in self.alpn if name != "h2")
         alpn = ("h2", *others) if http2 else others
         return self if alpn == self.alpn else self.replace(alpn=alpn)
@@ -129,6 +154,8 @@ class TLS(Value):
         """
         import os
 
+        if self.ssl_context is not None:
+            return self.ssl_context
         # OpenSSL looks for the system's certificates where these two say.
         key = self, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         found = _contexts.get(key)
@@ -136,6 +163,32 @@ class TLS(Value):
             # Two threads may both build one; the first that is stored serves all.
             found = _contexts.setdefault(key, _build(self))
         return found
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._without_passphrase().items())
+        return f"TLS({fields})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.ssl_context is not None:
+            raise TypeError("a TLS with an ssl_context cannot be pickled; name its files instead")
+        return self._without_passphrase()
+
+    def _without_passphrase(self) -> dict[str, Any]:
+        cert = self.client_cert
+        shown = (*cert[:2], REDACTED) if isinstance(cert, tuple) and cert[2:] else cert
+        return {**vars(self), "client_cert": shown}
+
+
+def _is_context(setting: object) -> bool:
+    ssl = sys.modules.get("ssl")  # who has a context has imported it
+    return ssl is not None and isinstance(setting, ssl.SSLContext)
+
+
+def _fingerprint(text: object) -> str:
+    digits = text[8:].replace(":", "").lower() if isinstance(text, str) and text[:8].lower() == "sha-256:" else ""
+    if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise InvalidSetting('tls: fingerprint must be "sha-256:" and 64 hexadecimal digits')
+    return f"sha-256:{digits}"
 
 
 def _is_protocol_name(name: object) -> bool:
@@ -160,14 +213,16 @@ def _build(settings: TLS) -> ssl.SSLContext:
         def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
             return super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
 
+    if settings.fingerprint is not None:
+        _pin(Context, settings.fingerprint)
     context = Context(ssl.PROTOCOL_TLS_CLIENT)
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     context.hostname_checks_common_name = False
     context.minimum_version = getattr(ssl.TLSVersion, _VERSIONS[settings.min_version])
     if settings.alpn:
         context.set_alpn_protocols(list(settings.alpn))
-    context.check_hostname = settings.check_hostname and settings.verify
-    context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
+    context.check_hostname = settings.check_hostname and settings.verify and settings.fingerprint is None
+    context.verify_mode = ssl.CERT_REQUIRED if settings.verify and settings.fingerprint is None else ssl.CERT_NONE
     loading: object = settings.ca_file or settings.ca_path
     try:
         if loading:
@@ -176,9 +231,40 @@ def _build(settings: TLS) -> ssl.SSLContext:
             context.load_default_certs()
         loading = settings.client_cert
         if loading:
-            paths = (loading,) if isinstance(loading, str) else loading
+            paths: Any = (loading,) if isinstance(loading, str) else loading
+            loading = loading if isinstance(loading, str) else paths[:2]
+            if paths[2:] == (REDACTED,):
+                raise InvalidSetting("tls: this TLS was pickled without the passphrase of its key; set it again")
             # Without a password, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
-            context.load_cert_chain(*paths, password="")  # type: ignore[misc]  # one path or two
+            certificate, key, password = (*paths, None, "")[:3] if len(paths) < 2 else (*paths, "")[:3]
+            context.load_cert_chain(certificate, key, password)
     except OSError as error:  # SSLError is an OSError, too
         raise InvalidSetting(f"tls: cannot load {loading}: {error}") from error
     return context
+
+
+def _pin(kind: type[ssl.SSLContext], fingerprint: str) -> None:
+    """Have the connections of this kind of context end their handshake by a look at the certificate.
+
+    It is where every library comes by, whichever way it wraps a socket; and before anything is sent.
+    """
+    import ssl
+    from hashlib import sha256
+
+    def check(connection: Any) -> None:
+        shown = sha256(connection.getpeercert(True) or b"").hexdigest()
+        if f"sha-256:{shown}" != fingerprint:
+            raise ssl.SSLCertVerificationError(f"the certificate is not the one that is pinned, but sha-256:{shown}")
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            check(self)
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            check(self)
+
+    kind.sslsocket_class = PinnedSocket
+    kind.sslobject_class = PinnedObject

@@ -26,6 +26,7 @@ from .extras import TestExtras
 from .handshakes import TestHandshakes
 from .http2 import TestHTTP2, TestMultiplex
 from .limits import TestBombs, TestConnectionLimits, TestFloods
+from .pinning import TestPinning
 from .private_addresses import TestPrivateAddresses
 from .proxies import TestProxies
 from .redirects import TestRedirects
@@ -62,6 +63,7 @@ __all__ = [
     "TestMalformed",
     "TestMultiplex",
     "TestOpen",
+    "TestPinning",
     "TestPrivateAddresses",
     "TestProxies",
     "TestRedirects",
