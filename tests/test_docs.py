@@ -93,7 +93,8 @@ def test_every_page_is_on_the_map() -> None:
     assert set(PAGES) - {"index.md"} - linked == set()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("how-to/")])
+# Rows are looked up, not read.
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("how-to/") and "coming-from" not in page])
 def test_a_how_to_is_short(page: str) -> None:
     """A page of instructions takes a minute to read."""
     assert len(PAGES[page].splitlines()) <= 60
