@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from unifetch import available_backends
 from unifetch.backends import BACKENDS, adapter
 from unifetch.backends.base import Capability
+from unifetch.testing import http2
 
 sys.path.insert(0, str(Path(__file__).parent / "soak"))
 
 import async_soak  # scripts beside the tests, which are also run by hand
+import http2_soak
 
 from soak import soak
 
@@ -36,3 +39,15 @@ def test_no_answer_goes_to_the_wrong_request(backend: str) -> None:
 def test_no_answer_goes_to_the_wrong_task(backend: str) -> None:
     """Tasks that wait for each other, and are cancelled anywhere, get right answers or errors, and leave nothing."""
     assert 400 == async_soak.soak(backend, range(400), tasks=60, connections=20).outcomes.total()
+
+
+@knows_sockets
+def test_no_answer_goes_to_the_wrong_stream() -> None:
+    """The same of tasks that share connections of HTTP/2."""
+    pytest.importorskip("h2")
+    with http2.Server(http2_soak.answer, settings={http2.MAX_CONCURRENT_STREAMS: 20}, lifetime=100) as server:
+        outcomes = asyncio.run(http2_soak.soak(server.url, 600, 60))
+        server.errors.clear()
+
+    assert 600 == outcomes.total()
+    assert outcomes["answered"] > 300

@@ -91,7 +91,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     def write_now(self, data: bytes) -> None:
         """Hand all of this over to the transport, and wait for nothing: for who writes beside others, and in turn."""
-        if data and not self._lost:
+        if data and not self._transport.is_closing():
             self._transport.write(data)
 
     @property
