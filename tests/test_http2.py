@@ -17,7 +17,8 @@ from suspensions import cancel_everywhere
 from test_cancellation import settled, sockets
 from unifetch import AsyncClient, Client
 from unifetch.backends.socket import AsyncSocketBackend, SocketBackend
-from unifetch.errors import ConnectionLost, ConnectTimeout, InvalidSetting, TLSError, UnifetchError
+from unifetch.cli.main import main
+from unifetch.errors import ConfigError, ConnectionLost, ConnectTimeout, InvalidSetting, TLSError, UnifetchError
 from unifetch.testing import Close, Pause, Script, Wait, reply
 from unifetch.testing import Server as HTTP11Server
 
@@ -133,6 +134,26 @@ def ask(url: str, *, awaited: bool, body: bytes | None = None, **settings: Any) 
             return await client.request(method, url, **call)
 
     return asyncio.run(scenario())
+
+
+def test_prior_knowledge_through_an_http_proxy() -> None:
+    """For an http origin there is no tunnel, and a proxy speaks HTTP/1.1: that is refused before anything is sent."""
+    with HTTP11Server() as proxy, Client(backend="socket", http2="only", proxy=proxy.url) as client:
+        with pytest.raises(ConfigError, match="SOCKS"):
+            client.get("http://127.0.0.1:9/")
+
+        assert 0 == proxy.connections
+
+
+def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--http2` offers it, with a backend that has it."""
+    with HTTP11Server(reply(body=b"hello")) as server:
+        codes = [main(["get", "-b", name, "--http2", server.url]) for name in ("socket", "urllib")]
+    out, err = capsys.readouterr()
+
+    assert "hello" == out
+    assert 0 == codes[0] != codes[1]
+    assert "UnsupportedCapability: http2 needs HTTP2" in err
 
 
 # --- Cancellation -----------------------------------------------------------------------------------

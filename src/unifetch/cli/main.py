@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("-o", "--output", metavar="FILE", help="write the body to FILE, which changes once it is complete")
     get.add_argument("-c", "--continue", dest="resume", action="store_true", help="go on where -o FILE broke off")
     get.add_argument("--timeout", metavar="SECONDS", type=float, help="for all of it; else each phase has its own")
+    get.add_argument("--http2", action="store_true", help="offer HTTP/2, where the backend has it: -b socket")
     get.add_argument("-v", "--verbose", action="store_true", help="show the heads of requests and responses")
     get.add_argument("--fail", action="store_true", help="exit with 22, and no body, for a status of 400 and above")
 
@@ -181,6 +182,8 @@ def _call(options: argparse.Namespace, files: ExitStack) -> dict[str, Any]:
     call: dict[str, Any] = {"headers": fields}
     if options.timeout is not None:
         call["timeout"] = options.timeout
+    if options.http2:
+        call["http2"] = True
     if options.json is not None:
         call["body"] = _checked_json(options.json)
         if not any(name.lower() == "content-type" for name, _ in fields):

@@ -347,6 +347,10 @@ class Journey:
         if proxy is not None and not proxy.scheme.startswith("socks"):
             authorization = proxy.authorization
             credentials: Pairs = () if authorization is None else (("Proxy-Authorization", authorization),)
+            if url.scheme == "http" and raw.http2 == "only":
+                raise ConfigError(
+                    "http2: an HTTP proxy speaks HTTP/1.1 for an http origin; 'only' goes by SOCKS, or without one"
+                )
             if url.scheme == "http":
                 changes = {"target": str(url), "headers": (*raw.headers, *credentials)}
             else:
