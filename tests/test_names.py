@@ -12,12 +12,12 @@ import pytest
 
 import unifetch
 from unifetch import URL, Client, Headers, InvalidSetting, InvalidURL, Response
-from unifetch.model.names import ARGUMENT, CLIENT, HEADERS, MODULE, NAMES, RESPONSE
+from unifetch.model.names import ARGUMENT, HEADERS, MODULE, NAMES, RESPONSE
 from unifetch.testing import Server
 
 PAGES = Path(__file__).parent.parent / "docs" / "how-to"
 ANSWER = Response(status=200, headers=Headers({"a": "b"}), body=b"", request=unifetch.Request("GET", "http://h/"))
-THINGS = {RESPONSE: ANSWER, HEADERS: ANSWER.headers, CLIENT: Client(backend="socket")}
+THINGS = {RESPONSE: ANSWER, HEADERS: ANSWER.headers}
 
 
 @pytest.mark.parametrize("name", NAMES[ARGUMENT])

@@ -278,11 +278,6 @@ class BaseClient:
         """The backend of a native object."""
         raise NotImplementedError
 
-    def __getattr__(self, name: str) -> NoReturn:
-        from ..model.names import CLIENT, unknown_attribute
-
-        raise AttributeError(unknown_attribute(CLIENT, name, dir(type(self))))
-
     # --- Being copied -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:

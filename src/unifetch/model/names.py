@@ -12,8 +12,9 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Where a name is used: as an argument of a call, or as an attribute of what.
-ARGUMENT, RESPONSE, CLIENT, HEADERS, MODULE = "argument", "Response", "Client", "Headers", "module"
+# Where a name is used: as an argument of a call, or as an attribute of what. A client has none of these: a class with
+# `__getattr__` is slower at every attribute that it does have, and each call looks at a dozen.
+ARGUMENT, RESPONSE, HEADERS, MODULE = "argument", "Response", "Headers", "module"
 
 # For each place the name, what is written here instead, and the page of `docs/how-to` that describes it.
 NAMES: dict[str, dict[str, tuple[str, str]]] = {
@@ -94,32 +95,6 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "num_bytes_downloaded": ("progress= of download()", "downloads"),
         "getheader": (".headers.get(…)", "responses"),
         "connection": ("nothing: connections belong to the client", "responses"),
-    },
-    CLIENT: {
-        "mount": ("Client(backend=…)", "backends"),
-        "mounts": ("Client(backend=…)", "backends"),
-        "get_adapter": (".backend", "backends"),
-        "adapters": (".backend", "backends"),
-        "build_request": ("Request(method, url, …)", "requests"),
-        "prepare_request": ("Request(method, url, …)", "requests"),
-        "merge_environment_settings": ("nothing: the environment is read when a client is made", "settings"),
-        "auth": ("Client(auth=…), or client.with_(auth=…)", "auth"),
-        "headers": ("Client(headers=…), or client.with_(headers=…)", "settings"),
-        "params": ("Client(params=…), or client.with_(params=…)", "settings"),
-        "timeout": ("Client(timeout=…), or client.with_(timeout=…)", "timeouts"),
-        "verify": ("Client(tls=…)", "tls"),
-        "cert": ("Client(tls=…)", "tls"),
-        "proxies": ("Client(proxy=…)", "proxies"),
-        "trust_env": ("Client(proxy=None)", "proxies"),
-        "hooks": ("Client(listeners=…)", "events"),
-        "event_hooks": ("Client(listeners=…)", "events"),
-        "max_redirects": ("Client(redirects=…)", "redirects"),
-        "follow_redirects": ("Client(redirects=…)", "redirects"),
-        "base_url": ("Client(base_url=…), or client.settings.base_url", "settings"),
-        "cookie_jar": (".cookies", "cookies"),
-        "aclose": ("await .close()", "async"),
-        "ws_connect": ("nothing: WebSockets are no HTTP requests", "requests"),
-        "urlopen": (".request(…)", "requests"),
     },
     HEADERS: {
         "getlist": (".get_all(…)", "responses"),
