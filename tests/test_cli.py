@@ -17,7 +17,7 @@ import pytest
 from servers import certificate_authority
 from unifetch import __version__, available_backends
 from unifetch.backends import BACKENDS, capabilities, is_installed
-from unifetch.cli import main as command_line
+from unifetch.cli import backends as command_line
 from unifetch.cli.main import main
 from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
 
@@ -170,7 +170,7 @@ def test_a_server_cannot_control_the_terminal(head: bytes, capsys: pytest.Captur
 def test_headers_and_method(capsys: pytest.CaptureFixture[str]) -> None:
     """`-X` and each `-H` are sent as they are, duplicates in their order, an empty value too."""
     with Server() as server:
-        code = main(["get", "-X", "DELETE", "-H", "X-A: 1", "-H", "x-a:2", "-H", "X-Empty:", server.url])
+        code = main(["-X", "DELETE", "-H", "X-A: 1", "-H", "x-a:2", "-H", "X-Empty:", server.url])
         request = server.requests[0]
 
     assert (0, "DELETE") == (code, request.method)
@@ -182,8 +182,9 @@ def test_headers_and_method(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "content_type", "body"),
     [
-        (["-d", "grüß dich"], "text/plain;charset=UTF-8", "grüß dich".encode()),
-        (["-d", ""], "text/plain;charset=UTF-8", b""),
+        (["-d", "grüß dich"], "application/x-www-form-urlencoded", "grüß dich".encode()),
+        (["-d", ""], "application/x-www-form-urlencoded", b""),
+        (["-d", "a=1", "-d", "b=2"], "application/x-www-form-urlencoded", b"a=1&b=2"),
         (["-d", "@FILE"], None, b"\x00\xff\r\n"),
         (["-d", "@-"], None, b"\x01\xfe"),
         (["-d", "a=b", "-H", "Content-Type: text/x"], "text/x", b"a=b"),
@@ -200,7 +201,7 @@ def test_bodies(
     file.write_bytes(b"\x00\xff\r\n")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\x01\xfe")))
     with Server() as server:
-        code = main(["get", *(word.replace("FILE", str(file)) for word in words), server.url])
+        code = main([*(word.replace("FILE", str(file)) for word in words), server.url])
         request = server.wait_requests(1)[0]
 
     expected = words[1].encode() if body is None else body
@@ -315,7 +316,7 @@ def test_fail_lets_a_success_through(capsys: pytest.CaptureFixture[str]) -> None
 def test_wrong_usage_is_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is wrong with the call is said in one line, and nothing is sent."""
     with Server() as server:
-        code = main(["get", *words, server.url])
+        code = main([*words, server.url])
         connections = server.connections
     out, err = capsys.readouterr()
 
@@ -398,7 +399,8 @@ def test_interrupted_is_130(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate()
 
-    assert (130, b"", b"", []) == (process.returncode, out, err, os.listdir(tmp_path))
+    note = b"unifetch: interrupted; the same command with -c goes on, if the server allows it\n"
+    assert (130, b"", note, []) == (process.returncode, out, err, os.listdir(tmp_path))
 
 
 # --- get: -o --------------------------------------------------------------------------------------
@@ -500,7 +502,7 @@ def test_another_method_writes_to_a_file(tmp_path: Path) -> None:
     """`-o` is not only for a GET."""
     file = tmp_path / "file"
     with Server(reply(404, b"the answer")) as server:
-        code = main(["get", "-d", "x", "-o", str(file), server.url])
+        code = main(["-d", "x", "-o", str(file), server.url])
 
     assert (0, b"the answer", ["file"]) == (code, file.read_bytes(), os.listdir(tmp_path))
 
@@ -734,9 +736,9 @@ def test_no_progress_but_on_a_terminal(tmp_path: Path) -> None:
 def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The help of every command is at most 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
-    for words in ([], ["get"], ["backends"], ["demo"]):
+    for words in (["--help"], ["--help-all"], ["get", "--help-all"], ["backends", "--help"], ["demo", "--help"]):
         with pytest.raises(SystemExit):
-            main([*words, "--help"])
+            main(words)
 
     assert [] == [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
 

@@ -6,17 +6,19 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..testing.secrets import Secrets
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to those of the parser."""
-    cassette = commands.add_parser("cassette", help="look after recorded exchanges", allow_abbrev=False)
+def run(word: str, arguments: Sequence[str]) -> int:
+    """Run one of the actions; 1 where it found something."""
+    cassette = Parser(prog=f"unifetch {word}", description="Look after recorded exchanges.", allow_abbrev=False)
     actions = cassette.add_subparsers(metavar="ACTION", required=True)
 
     orphans = actions.add_parser("orphans", help="list cassettes without a test, and bodies without a cassette")
@@ -39,6 +41,10 @@ def add_to(commands: Any) -> None:
     vcr.add_argument("target", type=Path, help="the cassette to write")
     vcr.add_argument("--secret", action="append", default=[], metavar="NAME", help="as for scrub")
     vcr.set_defaults(run=_import_vcr)
+
+    options = cassette.parse_args(arguments)
+    code: int = options.run(options)
+    return code
 
 
 def _orphans(options: argparse.Namespace) -> int:

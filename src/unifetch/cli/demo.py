@@ -18,16 +18,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ..backends import BACKENDS, available_backends, how_to_install
 from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
-from .main import Style, printable
+from .parser import Parser
+from .terminal import Style, printable
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from ..model.messages import Response
 
     Answer = Response[bytes] | Exception
+
+DESCRIPTION = "Send the same requests through every installed backend, to a server on this machine."
 
 TEXT = "One client, whichever library carries the request. Grüße!\n".encode()
 JSON = '{"greeting": "grüß dich", "numbers": [1, 2.5, null]}\n'.encode()
@@ -57,12 +60,13 @@ ROW = "{:9}  {:8}  {:8}  {:16}  {:8}  {:>5}  {:>9}"
 WIDTH = 79
 
 
-def run() -> int:
+def run(word: str, arguments: Sequence[str]) -> int:
     """Print the table, what is missing in it, and what it shows.
 
     Returns:
         The exit code: 0 if all backends gave the same answers, 1 if not.
     """
+    Parser(prog=f"unifetch {word}", description=DESCRIPTION, allow_abbrev=False).parse_args(arguments)
     style = Style(sys.stdout)
     names = available_backends()
     with _server() as origin:

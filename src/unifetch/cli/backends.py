@@ -1,0 +1,83 @@
+"""`unifetch backends`: which are there, in which versions, which is used and why, and where they differ."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+
+from ..backends import BACKENDS, available_backends, how_to_install, is_installed, load
+from ..backends import capabilities as capabilities_of
+from ..backends.base import Capability
+from ..client.config import chosen_backend
+from .parser import Parser
+from .terminal import Style, printable
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# What a library stands on, and what decides much of how it behaves.
+ENGINES = {"requests": "urllib3", "httpx": "httpcore", "httpx2": "httpcore2"}
+
+
+def run(word: str, arguments: Sequence[str]) -> int:
+    """Print the list and the table; 0."""
+    parser = Parser(
+        prog=f"unifetch {word}", description="List the backends, and where they differ.", allow_abbrev=False
+    )
+    parser.add_argument("--all", action="store_true", help="every capability, also those that all have")
+    options = parser.parse_args(arguments)
+    style = Style(sys.stdout)
+    default, reason = map(str, chosen_backend())
+    capabilities: dict[str, frozenset[Capability]] = {}
+    for name in dict.fromkeys((*BACKENDS, *available_backends())):
+        entry = BACKENDS.get(name)
+        if entry is not None and not is_installed(entry):
+            found = style.dim(f"not installed: {how_to_install(name)}")
+        else:
+            try:
+                capabilities[name] = capabilities_of(name)
+                found = _version(entry.library) if entry else "of another distribution"
+            except Exception as error:  # noqa: BLE001  # a broken library raises what it likes when it is imported
+                found = style.red(printable(f"broken: {type(error).__name__}: {error}")[:66])
+        print(f"{style.green('*' if name == default else ' ')} {style.bold(f'{name:10}')} {found}")
+    if _is_urllib3_future():
+        print(style.red("\nWarning: niquests has put urllib3-future in the place of urllib3."))
+    print(f"\n{style.green('*')} {printable(default)} is used where none is named ({reason}).\n")
+    _print_matrix(capabilities, style, everything=options.all or len(capabilities) == 1)
+    if default not in capabilities and default not in BACKENDS:
+        sys.stdout.flush()
+        load(default)  # its error says which names there are
+    return 0
+
+
+def _version(library: str) -> str:
+    """What is imported, which need not be what was installed under that name."""
+    if library in sys.stdlib_module_names:
+        return "Python {}.{}.{}".format(*sys.version_info)
+    version = str(getattr(sys.modules.get(library), "__version__", "(no version)"))
+    return f"{version} on {ENGINES[library]} {_version(ENGINES[library])}" if library in ENGINES else version
+
+
+def _is_urllib3_future() -> bool:
+    module = sys.modules.get("urllib3")
+    version = re.match(r"[0-9]+\.[0-9]+\.([0-9]+)", str(getattr(module, "__version__", "")))
+    return hasattr(module, "backend") or (version is not None and int(version[1]) >= 900)
+
+
+def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style, *, everything: bool) -> None:
+    shown = [each for each in Capability if everything or len({each in having for having in capabilities.values()}) > 1]
+    if alike := len(Capability) - len(shown):
+        print(f"They differ in {len(shown)} of {len(Capability)} capabilities; --all shows the other {alike}, too.\n")
+    if not shown:
+        return
+    width = max(len(capability.name) for capability in shown)
+    print(style.bold("  ".join([f"{'capability':{width}}", *capabilities])))
+    for capability in shown:
+        cells = [f"{capability.name:{width}}"]
+        for name, having in capabilities.items():
+            cells.append(style.green(f"{'yes':{len(name)}}") if capability in having else f"{'no':{len(name)}}")
+        print("  ".join(cells).rstrip())
+        for line in textwrap.wrap(capability.value, 78):
+            print(style.dim(f"  {line}"))

@@ -1,0 +1,310 @@
+"""`unifetch curl 'curl …'` reads a command line of curl; `--as` writes ours for curl, HTTPie or Python.
+
+Both ways it is the same request that is meant. What cannot be said on the other side is an error, not left out.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from ..errors import InvalidRequest
+from ..model.url import URL, form_urlencode
+from .parser import Parser
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+# curl's option: ours, or "" where we do so anyway.
+FLAGS = {
+    "-k": "-k", "--insecure": "-k", "-I": "-I", "--head": "-I", "-i": "-i", "--include": "-i", "-s": "-s",
+    "--silent": "-s", "-S": "", "--show-error": "", "-f": "--fail", "--fail": "--fail", "-v": "-v",
+    "--verbose": "-v", "-O": "-O", "--remote-name": "-O", "--compressed": "", "-g": "", "--globoff": "",
+    "-#": "", "--progress-bar": "", "--http2": "--http2", "--http2-prior-knowledge": "--http2-only",
+    "--http1.1": "", "-n": "--netrc", "--netrc": "--netrc", "--digest": "--digest", "--basic": "",
+    "--path-as-is": "--path-as-is", "-N": "", "--no-buffer": "",
+}  # fmt: skip
+VALUES = {
+    "-X": "-X", "--request": "-X", "-H": "-H", "--header": "-H", "--json": "--json", "-u": "-u", "--user": "-u",
+    "-o": "-o", "--output": "-o", "-x": "-x", "--proxy": "-x", "--cacert": "--cacert", "--capath": "--cacert",
+    "-E": "--cert", "--cert": "--cert", "--key": "--key", "--resolve": "--resolve",
+    "--unix-socket": "--unix-socket", "-m": "--timeout", "--max-time": "--timeout", "--retry": "--retry",
+    "--max-redirs": "-L", "--oauth2-bearer": "--bearer", "--max-filesize": "--limit", "-c": "--cookie-jar",
+    "--cookie-jar": "--cookie-jar",
+}  # fmt: skip
+FIELDS = {"-A": "User-Agent", "--user-agent": "User-Agent", "-e": "Referer", "--referer": "Referer"}
+DATA = {"-d", "--data", "--data-ascii", "--data-binary", "--data-raw"}
+OTHERS = {"-b", "--cookie", "-F", "--form", "--form-string", "--data-urlencode", "--url", "-C", "--continue-at"}
+REDIRECTS = {"-L", "--location"}
+AS_QUERY = {"-G", "--get"}
+
+
+def run(word: str, arguments: Sequence[str]) -> int:
+    """Print what a command line of curl is here; nothing is sent."""
+    parser = Parser(
+        prog=f"unifetch {word}",
+        description="Write a command line of curl as one of ours. Nothing is sent.",
+        allow_abbrev=False,
+        usage=f"unifetch {word} 'curl …'",
+    )
+    if not arguments or arguments[0] in ("-h", "--help"):
+        parser.print_help()
+        return 0
+    words = shlex.split(arguments[0]) if len(arguments) == 1 else list(arguments)
+    print(shlex.join(["unifetch", *read(words[1:] if words[:1] == ["curl"] else words)]))
+    return 0
+
+
+def read(words: Sequence[str]) -> list[str]:
+    """The words of our command line for those of curl's, without `curl` itself.
+
+    Raises:
+        InvalidRequest: for an option that is not known here, or two URLs.
+    """
+    urls: list[str] = []
+    out: list[str] = []
+    data: list[str] = []
+    items: list[str] = []
+    follows = as_query = is_form = is_multipart = False
+    for option, value in _pairs(list(words)):
+        if option == "":
+            urls.append(value)
+        elif option in FLAGS:
+            out += FLAGS[option].split()
+        elif option in VALUES:
+            out += [VALUES[option], value]
+        elif option in FIELDS:
+            out += ["-H", f"{FIELDS[option]}: {value}"]
+        elif option in REDIRECTS:
+            follows = True
+        elif option in AS_QUERY:
+            as_query = True
+        elif option in DATA:
+            if value.startswith("@") and option in ("-d", "--data", "--data-ascii"):
+                print(
+                    "unifetch: curl drops the line ends of a file after -d; here it is sent as it is", file=sys.stderr
+                )
+            data.append(value)
+        elif option == "--data-urlencode":
+            is_form = True
+            items.append(value)
+        elif option in ("-F", "--form", "--form-string"):
+            is_form = is_multipart = True
+            items.append(value.partition(";type=")[0])
+        elif option in ("-b", "--cookie"):
+            if "=" not in value:
+                raise InvalidRequest(f"-b {value}: a file of cookies is read and kept by --cookie-jar FILE")
+            out += ["--cookie", value]
+        elif option == "--url":
+            urls.append(value)
+        else:  # -C
+            out.append("-c")
+    if len(urls) != 1:
+        raise InvalidRequest(f"one URL is asked for at a time, and there are {len(urls)}")
+    if as_query:
+        items += [pair.replace("=", "==", 1) for text in data for pair in text.split("&")]
+    else:
+        out += [word for text in data for word in ("-d", text)]
+    if is_form:
+        out.append("-F")
+        if is_multipart and not any("=@" in item for item in items):
+            out.append("--multipart")
+    if not follows:
+        out.append("--no-redirects")
+    url = urls[0] if "://" in urls[0] else f"http://{urls[0]}"
+    return [url, *items, *out]
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Each option with its value, "" where it takes none; a word that is none comes with the option ""."""
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or word == "-":
+            yield "", word
+            continue
+        if not word.startswith("--"):
+            option, rest = word[:2], word[2:]
+            if option in FLAGS or option in REDIRECTS or option in AS_QUERY:
+                yield option, ""
+                if rest:
+                    words.insert(0, f"-{rest}")
+                continue
+            if rest:
+                words.insert(0, rest)
+        else:
+            option = word
+            if option in FLAGS or option in REDIRECTS or option in AS_QUERY:
+                yield option, ""
+                continue
+        if option not in VALUES | FIELDS and option not in DATA | OTHERS:
+            raise InvalidRequest(f"curl's {option} has no counterpart here")
+        if not words:
+            raise InvalidRequest(f"curl's {option} needs a value")
+        yield option, words.pop(0)
+
+
+# --- The other way --------------------------------------------------------------------------------
+
+
+def written(tool: str, url: str, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
+    """The request that a command line means, for another tool. Credentials are written out, as they were typed.
+
+    Raises:
+        InvalidRequest: for what the other tool has no way to say.
+    """
+    if tool == "python":
+        return _python(url, settings, call, backend)
+    return shlex.join(_curl(url, settings, call) if tool == "curl" else _httpie(url, settings, call))
+
+
+def _python(url: str, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
+    said: dict[str, Any] = {**call, **settings, **({"backend": backend} if backend else {})}
+    method = said.pop("method")
+    if not said["headers"]:
+        del said["headers"]
+    lines = "".join(f"    {name}={_literal(value)},\n" for name, value in said.items())
+    called = f"response = unifetch.request(\n    {method!r},\n    {url!r},\n{lines})"
+    return f"import unifetch\n\n{called}\nprint(response.text)"
+
+
+def _literal(value: Any) -> str:
+    if hasattr(value, "read"):
+        name = getattr(value, "name", None)
+        return f"open({name!r}, 'rb')" if isinstance(name, str) and name != "<stdin>" else "sys.stdin.buffer"
+    if isinstance(value, Path):
+        return f"pathlib.Path({str(value)!r})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))})"
+    return repr(value)
+
+
+def _with_params(url: str, call: dict[str, Any]) -> str:
+    if not (params := call.get("params")):
+        return url
+    head, hash_, fragment = str(URL(url)).partition("#")
+    return f"{head}{'&' if '?' in head else '?'}{form_urlencode(params)}{hash_}{fragment}"
+
+
+def _curl(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+    import json
+
+    yield "curl"
+    method = call["method"].upper()
+    has_body = not call.keys().isdisjoint(("body", "json", "form", "files"))
+    if method == "HEAD":
+        yield "-I"
+    elif method != ("POST" if has_body else "GET"):
+        yield from ("-X", method)
+    for name, value in call["headers"]:
+        yield from ("-H", f"{name}:" if value is None else f"{name}: {value.strip()}")
+    if "json" in call:
+        yield from ("--json", json.dumps(call["json"], ensure_ascii=False))
+    elif "files" in call:
+        for name, text in call.get("form", ()):
+            yield from ("--form-string", f"{name}={text}")
+        for name, part in call["files"]:
+            yield from ("-F", f"{name}=@{part}") if isinstance(part, Path) else ("--form-string", f"{name}={part[1]}")
+    elif "form" in call:
+        yield from ("-d", form_urlencode(call["form"]))
+    elif "body" in call:
+        yield from ("--data-binary", _body_word(call["body"]))
+    if cookies := call.get("cookies"):
+        yield from ("-b", "; ".join(f"{name}={value}" for name, value in cookies.items()))
+    if call.get("decode", True):
+        yield "--compressed"
+    yield from _curl_settings(url, settings)
+    yield _with_params(url, call)
+
+
+def _curl_settings(url: str, settings: dict[str, Any]) -> Iterator[str]:
+    auth = settings.get("auth")
+    if auth == "netrc":
+        yield "-n"
+    elif auth and auth["type"] == "bearer":
+        yield from ("--oauth2-bearer", auth["token"])
+    elif auth:
+        yield from (*(["--digest"] if auth["type"] == "digest" else []), "-u", f"{auth['username']}:{auth['password']}")
+    redirects = settings.get("redirects", 20)
+    if redirects:
+        yield from ("-L", "--max-redirs", str(redirects))
+    tls = settings.get("tls", {})
+    if tls.get("verify") is False:
+        yield "-k"
+    if "ca_file" in tls or "ca_path" in tls:
+        yield from ("--cacert", tls["ca_file"]) if "ca_file" in tls else ("--capath", tls["ca_path"])
+    if cert := tls.get("client_cert"):
+        yield from ("-E", cert) if isinstance(cert, str) else ("-E", cert[0], "--key", cert[1])
+    if "proxy" in settings:
+        yield from ("--noproxy", "*") if settings["proxy"] is None else ("-x", settings["proxy"])
+    port = str(URL(url).port)
+    for host, address in settings.get("resolve", {}).items():
+        yield from ("--resolve", f"{host}:{port}:{address}")
+    if "unix_socket" in settings:
+        yield from ("--unix-socket", settings["unix_socket"])
+    if http2 := settings.get("http2"):
+        yield "--http2-prior-knowledge" if http2 == "only" else "--http2"
+    if "timeout" in settings:
+        yield from ("-m", f"{settings['timeout']:g}")
+    if "retry" in settings:
+        yield from ("--retry", str(settings["retry"]["attempts"] - 1))
+
+
+def _body_word(body: Any) -> str:
+    if isinstance(body, str):
+        return body
+    name = getattr(body, "name", "")
+    return f"@{name}" if isinstance(name, str) and name != "<stdin>" else "@-"
+
+
+def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+    import json
+
+    for setting, why in (
+        ("resolve", "--resolve"),
+        ("unix_socket", "--unix-socket"),
+        ("http2", "--http2"),
+        ("retry", "--retry"),
+    ):
+        if settings.get(setting):
+            raise InvalidRequest(f"HTTPie has no {why}")
+    body = call.get("body")
+    yield from ("http", "--follow") if settings.get("redirects", 20) else ("http",)
+    if "files" in call:
+        yield "--multipart"
+    elif "form" in call:
+        yield "--form"
+    auth = settings.get("auth")
+    if auth and auth != "netrc":
+        secret = auth["token"] if auth["type"] == "bearer" else f"{auth['username']}:{auth['password']}"
+        yield from (*([f"--auth-type={auth['type']}"] if auth["type"] != "basic" else []), f"--auth={secret}")
+    tls = settings.get("tls", {})
+    if "verify" in tls or "ca_file" in tls or "ca_path" in tls:
+        yield f"--verify={tls.get('ca_file') or tls.get('ca_path') or 'no'}"
+    if cert := tls.get("client_cert"):
+        yield from (f"--cert={cert}",) if isinstance(cert, str) else (f"--cert={cert[0]}", f"--cert-key={cert[1]}")
+    if settings.get("proxy"):
+        yield from (f"--proxy=http:{settings['proxy']}", f"--proxy=https:{settings['proxy']}")
+    if "timeout" in settings:
+        yield f"--timeout={settings['timeout']:g}"
+    if body is not None:
+        yield f"--raw={_body_word(body)}" if isinstance(body, str) else "--ignore-stdin"
+    yield from (call["method"].upper(), url)
+    for name, value in call["headers"]:
+        yield f"{name}:{(value or '').strip()}"
+    for name, value in call.get("params", ()):
+        yield f"{name}=={value}"
+    if cookies := call.get("cookies"):
+        yield "Cookie:" + "; ".join(f"{name}={value}" for name, value in cookies.items())
+    for name, value in call.get("json", {}).items():
+        yield f"{name}={value}" if isinstance(value, str) else f"{name}:={json.dumps(value)}"
+    for name, value in call.get("form", ()):
+        yield f"{name}={value}"
+    for name, part in call.get("files", ()):
+        yield f"{name}@{part}" if isinstance(part, Path) else f"{name}={part[1]}"
+    if body is not None and not isinstance(body, str):
+        yield from ("<", _body_word(body).removeprefix("@"))

@@ -1,0 +1,256 @@
+"""The words and options of the command line, written down once: for parsing, help, completion and the manual."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from ..backends import BACKENDS
+from ..version import VERSION
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+# The commands beside a request: what each is for, and the module of this package that runs it.
+COMMANDS = {
+    "backends": ("list the backends, their versions, and where they differ", "backends"),
+    "demo": ("send the same requests through every installed backend", "demo"),
+    "cassette": ("look after recorded exchanges", "cassette"),
+    "curl": ("read a command line of curl, and write it as one of ours", "curl"),
+    "completion": ("write the completion of bash, zsh or fish", "manual"),
+    "manual": ("write the manual page", "manual"),
+}
+
+# What other tools call a thing, and where it is here. An option that stands in this table is an error that tells.
+ELSEWHERE = {
+    "-A": "-H 'User-Agent: NAME'",
+    "--user-agent": "-H 'User-Agent: NAME'",
+    "-G": "items: name==value goes into the query",
+    "--get": "items: name==value goes into the query",
+    "--data-binary": "-d @FILE, which sends the file as it is",
+    "--data-raw": "-d TEXT",
+    "--data-urlencode": "-F with items: name=value",
+    "--raw": "-d TEXT",
+    "--url-query": "items: name==value",
+    "--location": "nothing: redirects are followed; -L N sets the most",
+    "--follow": "nothing: redirects are followed; -L N sets the most",
+    "--max-redirs": "-L N",
+    "--max-redirects": "-L N",
+    "-m": "--timeout SECONDS",
+    "--max-time": "--timeout SECONDS",
+    "--connect-timeout": "--timeout SECONDS, which covers all; without it connecting takes 10 seconds at most",
+    "--max-filesize": "--limit SIZE",
+    "-n": "--netrc",
+    "--verify": "-k (no verification) or --cacert FILE",
+    "--cert-key": "--key FILE",
+    "--noproxy": "--no-proxy, or the environment variable NO_PROXY",
+    "--http1.1": "nothing: HTTP/1.1 is the default",
+    "--http2-prior-knowledge": "--http2-only",
+    "-a": "-u USER:PASSWORD",
+    "--auth": "-u USER:PASSWORD",
+    "--oauth2-bearer": "--bearer TOKEN",
+    "--auth-type": "--digest or --bearer TOKEN",
+    "--session": "--cookie-jar FILE",
+    "-j": "--json TEXT, or items: name=value makes JSON",
+    "--check-status": "--fail",
+    "-f": "--fail (curl's -f) or -F (HTTPie's -f, a form)",
+    "--remote-name": "-O",
+    "--download": "-O or -o FILE",
+    "-C": "-c",
+    "--continue-at": "-c",
+    "--print": "-i for the head, -v for all of the conversation",
+    "-p": "-i for the head, -v for all of the conversation",
+    "--headers": "-I",
+    "--ignore-stdin": "nothing: standard input is read only where -d @- says so",
+    "--offline": "--as curl",
+    "--compressed": "nothing: what is compressed is always decoded; --no-decode leaves it",
+    "--pretty": "nothing: a terminal gets colours, a pipe the bytes",
+    "-w": "--timing",
+    "--write-out": "--timing",
+    "--trace-ascii": "--trace",
+    "--request": "-X",
+    "--head": "-I",
+    "--form-string": "-F with items: name=value",
+    "--proxy-user": "-x http://USER:PASSWORD@HOST",
+    "-S": "nothing: errors are always shown",
+    "--show-error": "nothing: errors are always shown",
+}
+
+COMMON = """\
+usage: unifetch [METHOD] URL [ITEM ...] [OPTION ...]
+
+  unifetch https://example.org/                       the body, nothing else
+  unifetch post https://example.org/orders name=tea   JSON: {"name": "tea"}
+  unifetch https://example.org/big.iso -O -c          a file; goes on with it
+
+items     Name:value header   name==value query   name=value body   name:=json
+          name@file upload    name=@file the value from a file
+send      -X METHOD  -H 'NAME: VALUE'  -d TEXT|@FILE|@-  --json TEXT  -F (form)
+who       -u USER:PASSWORD  --bearer TOKEN  --digest  --netrc  --cookie 'a=b'
+way       -L N  --no-redirects (20 by default)  -x PROXY  -k  --cacert FILE
+          --timeout SECONDS  --retry N  -b BACKEND  --http2
+receive   -i (head too)  -I (head only)  -o FILE  -O  -c (go on)  --fail  -s
+watch     -v (the conversation)  --timing  --trace (the bytes)  --as curl
+
+commands  backends  demo  cassette  curl 'curl …'  completion SHELL  manual
+          --help-all explains every option, unifetch manual the exit codes too
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in an error where an option of another tool is, and how to get help."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, the usage of this command and the next step; exit with 2."""
+        self.print_usage(sys.stderr)
+        if found := re.search(r"unrecognized arguments: (\S+)", message):
+            option = found[1].partition("=")[0]
+            told = ELSEWHERE.get(option) or (ELSEWHERE.get(option[:2]) if re.match(r"-\w", option) else None)
+            if told:
+                message = f"{option} is here {told}"
+        self.exit(2, f"unifetch: {message}\nunifetch: see unifetch --help\n")
+
+
+class _Help(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        print(COMMON, end="")
+        sys.exit(0)
+
+
+def request_parser(word: str = "") -> Parser:
+    """The parser of a request.
+
+    Args:
+        word: the method that was given as a word, for the usage; "" for none.
+    """
+    parser = Parser(
+        prog="unifetch",
+        usage=f"unifetch {word or '[METHOD]'} URL [ITEM ...] [OPTION ...]",
+        description="Send one request. The body of its answer goes to standard output, all\nelse to standard error.",
+        allow_abbrev=False,
+        add_help=False,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=79),
+    )
+    parser.add_argument("words", metavar="WORD", nargs="*", help=argparse.SUPPRESS)
+
+    group = parser.add_argument_group("what is sent")
+    add = group.add_argument
+    add("-X", "--method", metavar="NAME", help="the method; by default GET, with a body POST")
+    add("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="a header field")
+    body = group.add_mutually_exclusive_group()
+    body.add_argument(
+        "-d",
+        "--data",
+        metavar="TEXT",
+        action="append",
+        help="a body, of a form's type unless -H says another; several are joined by &. @FILE sends a file as it is, "
+        "@- standard input",
+    )
+    body.add_argument("--json", metavar="TEXT", help="a body of JSON, checked and sent as it is; @FILE, @-")
+    body.add_argument(
+        "-F",
+        "--form",
+        action="store_true",
+        help="the items are a form: name=value, and name@FILE or name=@FILE for a file, which makes it multipart",
+    )
+    add("--multipart", action="store_true", help="with -F: multipart also without a file")
+    add("--path-as-is", action="store_true", help="leave /../ and /./ in the path as they are")
+
+    group = parser.add_argument_group("who asks")
+    add = group.add_argument
+    add("-u", "--user", metavar="USER[:PASSWORD]", help="Basic credentials; a password that is left out is asked for")
+    add("--digest", action="store_true", help="answer a challenge of Digest with -u, in place of Basic")
+    add("--bearer", metavar="TOKEN", help="a bearer token")
+    add("--netrc", action="store_true", help="credentials from the netrc file")
+    add("--cookie", metavar="'A=B; C=D'", help="cookies to send")
+    add("--cookie-jar", metavar="FILE", help="read cookies from FILE, and keep there what comes (Netscape's format)")
+
+    group = parser.add_argument_group("the way there")
+    add = group.add_argument
+    add("-b", "--backend", metavar="NAME", help=f"who carries the request: {', '.join(BACKENDS)}")
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        help="for all of it; else 10 to connect, 30 for each wait, 300 in all",
+    )
+    add("--retry", metavar="N", type=_count, help="send up to N times more what failed and may be repeated")
+    add("-L", "--redirects", metavar="N", type=_count, help="the most redirects to follow; 20 by default")
+    add("--no-redirects", action="store_const", const=0, dest="redirects", help="show a redirect, do not follow it")
+    add("-k", "--insecure", action="store_true", help="accept any certificate: whoever sits in between can read along")
+    add("--cacert", metavar="FILE", help="the certificates to trust (PEM): a file or a directory")
+    add("--cert", metavar="FILE", help="a certificate of your own (PEM), with its key unless --key names it")
+    add("--key", metavar="FILE", help="the key of --cert")
+    add("-x", "--proxy", metavar="URL", help="a proxy: http, https, socks5, socks5h")
+    add("--no-proxy", action="store_true", help="no proxy, whatever the environment says")
+    add(
+        "--resolve",
+        metavar="HOST:ADDRESS",
+        action="append",
+        default=[],
+        help="the address of a host; curl's form will do",
+    )
+    add("--unix-socket", metavar="FILE", help="connect to a unix socket")
+    add("--http2", action="store_true", help="HTTP/2 where the server offers it")
+    add("--http2-only", action="store_true", help="HTTP/2 and nothing else, also on http")
+
+    group = parser.add_argument_group("what is received")
+    add = group.add_argument
+    add("-i", "--include", action="store_true", help="the head before the body")
+    add("-I", action="store_true", dest="head", help="ask for the head only, and show it")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="into FILE, which changes once all is there; - writes raw to the terminal",
+    )
+    add("-O", action="store_true", dest="remote_name", help="into a file of the name that the URL ends with")
+    add("-c", "--continue", dest="resume", action="store_true", help="go on where -o or -O broke off")
+    add("--fail", action="store_true", help="exit with 22, and no body, for a status of 400 and above")
+    add("--limit", metavar="SIZE", type=_size, help="stop after SIZE bytes of the body: 500k, 10M, 2G")
+    add("--no-decode", action="store_true", help="leave a compressed body as it came")
+
+    group = parser.add_argument_group("what is shown")
+    add = group.add_argument
+    add("-v", "--verbose", action="store_true", help="the conversation: heads, redirects, retries; credentials masked")
+    add("--timing", action="store_true", help="where the time went")
+    add("--trace", action="store_true", help="every byte that goes through a connection, also credentials")
+    add("-s", "--silent", action="store_true", help="neither progress nor hints; errors are shown")
+    tools = ["curl", "httpie", "python"]
+    add("--as", dest="as_tool", metavar="TOOL", choices=tools, help=f"send nothing, write it for {', '.join(tools)}")
+    add("-h", "--help", action=_Help, nargs=0, help="the common half, on one screen")
+    add("--help-all", action="help", help="this")
+    add("--version", action="version", version=f"unifetch {VERSION}")
+    return parser
+
+
+def parse(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Options and words in any order.
+
+    curl's `-L` has no number: as redirects are followed anyway, one that is not followed by a number is left out.
+    """
+    words = list(arguments)
+    kept = [
+        word
+        for word, after in zip(words, (*words[1:], ""), strict=False)
+        if word != "-L" or (after.isascii() and after.isdigit())
+    ]
+    return parser.parse_intermixed_args(kept)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"([0-9]+)([kMG]?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be a number of bytes such as 500k, 10M or 2G, not {text!r}")
+    return int(match[1]) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[match[2]]

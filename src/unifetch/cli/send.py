@@ -1,0 +1,281 @@
+"""One request from the command line: what is asked, where the answer goes, and what is said about it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic
+from urllib.parse import unquote
+
+from ..client.new_file import EXACT, place_of, take_name
+from ..client.sync_client import Client
+from ..errors import InvalidRequest, TooLarge
+from ..model.url import URL
+from .options import call_arguments, checked_url, client_settings, sorted_words
+from .parser import parse, request_parser
+from .progress_bar import ProgressBar, size
+from .terminal import Style, printable, say
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+    from typing import Any, BinaryIO
+
+    from ..model.messages import Response
+    from .conversation import Timing
+
+PRETTY = 10_000_000  # bytes; a document above this is shown as it comes
+
+
+def run(word: str, arguments: Sequence[str]) -> int:
+    """Send the request of a command line, whose method `word` names where it is not "".
+
+    Raises:
+        UnifetchError, OSError: as the call does; `main` gives them their exit codes.
+    """
+    parser = request_parser(word)
+    options = parse(parser, arguments)
+    try:
+        method, url, words = sorted_words(word, options.words)
+    except InvalidRequest as error:
+        parser.error(str(error))
+    with ExitStack() as files:
+        settings = client_settings(options)
+        call = call_arguments(options, method, words, files)
+        checked_url(url)
+        if options.as_tool:
+            from .curl import written
+
+            print(written(options.as_tool, url, settings, call, options.backend))
+            return 0
+        if "timeout" in settings:
+            call["timeout"] = settings.pop("timeout")  # a client's does not bound a stream as a whole
+        path = _path(options, url)
+        is_file = path not in (None, "-") and (os.path.isfile(path) or not os.path.exists(path))
+        has_body = not call.keys().isdisjoint(("body", "json", "form", "files"))
+        is_download = is_file and call["method"].upper() == "GET" and not has_body and not options.include
+        if options.resume and not is_download:
+            raise InvalidRequest("-c goes on with a file: it needs -o FILE, and a GET without a body")
+        timing = _listeners(options, settings)
+        with _client(options, settings, url, files) as client:
+            if is_download:
+                length = _download(client, options, url, str(path), call)
+            else:
+                length = _stream(client, options, url, path, call)
+        if timing is not None:
+            timing.show(monotonic(), length)
+    return 0
+
+
+def _path(options: argparse.Namespace, url: str) -> str | None:
+    if not options.remote_name:
+        path: str | None = options.output
+        return path
+    if options.output is not None:
+        raise InvalidRequest("-o and -O contradict each other")
+    name = unquote(URL(url).target.partition("?")[0].rpartition("/")[2])
+    if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
+        raise InvalidRequest(
+            f"-O takes the name that the URL ends with, and {printable(name)!r} is none; -o FILE names one"
+        )
+    return name
+
+
+def _listeners(options: argparse.Namespace, settings: dict[str, Any]) -> Timing | None:
+    timing = None
+    listeners: list[Any] = []
+    if options.verbose or options.timing:
+        from .conversation import Conversation, Timing
+
+        if options.verbose:
+            listeners.append(Conversation())
+        if options.timing:
+            listeners.append(timing := Timing())
+    settings["listeners"] = listeners
+    return timing
+
+
+@contextmanager
+def _client(options: argparse.Namespace, settings: dict[str, Any], url: str, files: ExitStack) -> Iterator[Client]:
+    if options.trace:
+        from .trace import traced
+
+        files.enter_context(traced(URL(url), settings))
+    with ExitStack() as stack:
+        if options.cookie_jar is not None:
+            from .cookie_file import cookie_file
+
+            settings["cookies"] = stack.enter_context(cookie_file(options.cookie_jar))
+        yield stack.enter_context(Client(options.backend, **settings))
+
+
+# --- Into a file ----------------------------------------------------------------------------------
+
+
+def _download(client: Client, options: argparse.Namespace, url: str, path: str, call: dict[str, Any]) -> int:
+    del call["method"]
+    hints = not options.silent
+    if options.resume and (length := _is_complete(client, url, path, call)) is not None:
+        if hints:
+            say(f"unifetch: {printable(path)} is complete: {length} bytes, as at the server; nothing was done")
+        return length
+    with ExitStack() as stack:
+        progress: Any = stack.enter_context(ProgressBar(sys.stderr)) if hints else None
+        if options.limit is not None:
+            progress = _within(options.limit, progress)
+        try:
+            done = client.download(url, path, resume=options.resume, progress=progress, **call)
+        except KeyboardInterrupt as interrupt:
+            if hints and os.path.exists(path) is False:
+                interrupt.add_note("interrupted; the same command with -c goes on, if the server allows it")
+            raise
+    return done.size
+
+
+def _is_complete(client: Client, url: str, path: str, call: dict[str, Any]) -> int | None:
+    """The size of a file that is there as long as the server's, with nothing left of a broken download beside it."""
+    target = os.path.realpath(path)
+    if not os.path.isfile(target) or any(
+        name.endswith("unifetch-part") for name in os.listdir(os.path.dirname(target) or ".")
+    ):
+        return None
+    head = client.request("HEAD", url, **{**call, "headers": [*call["headers"], ("Accept-Encoding", "identity")]})
+    length = os.path.getsize(target)
+    return length if head.status == 200 and head.headers.get("content-length") == str(length) else None
+
+
+def _within(limit: int, progress: Any) -> Any:
+    def check(received: int, total: int | None) -> None:
+        if max(received, total or 0) > limit:
+            raise TooLarge(f"--limit {limit}: the body has {total or received} bytes or more")
+        if progress is not None:
+            progress(received, total)
+
+    return check
+
+
+# --- To standard output, or into what is no plain file --------------------------------------------
+
+
+def _stream(client: Client, options: argparse.Namespace, url: str, path: str | None, call: dict[str, Any]) -> int:
+    # The file is opened before anything is sent, so that no answer is lost to one that cannot be written.
+    with _output(path) as output, client.stream(url=url, **call) as response:
+        if options.fail:
+            response.raise_for_status()
+        is_shown = path is None and sys.stdout.isatty()
+        if options.include or options.head:
+            _show_head(response, output, Style(sys.stdout) if is_shown else None)
+        pieces = _counted(response.body, options.limit)
+        if is_shown:
+            _show_body(response, pieces)
+        else:
+            for piece in pieces:
+                output.write(piece)
+                output.flush()  # what is there is shown, also when more is to come
+        length = pieces.length
+    if length == 0 and response.status >= 400 and not (options.silent or options.include or options.head):
+        say(f"unifetch: {response.status} {printable(response.reason)}".rstrip() + ", without a body")
+    return length
+
+
+class _counted:
+    """The pieces of a body, and how many bytes they came to."""
+
+    def __init__(self, pieces: Iterator[bytes], limit: int | None) -> None:
+        self._pieces = pieces
+        self._limit = limit
+        self.length = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.length += len(piece)
+            if self._limit is not None and self.length > self._limit:
+                raise TooLarge(f"--limit {self._limit}: the body has more bytes than that")
+            yield piece
+
+
+def _show_head(response: Response[Any], output: BinaryIO, style: Style | None) -> None:
+    """The head as it came for a pipe, and in colours without a server's escapes for a terminal."""
+    status = f"{response.http_version} {response.status} {response.reason}".rstrip()
+    if style is None:
+        fields = "".join(f"{name}: {value}\r\n" for name, value in response.headers.pairs)
+        output.write(f"{status}\r\n{fields}\r\n".encode("latin-1", "replace"))
+        return
+    print(style.bold(printable(status)))
+    for name, value in response.headers.pairs:
+        print(f"{style.cyan(printable(name))}: {printable(value)}")
+    print()
+    sys.stdout.flush()
+
+
+def _show_body(response: Response[Any], pieces: _counted) -> None:
+    """The body on a terminal: JSON indented, text without escapes, and of binary data a sentence."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    charset = _charset(response)
+    waiting, blocks = b"", iter(pieces)
+    if kind == "application/json" or kind.endswith("+json"):
+        for piece in blocks:
+            waiting += piece
+            if len(waiting) > PRETTY:
+                break
+        else:
+            from .json_text import indented
+
+            text = waiting.decode(charset, "replace")
+            shown = indented(text, Style(sys.stdout)) or printable(text, "\n\t")
+            print(shown, end="" if shown.endswith("\n") or not shown else "\n", flush=True)
+            return
+    decoder = codecs.getincrementaldecoder(charset)("replace")
+    last = ""
+    for piece in (waiting, *blocks) if waiting else blocks:
+        if not last and b"\0" in piece:
+            length = response.headers.get("content-length", "")
+            much = f", {size(int(length))}" if length.isascii() and length.isdigit() else ""
+            what = f"binary data ({printable(kind or 'of no type')}{much})"
+            say(f"unifetch: {what} is not for a terminal; -o FILE keeps it")
+            return
+        text = printable(decoder.decode(piece).replace("\r\n", "\n"), "\n\t")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        last = text[-1:] or last
+    if last and last != "\n":
+        print(flush=True)
+
+
+def _charset(response: Response[Any]) -> str:
+    for parameter in response.headers.get("content-type", "").split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            with suppress(LookupError):
+                return codecs.lookup(value.strip().strip('"')).name
+    return "utf-8"
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[BinaryIO]:
+    """Where the body goes. A file takes its name at the end, so that a failure leaves what was there before."""
+    if path is None or path == "-":
+        yield sys.stdout.buffer
+        return
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "ab") as device:  # or a pipe: nothing may take its place; a directory fails
+            yield device
+            return
+    target = place_of(path)
+    unfinished = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.unifetch-part")
+    try:
+        file = open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | EXACT, 0o600), "r+b")  # noqa: SIM115  # closed below
+    except OSError as error:
+        error.filename = path
+        raise
+    try:
+        with file:
+            yield file
+            take_name(file, unfinished, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        raise

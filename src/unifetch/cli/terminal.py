@@ -1,0 +1,45 @@
+"""What a terminal is sent: colours where it knows them, and nothing that a server could control it with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partialmethod
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+class Style:
+    """Bold and colours for what a terminal shows: none through a pipe, none where NO_COLOR is set."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._on = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def _as(self, code: int, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._on and text.strip() else text
+
+    bold = partialmethod(_as, 1)
+    dim = partialmethod(_as, 2)
+    red = partialmethod(_as, 31)
+    green = partialmethod(_as, 32)
+    yellow = partialmethod(_as, 33)
+    cyan = partialmethod(_as, 36)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text of a server, on one line and without what would move the cursor or forge another.
+
+    Args:
+        text: what came.
+        keep: characters that may stay though they are not printable, such as line feeds.
+    """
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def say(text: str) -> None:
+    """One line on standard error, at once."""
+    print(text, file=sys.stderr, flush=True)

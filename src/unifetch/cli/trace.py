@@ -1,0 +1,119 @@
+"""`--trace`: the bytes that are sent and received, as they are before TLS hides them.
+
+It watches the sockets of this process while one command runs, whichever library uses them. That is for looking, and
+for no program: what it shows holds credentials.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import sys
+from contextlib import ExitStack, contextmanager
+
+from ..policies.tls import TLS
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from ..model.url import URL
+
+HANDSHAKE = b"\x16\x03"  # what a TLS connection begins with (RFC 8446 §5.1)
+
+
+@contextmanager
+def traced(url: URL, settings: dict[str, Any]) -> Iterator[None]:
+    """Show on standard error what goes through the connections of this process.
+
+    Args:
+        url: whose scheme says whether what matters goes through TLS.
+        settings: of the client; the TLS context that they lead to is watched.
+    """
+    watch = _Watch()
+    with ExitStack() as stack:
+        for name in ("send", "sendall", "recv", "recv_into"):
+            stack.enter_context(_replaced(socket.socket, name, watch.plain(name, getattr(socket.socket, name))))
+        if url.scheme == "https":
+            context = TLS.of(settings.get("tls", {})).offering(settings.get("http2", False)).context()
+            stack.enter_context(_replaced(context, "sslsocket_class", watch.encrypted(ssl.SSLSocket, "send")))
+            stack.enter_context(_replaced(context, "sslobject_class", watch.encrypted(ssl.SSLObject, "write")))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+class _Watch:
+    """Hands on what the methods of sockets do, and shows it."""
+
+    def __init__(self) -> None:
+        self._secured: set[int] = set()  # sockets whose bytes are TLS records: what is in them is shown elsewhere
+
+    def plain(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method of `socket.socket` that shows its bytes, unless they are those of TLS."""
+
+        def watched(sock: socket.socket, *args: Any) -> Any:
+            done = method(sock, *args)
+            data = _data(name, args, done)
+            if sock.type == socket.SOCK_STREAM and _has_peer(sock) and not self._is_tls(sock, data):
+                _show("<" if name.startswith("recv") else ">", data)
+            return done
+
+        return watched
+
+    def _is_tls(self, sock: socket.socket, data: bytes) -> bool:
+        number = sock.fileno()
+        if data.startswith(HANDSHAKE):
+            self._secured.add(number)
+        return number in self._secured
+
+    def encrypted(self, kind: type[Any], write: str) -> type[Any]:
+        """A class of `ssl` whose reads and writes show what they carry."""
+
+        def read(self: Any, length: int = 1024, buffer: Any = None) -> Any:
+            done = kind.read(self, length) if buffer is None else kind.read(self, length, buffer)
+            _show("<", done if buffer is None else bytes(memoryview(buffer)[:done]))
+            return done
+
+        def written(self: Any, data: Any, *flags: int) -> Any:
+            done = getattr(kind, write)(self, data, *flags)
+            _show(">", bytes(memoryview(data)[:done]))
+            return done
+
+        return type(kind.__name__, (kind,), {"read": read, write: written})
+
+
+def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
+    if name == "recv":
+        return bytes(done)
+    return bytes(memoryview(args[0])[: None if name == "sendall" else done])
+
+
+def _has_peer(sock: socket.socket) -> bool:
+    # The pair by which an event loop wakes itself has no names.
+    try:
+        return bool(sock.getpeername())
+    except OSError:
+        return False
+
+
+def _show(mark: str, data: bytes) -> None:
+    if not data:
+        return
+    width = 16 if shutil.get_terminal_size().columns >= 74 else 4
+    print(f"{mark} {len(data)} bytes", file=sys.stderr)
+    for start in range(0, len(data), width):
+        row = data[start : start + width]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        print(f"{mark} {start:05x}  {row.hex(' '):{width * 3 - 1}}  {text}", file=sys.stderr)
+    sys.stderr.flush()
