@@ -100,7 +100,7 @@ def body(request: RawRequest, raw: RawResponse) -> None:
 
 def bytes_of_body(request: RawRequest, raw: RawResponse) -> None:
     if request.target == "/json":
-        raw.body = iter([demo.JSON.replace(b"1", b"2")])
+        raw.body, raw.read_into, raw.content = iter([demo.JSON.replace(b"1", b"2")]), None, None
 
 
 def escapes(request: RawRequest, raw: RawResponse) -> None:

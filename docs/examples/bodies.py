@@ -41,9 +41,7 @@ def main(url: str, directory: Path) -> None:
             client.put("/echo", body=file)  # Content-Length, from where the file stands to its end
 
         client.put("/echo", body=rows())  # rows() yields bytes; of unknown length, they are sent chunked
-        client.put(
-            "/echo", body=rows(), headers={"Content-Length": "3890"}
-        )  # for a service that refuses chunked bodies
+        client.put("/echo", body=rows(), headers={"Content-Length": "3890"})  # where chunked is refused
         # [end]
         assert client.put("/echo", body=rows()).json()["headers"]["transfer-encoding"] == "chunked"
 

@@ -19,6 +19,7 @@ from .httpx_family import AsyncPoolBackend, Family, PoolBackend
 FAMILY = Family(httpx2, httpcore2)
 CAPABILITIES = httpx_family.CAPABILITIES
 INJECTED_CAPABILITIES = httpx_family.INJECTED_CAPABILITIES
+ASYNC_CAPABILITIES = httpx_family.ASYNC_CAPABILITIES
 ASYNC_INJECTED_CAPABILITIES = httpx_family.ASYNC_INJECTED_CAPABILITIES
 ERRORS = FAMILY.errors
 

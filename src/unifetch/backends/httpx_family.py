@@ -27,7 +27,7 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import ASYNC_CAPABILITIES, Attempt, Capability, connect_error, refuse_conflicts
+from .base import Attempt, Capability, connect_error, refuse_conflicts
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
 TYPE_CHECKING: bool = False
@@ -79,8 +79,10 @@ INJECTED_CAPABILITIES = CAPABILITIES - {
     Capability.FORBID_PRIVATE,
     Capability.UNIX_SOCKET,
 }
+AWAITED = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO})
+ASYNC_CAPABILITIES = CAPABILITIES | AWAITED
 # And on asyncio it loses what a server says before it refuses the rest of an upload.
-ASYNC_INJECTED_CAPABILITIES = INJECTED_CAPABILITIES - {Capability.EARLY_RESPONSE} | ASYNC_CAPABILITIES
+ASYNC_INJECTED_CAPABILITIES = INJECTED_CAPABILITIES - {Capability.EARLY_RESPONSE} | AWAITED
 
 
 class PoolBackend:
@@ -181,7 +183,7 @@ class AsyncPoolBackend:
         self._client = native
         self._pools: dict[tuple[ssl.SSLContext | None, Route], Any] = {}
         if native is None:
-            self.capabilities = CAPABILITIES | ASYNC_CAPABILITIES
+            self.capabilities = ASYNC_CAPABILITIES
             self._pool = self._pools[None, DIRECT] = self.family.async_pool()
             self.native = self._pool
         else:
