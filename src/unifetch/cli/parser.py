@@ -196,7 +196,7 @@ def request_parser(word: str = "") -> Parser:
         help="the address of a host; curl's form will do",
     )
     add("--unix-socket", metavar="FILE", help="connect to a unix socket")
-    add("--http2", action="store_true", help="HTTP/2 where the server offers it")
+    add("--http2", action="store_true", help="HTTP/2 where the server offers it; -b socket has it")
     add("--http2-only", action="store_true", help="HTTP/2 and nothing else, also on http")
 
     group = parser.add_argument_group("what is received")
