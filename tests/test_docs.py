@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import logging
 import re
 import textwrap
@@ -129,6 +130,17 @@ def test_the_matrix_is_up_to_date() -> None:
     assert matrix.updated(PAGES["comparison.md"]) == PAGES["comparison.md"]
 
 
+def test_the_page_on_mocks_says_what_was_seen() -> None:
+    """`docs/mocks.md` is made of `docs/mocks.json`, which `tox -e mocks` writes by running each tool."""
+    spec = importlib.util.spec_from_file_location("docs_mocks", DOCS / "mocks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    mocks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mocks)
+
+    assert mocks.page(json.loads((DOCS / "mocks.json").read_text("utf-8"))) == PAGES["mocks.md"]
+
+
 def test_the_matrix_holds_for_both_clients(backend: str) -> None:
     """A backend declares the same for a Client and an AsyncClient, but for what only the latter can have."""
     awaited = backends.load_async(backend)().capabilities
@@ -142,7 +154,8 @@ def test_the_matrix_holds_for_both_clients(backend: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undoes what an example sets for the whole process."""
+    """Undoes what an example sets for the whole process; one example may import another."""
+    monkeypatch.syspath_prepend(DOCS / "examples")
     monkeypatch.setattr(config.PROCESS, "backend", config.PROCESS.backend)
     monkeypatch.setattr(config.PROCESS, "settings", config.PROCESS.settings)
     monkeypatch.setattr(logging.root, "handlers", logging.root.handlers[:])

@@ -189,7 +189,7 @@ class TestAnswers:
             assert [b"one", b"two"] == list(response.body)
             told = Capability.TRAILERS in client.backend.capabilities
             assert ("6" if told else None) == response.body.trailers.get("x-sum")  # type: ignore[attr-defined]  # of a stream
-        assert 1 == unifetch_mock.virtual.passed  # type: ignore[union-attr]  # there is one
+        assert 1 == unifetch_mock.passed
 
     def test_events(self, unifetch_mock: Mock) -> None:
         """Server-sent events, minutes apart, in no time."""
@@ -204,7 +204,7 @@ class TestAnswers:
         unifetch_mock.get(f"{API}/").reply(chunks=[Drip(b"abcd", every=5)])
 
         assert b"abcd" == get(f"{API}/").body
-        assert 15 == unifetch_mock.virtual.passed  # type: ignore[union-attr]  # as above
+        assert 15 == unifetch_mock.passed
 
     def test_interim(self, unifetch_mock: Mock) -> None:
         """Responses before the response."""
@@ -304,7 +304,7 @@ class TestFailures:
         with pytest.raises(ReadTimeout) as caught:
             get(f"{API}/", timeout={"read": 25})
 
-        assert ("yes", 25) == (caught.value.request_sent, unifetch_mock.virtual.passed)  # type: ignore[union-attr]  # as above
+        assert ("yes", 25) == (caught.value.request_sent, unifetch_mock.passed)
 
     def test_statuses(self, unifetch_mock: Mock) -> None:
         """A status is a response until it is asked to be an error."""
@@ -321,7 +321,7 @@ class TestTime:
         unifetch_mock.get(f"{API}/").reply(503, headers={"Retry-After": "60"}).then(200)
         response = get(f"{API}/", retry=2)
 
-        assert (200, 60, 60) == (response.status, unifetch_mock.virtual.passed, response.elapsed)  # type: ignore[union-attr]  # as above
+        assert (200, 60, 60) == (response.status, unifetch_mock.passed, response.elapsed)
 
     def test_a_deadline_in_a_body(self, unifetch_mock: Mock) -> None:
         """A body that drips past the total ends there, to the second."""
@@ -329,7 +329,7 @@ class TestTime:
         with pytest.raises(TotalTimeout):
             get(f"{API}/", timeout=30)
 
-        assert 30 == unifetch_mock.virtual.passed  # type: ignore[union-attr]  # as above
+        assert 30 == unifetch_mock.passed
 
     def test_an_expired_cookie(self, unifetch_mock: Mock) -> None:
         """A cookie that has expired stays behind."""
@@ -338,7 +338,7 @@ class TestTime:
         with Client() as client:
             client.get(f"{API}/in")
             before = client.get(f"{API}/me").text
-            unifetch_mock.virtual.advance(3601)  # type: ignore[union-attr]  # as above
+            unifetch_mock.advance(3601)
 
             assert ["s=1", "none"] == [before, client.get(f"{API}/me").text]
 

@@ -204,8 +204,7 @@ class Cassette(Handler):
 
     def _same_body(self, each: Recorded, request: Intercepted) -> bool:
         if each.request_digest:
-            content = Content(request.body)
-            return content.digest.hexdigest() == each.request_digest
+            return Content(request.body, digested=True).digest == each.request_digest
         recorded = each.request_body.read()
         said = self.secrets.replace_bytes(request.body)
         if recorded == said:
@@ -356,7 +355,7 @@ def clean(records: list[Recorded], secrets: Secrets) -> None:
     """Replace the secrets of these exchanges: first all are found, then each is replaced wherever it stands."""
     for each in records:
         if each.request_body.is_large:
-            each.request_digest = each.request_body.digest.hexdigest()
+            each.request_digest = each.request_body.digest
         body = b"" if each.request_body.is_large else each.request_body.read()
         secrets.discover(each.url, each.request_headers, body, each.request_header("content-type"))
         content = b"" if each.body.is_large else each.decoded() or b""

@@ -271,3 +271,4 @@ def interrupted_upload(request: Intercepted, blocks: int, fire: Callable[[], Non
         left -= 1
 
     tapped_upload(request, count)
+    request.is_read = False  # whoever wants it behind this comes to the same end

@@ -40,25 +40,31 @@ class CassetteError(Exception):
 class Content:
     """The bytes of a body: in memory as long as they are few, then in a file without a name."""
 
-    def __init__(self, data: bytes = b"", path: Path | None = None) -> None:
+    def __init__(self, data: bytes = b"", path: Path | None = None, *, digested: bool = False) -> None:
         self._memory = bytearray(data)
         self._file: IO[bytes] | None = None
         self.path = path
         self.size = len(data) if path is None else path.stat().st_size
-        self.digest = hashlib.sha256(data)
+        self._digest = hashlib.sha256(data) if digested else None
 
     def write(self, piece: bytes) -> None:
         """Add a piece."""
         self.size += len(piece)
-        self.digest.update(piece)
+        if self._digest is not None:
+            self._digest.update(piece)
         if self._file is None and len(self._memory) + len(piece) <= LARGE:
             self._memory += piece
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it is open as long as the recording
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is open as long as the recording
             self._file.write(self._memory)
             self._memory.clear()
         self._file.write(piece)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all that was written, where that was asked for."""
+        return "" if self._digest is None else self._digest.hexdigest()
 
     @property
     def is_large(self) -> bool:
@@ -149,7 +155,7 @@ class Recorded:
     method: str
     url: str
     request_headers: list[tuple[str, str]] = field(default_factory=list)
-    request_body: Content = field(default_factory=Content)
+    request_body: Content = field(default_factory=lambda: Content(digested=True))
     request_digest: str = ""  # of a large body, before it was changed
     started: str = ""
     backend: str = ""
@@ -279,7 +285,7 @@ def _entry(each: Recorded, stem: str, directory: Path, secrets: Secrets) -> dict
     if each.request_body.size:
         request["postData"] = {"mimeType": each.request_header("content-type"), "params": []}
         if each.request_digest or each.request_body.is_large:
-            digest = each.request_digest or each.request_body.digest.hexdigest()
+            digest = each.request_digest or each.request_body.digest
             request["postData"]["text"] = ""
             request["postData"]["_sha256"] = digest
         else:

@@ -143,6 +143,21 @@ class Handler:
     time: VirtualTime | None = None
     _stack: ExitStack
 
+    @property
+    def passed(self) -> float:
+        """The seconds that were waited for, and took none."""
+        return 0.0 if self.time is None else self.time.passed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, between two requests.
+
+        Raises:
+            TypeError: time is the real one here.
+        """
+        if self.time is None:
+            raise TypeError(f"{self!r} goes by real time, which passes by itself")
+        self.time.advance(seconds)
+
     def handle(self, request: Intercepted) -> Steps:
         """What becomes of a request, step by step.
 

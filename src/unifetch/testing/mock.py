@@ -5,9 +5,9 @@
         mock.get("https://api.example.org/slow").reply(chunks=[b"a", Pause(2), b"b"])
         mock.get("https://api.example.org/gone").fail(ConnectionLost, sent="maybe").then(200)
         ...
-        assert mock.time.passed == 2
+        assert mock.passed == 2
 
-Time is the mock's: a wait takes none, and `mock.time.passed` says how long it would have been.
+Time is the mock's: a wait takes none, and `mock.passed` says how long it would have been.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class Mock(Handler):
         self._base_url = base_url.rstrip("/")
         self._routes: list[Route] = []
         self.calls: list[Intercepted] = []
-        self.virtual = VirtualTime() if time is _NOTHING else time
-        self.time = self.virtual
+        self.time = VirtualTime() if time is _NOTHING else time
 
     # --- Announcing -------------------------------------------------------------------------------
 

@@ -1,0 +1,48 @@
+"""Tests of the SDK of sdk.py, with its network mocked: in memory, on every backend, and over sockets."""
+
+from __future__ import annotations
+
+import pytest
+from sdk import Shop, ShopError
+
+from unifetch import Client, available_backends
+from unifetch.testing import Mock
+
+
+# [tests]
+def test_an_order(unifetch_mock: Mock) -> None:
+    route = unifetch_mock.get("https://shop.example/orders/{id}", headers={"Authorization": "Bearer t0ken"})
+    route.reply(json={"id": 7})
+
+    assert Shop("t0ken").order(7) == {"id": 7}
+
+
+def test_an_order_that_is_not_there(unifetch_mock: Mock) -> None:
+    unifetch_mock.get("https://shop.example/orders/8").reply(404)
+
+    with pytest.raises(ShopError, match="order 8: 404"):
+        Shop("t0ken").order(8)
+
+
+# [end]
+
+
+# [every]
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_shop_that_is_closed_for_a_minute(backend: str) -> None:
+    with Mock() as mock, Client(backend=backend, retry=3) as client:
+        mock.get("https://shop.example/orders/7").reply(503, headers={"Retry-After": "60"}).then(json={"id": 7})
+
+        assert Shop("t0ken", client=client).order(7) == {"id": 7}
+        assert mock.passed == 60  # seconds, which took none
+
+
+# [end]
+
+
+def main() -> None:
+    for test in (test_an_order, test_an_order_that_is_not_there):
+        with Mock() as mock:
+            test(mock)
+    for backend in available_backends():
+        test_a_shop_that_is_closed_for_a_minute(backend)
