@@ -17,7 +17,7 @@ import threading
 from contextlib import suppress
 from itertools import count as numbers
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
 from clients import make
 
@@ -76,10 +76,10 @@ def _cost(client: Any, turn: dict[str, Any], bases: dict[str, int]) -> dict[str,
     gc.collect()
     base = bases.setdefault(f"{turn['action']} {turn['url']}", _memory("VmRSS"))
     _forget_peak()
-    start = process_time()
+    start, began = process_time(), perf_counter()
     perform()
-    cpu = process_time() - start
-    return {"cpu": cpu, "grown": max(0, _memory("VmHWM") - base)}
+    cpu, wall = process_time() - start, perf_counter() - began
+    return {"cpu": cpu, "wall": wall, "grown": max(0, _memory("VmHWM") - base)}
 
 
 # --- What a turn does: each prepares, and returns what is measured ----------------------------------

@@ -1,0 +1,216 @@
+"""What of a run is the answer to its question, in a few words; and what must be masked so that two runs can be
+equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Record = dict[str, Any]
+
+MASKS = [
+    (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
+    (re.compile(r"(?<=after )\d+(?= milliseconds)"), "N"),
+    (re.compile(r"_ssl\.c:\d+"), "_ssl.c:LINE"),
+    (re.compile(r"(?<=after )\d+\.\d+(?= s)"), "SECONDS"),
+]
+BOUNDARY = re.compile(r"boundary=\"?([^\s\";]+)")
+# A user agent, and a product in it.
+PRODUCT = re.compile(r"(?i)\b((?:python|urllib|curl|aiohttp|httpx|unifetch|requests)[\w-]*)/\d+(?:\.\w+)+")
+
+
+def masked(text: str, port: int, boundaries: tuple[str, ...] = ()) -> str:
+    """The text without what is another one in each run, or in each version: ports, addresses, boundaries, versions."""
+    text = re.sub(rf"\b{port}\b", "PORT", text)
+    for boundary in boundaries:
+        text = text.replace(boundary, "BOUNDARY")
+    for pattern, word in MASKS:
+        text = pattern.sub(word, text)
+    return PRODUCT.sub(r"\1/VERSION", text)
+
+
+# --- The short answers ----------------------------------------------------------------------------
+
+
+def answer(shows: str, record: Record) -> str:
+    """The answer in a few words.
+
+    Args:
+        shows: a name of `SHOWS`, and after a space what it is to show.
+        record: of one run, with everything in it but the answer.
+    """
+    name, _, detail = shows.partition(" ")
+    if (name, detail) in SPECIAL:
+        name, detail = f"{name} {detail}", ""
+    return SHOWS[name](record, detail)
+
+
+def agreed(record: Record) -> str:
+    """What has to be equal if two subjects are to agree: an error is an error, by whatever name."""
+    return re.sub(r"error: \w+(?: \d+)?|gave up after .*", "error", record["answer"])
+
+
+def outcome(record: Record, _: str = "") -> str:
+    """The status and the body, or the class of the exception."""
+    came = record["outcome"]
+    if came["kind"] == "error":
+        return f"error: {came['class'].rpartition('.')[2]}{_hint(came)}"
+    if came["kind"] == "waiting":
+        return f"still waiting after {came['after']:g} s"
+    body = came["body"]
+    return f"{came['status']}, {_short(body) if body not in ('', None) else 'no body' if body == '' else 'None'}"
+
+
+def _hint(came: Record) -> str:
+    # Some libraries have one class for everything; the class says too little then.
+    found = re.search(r"exit status (\d+)", came["text"])
+    return f" {found[1]}" if found else ""
+
+
+def _short(text: str) -> str:
+    if re.search(r"[\x00-\x08\x0e-\x1f]", text):
+        return f"{len(text)} bytes as they came"
+    text = text if len(text) <= 60 else text[:57] + "…"
+    return repr(text)
+
+
+def heads(record: Record) -> list[tuple[str, dict[str, list[str]], str]]:
+    """The requests: their line, their fields by lower-case name, and their body as it was on the wire."""
+    found = []
+    streams: dict[int, str] = {}
+    for connection, way, data in record["wire"]:
+        if way == "sent":
+            streams[connection] = streams.get(connection, "") + data
+    order = [number for number in record["order"] if number in streams]
+    for number in order:
+        head, _, rest = streams[number].partition("\r\n\r\n")
+        line, *lines = head.split("\r\n")
+        fields: dict[str, list[str]] = {}
+        for each in lines:
+            name, _, value = each.partition(":")
+            fields.setdefault(name.lower(), []).append(value.strip())
+        following = re.search(r"(?:^|(?<=\n)|(?<=\w))[A-Z]+ \S+ HTTP/1\.[01]\r\n", rest)
+        body = rest[: following.start()] if following else rest
+        found.append((line, fields, body))
+        streams[number] = rest[following.start() :] if following else ""
+    return found
+
+
+def _no_request(record: Record) -> str:
+    return outcome(record)
+
+
+def _target(record: Record, _: str) -> str:
+    sent = heads(record)
+    return sent[0][0].split(" ")[1] if sent else _no_request(record)
+
+
+def _fields(record: Record, _: str) -> str:
+    sent = heads(record)
+    if not sent:
+        return _no_request(record)
+    first = record["wire"][0][2].partition("\r\n\r\n")[0].split("\r\n")[1:]
+    return ", ".join(line.partition(":")[0] for line in first)
+
+
+def _field(record: Record, name: str, which: int = 0) -> str:
+    sent = heads(record)
+    if len(sent) <= which:
+        return _no_request(record)
+    values = sent[which][1].get(name.lower())
+    return "not sent" if values is None else ", ".join(values)
+
+
+def _names(record: Record, wanted: str) -> str:
+    sent = record["wire"][0][2].partition("\r\n\r\n")[0] if record["wire"] else ""
+    names = [line.partition(":")[0] for line in sent.split("\r\n")[1:]]
+    return ", ".join(name for name in names if name.lower() in wanted.lower().split()) or _no_request(record)
+
+
+def _body(record: Record, _: str, which: int = 0) -> str:
+    sent = heads(record)
+    if len(sent) <= which:
+        return _no_request(record)
+    text = sent[which][2]
+    if text.startswith("--BOUNDARY"):  # what each part says of itself, not what is in it
+        parts = [part.partition("\r\n\r\n")[0].strip() for part in text.split("--BOUNDARY")[1:-1]]
+        return _utf8(" | ".join(part.replace("\r\n", "; ") for part in parts))
+    return _visible(text) or "no body"
+
+
+def _part(record: Record, _: str) -> str:
+    sent = heads(record)
+    found = re.search(r"(?i)content-disposition: *(.*?)\r\n", sent[0][2]) if sent else None
+    return _utf8(found[1]) if found else _no_request(record)
+
+
+def _utf8(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _visible(text: str) -> str:
+    return _utf8(text).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _framed(record: Record, _: str) -> str:
+    sent = heads(record)
+    if not sent:
+        return _no_request(record)
+    _, fields, body = sent[0]
+    length = ", ".join(fields.get("content-length", [])) or "chunked"
+    return f"{length}: {_visible(body)}" + (f"; {outcome(record)}" if record["outcome"]["kind"] == "error" else "")
+
+
+def _second_request(record: Record, _detail: str) -> str:
+    sent = heads(record)
+    if len(sent) < 2:
+        return "none" if record["outcome"]["kind"] == "value" else outcome(record)
+    line, _, body = sent[1]
+    return f"{line.split(' ')[0]}, {_visible(body) or 'no body'}"
+
+
+def _second_body(record: Record, _: str) -> str:
+    sent = heads(record)
+    if len(sent) < 2:
+        return "not followed" if record["outcome"]["kind"] == "value" else outcome(record)
+    return f"followed with {_visible(sent[1][2]) or 'no body'}; {outcome(record)}"
+
+
+def _requests(record: Record, _: str) -> str:
+    count = record["requests"]
+    return f"{count} request{'s' if count != 1 else ''}; {outcome(record)}"
+
+
+def _connections(record: Record, _: str) -> str:
+    count = record["connections"]
+    return f"{count} connection{'s' if count != 1 else ''}"
+
+
+def _patience(record: Record, _: str) -> str:
+    if record["outcome"]["kind"] == "error":
+        return f"gave up after {record['rounded']} s: {record['outcome']['class'].rpartition('.')[2]}"
+    return outcome(record)
+
+
+SPECIAL = {("second", "request"), ("second", "body")}
+SHOWS: dict[str, Callable[[Record, str], str]] = {
+    "outcome": outcome,
+    "target": _target,
+    "fields": _fields,
+    "field": _field,
+    "names": _names,
+    "body": _body,
+    "part": _part,
+    "framed": _framed,
+    "second": lambda record, name: _field(record, name, 1),
+    "second request": _second_request,
+    "second body": _second_body,
+    "requests": _requests,
+    "connections": _connections,
+    "patience": _patience,
+}

@@ -1,0 +1,230 @@
+"""The site as a reader meets it, in Debian's Chromium: what `tox -e docs` has built, with no network at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright (tox -e docs)")
+
+CHROMIUM = Path("/usr/bin/chromium")
+SITE = Path(os.environ.get("UNIFETCH_SITE", Path(__file__).parents[2] / "docs" / "_build" / "html"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PAGES = [
+    "index.html",
+    "matrix.html",
+    "explorer.html",
+    "comparison.html",
+    "cost.html",
+    "architecture.html",
+    "api.html",
+    "fairness.html",
+    "backends/httpx.html",
+    "backends/socket.html",
+    "scenarios/index.html",
+    "scenarios/params-none.html",
+    "scenarios/long-line.html",
+    "how-to/requests.html",
+    "source/wire/http11.py.html",
+]
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+    pytest.mark.skipif(not SITE.exists(), reason="the site is not built (tox -e docs)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for all."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Reader:
+    """A window, and what went wrong in it."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        self._context = browser.new_context(**options)
+        self.page = self._context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._requested)
+
+    def _requested(self, request: Any) -> None:
+        if not request.url.startswith((SITE.as_uri(), "data:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, name: str) -> Any:
+        """Go to a page of the site."""
+        self.page.goto(f"{SITE.as_uri()}/{name}")
+        return self.page
+
+    def close(self) -> None:
+        """Close the window; nothing may have gone wrong in it."""
+        self._context.close()
+        assert [] == self.errors
+        assert [] == self.elsewhere
+
+
+@pytest.fixture
+def desk(browser: Any) -> Iterator[Reader]:
+    """A window on a desk."""
+    reader = Reader(browser, viewport=DESK)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def phone(browser: Any) -> Iterator[Reader]:
+    """A window on a phone, in the dark."""
+    reader = Reader(browser, viewport=PHONE, color_scheme="dark", has_touch=True)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def without_script(browser: Any) -> Iterator[Reader]:
+    """A window without JavaScript."""
+    reader = Reader(browser, viewport=DESK, java_script_enabled=False)
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overflows(phone: Reader, desk: Reader, name: str) -> None:
+    """A page is no wider than its window, and asks nobody else for anything."""
+    for reader, size in ((phone, PHONE), (desk, DESK)):
+        page = reader.open(name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+# --- The explorer ---------------------------------------------------------------------------------
+
+
+def test_the_explorer_shows_what_it_is_asked_for(desk: Reader) -> None:
+    """Another question, another subject: another table, and an address that leads back to it."""
+    page = desk.open("explorer.html")
+    page.select_option("select[name=scenario]", "params-none")
+    page.select_option("select[name=left]", "httpx")
+    page.wait_for_function("document.querySelector('.aligned').innerText.includes('/?b=')")
+    text = page.inner_text(".aligned")
+    page.select_option("select[name=view]", "hex")
+
+    assert "/?b=" in text
+    assert "2f 3f 62 3d" in page.inner_text(".aligned")
+    assert "scenario=params-none&left=httpx&right=requests&view=hex" in page.url
+
+
+def test_a_deep_link_leads_to_what_was_seen(desk: Reader) -> None:
+    """The state of the explorer is in its address."""
+    page = desk.open("explorer.html#scenario=post-json&left=urllib3&right=aiohttp&view=text")
+    page.wait_for_function("document.querySelector('.aligned thead').innerText.includes('urllib3')")
+
+    assert "urllib3" in page.inner_text(".aligned thead")
+    assert '{"name":"' in page.inner_text(".aligned")
+
+
+def test_pointing_tells_of_a_field(desk: Reader) -> None:
+    """The mouse on a field brings the section of the standard, and the line of our parser."""
+    page = desk.open("explorer.html")
+    page.hover(".aligned td.k-target")
+    about = page.inner_text(".about")
+
+    assert "RFC 9112 §3.2" in about
+    assert "wire/http11.py, line" in about
+
+
+def test_the_arrow_keys_go_from_field_to_field(desk: Reader) -> None:
+    """So does the focus, by the keyboard alone."""
+    page = desk.open("explorer.html")
+    page.wait_for_selector(".aligned td[tabindex='0']")
+    page.focus(".aligned td[tabindex='0']")
+    first = page.inner_text(".about")
+    page.keyboard.press("ArrowDown")
+    second = page.inner_text(".about")
+    page.keyboard.press("ArrowRight")
+
+    assert "method" in first
+    assert "target" in second
+    assert "1" == page.evaluate("document.activeElement.dataset.column")
+
+
+def test_the_line_of_our_parser_is_there(desk: Reader) -> None:
+    """The link leads to that line of the source."""
+    page = desk.open("explorer.html")
+    page.hover(".aligned td.k-target")
+    page.click(".about a")
+
+    assert "def target_bytes" in page.inner_text(".source")
+    assert page.evaluate("document.querySelector(':target') !== null")
+
+
+def test_without_a_script_there_is_the_diff(without_script: Reader) -> None:
+    """Two recordings stand side by side, by field, on the page as it was built."""
+    page = without_script.open("explorer.html")
+
+    assert "Accept-Encoding: identity" in page.inner_text(".aligned")
+    assert "Accept-Encoding: gzip, deflate" in page.inner_text(".aligned")
+    assert not page.is_visible("#explorer form")
+
+
+# --- The matrix -----------------------------------------------------------------------------------
+
+
+def test_the_matrix_is_filtered_and_remembers_it(desk: Reader) -> None:
+    """A topic, only where they differ, one library: fewer rows and columns, and an address that says so."""
+    page = desk.open("matrix.html")
+    whole = page.locator("table.matrix tbody tr:not(.topic):visible").count()
+    page.select_option("select[name=topic]", "time")
+    page.check("input[name=differ]")
+    some = page.locator("table.matrix tbody tr:not(.topic):visible").count()
+    page.select_option("select[name=subject]", "aiohttp")
+    again = desk.open("matrix.html?again" + page.url[page.url.index("#") :])
+
+    assert 0 < some < whole
+    assert some == again.locator("table.matrix tbody tr:not(.topic):visible").count()
+    assert 2 == again.locator("table.matrix thead th:visible").count()
+
+
+def test_a_phone_shows_one_library(phone: Reader) -> None:
+    """Two columns: the question, and one library that can be chosen."""
+    page = phone.open("matrix.html")
+
+    assert 2 == page.locator("table.matrix thead th:visible").count()
+
+
+def test_params_none_is_found_from_the_front_page(desk: Reader) -> None:
+    """Two clicks: the matrix, then the question."""
+    page = desk.open("index.html")
+    page.click("article a:text-is('the matrix')")
+    page.click("table.matrix a:text(\"params={'b': None}\")")
+
+    assert "/?b=None" in page.inner_text(".answers")
+
+
+# --- The rest -------------------------------------------------------------------------------------
+
+
+def test_search_finds_a_question(desk: Reader) -> None:
+    """The site's own index, without a server."""
+    page = desk.open("search.html?q=early+hints")
+    page.wait_for_selector("ul.search li a")
+
+    assert "103" in page.inner_text("ul.search")

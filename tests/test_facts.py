@@ -1,0 +1,169 @@
+"""The facts of the comparison are what runs have shown, and the pages show nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+from facts import anatomy, pages, pictures, store  # noqa: E402  # a folder of the documentation, not of the package
+from facts.__main__ import compared, summary, write  # noqa: E402
+from facts.answers import agreed, answer, masked  # noqa: E402
+from facts.scenarios import BY_NAME, SCENARIOS, TOPICS  # noqa: E402
+from facts.subjects import NEWEST, code  # noqa: E402
+
+RECORD = {"answer": "200, 'ok'", "outcome": {"kind": "value"}, "wire": [], "requests": 1, "connections": 1, "at": [0.1]}
+
+
+# --- The file -------------------------------------------------------------------------------------
+
+
+def test_the_file_is_what_a_run_has_written() -> None:
+    """The digest fits, the scenarios are those of the code, and the numbers about all of it are right."""
+    facts = store.facts()
+
+    assert [scenario.name for scenario in SCENARIOS] == list(facts["scenarios"])
+    assert summary(facts["scenarios"]) == facts["summary"]
+
+
+def test_a_changed_byte_is_found(tmp_path: Path) -> None:
+    """A file in which one byte of a recording was changed is refused."""
+    text = store.FILE.read_text("utf-8")
+    changed = tmp_path / "facts.json"
+    changed.write_text(text.replace("GET / HTTP/1.1", "GET / HTTP/1.0", 1), "utf-8")
+
+    with pytest.raises(store.DamagedFacts, match="edited by hand"):
+        store.facts(changed)
+
+
+def test_every_subject_that_has_a_call_has_a_record() -> None:
+    """No run is missing, and none is left over from a call that is no more."""
+    for scenario in SCENARIOS:
+        asked = {subject for subject in NEWEST if code(subject, scenario.ask) is not None}
+        recorded = {name for name in store.facts()["scenarios"][scenario.name] if not name.endswith("@floor")}
+        assert asked == recorded, scenario.name
+
+
+def test_drift_shows_both_values() -> None:
+    """A fact that has changed is reported with what it was and what it is; a time is not."""
+    old = {"get": {"urllib": RECORD}}
+    same = compared(old, {("get", "urllib"): {**RECORD, "at": [0.7]}}, full=True, floor=None)
+    changed = compared(old, {("get", "urllib"): {**RECORD, "answer": "404"}}, full=True, floor=None)
+    gone = compared(old, {}, full=True, floor=None)
+
+    assert same == []
+    assert changed == ["get, urllib: answer\n  was \"200, 'ok'\"\n  is  '404'"]
+    assert gone == ["get, urllib: is gone: 200, 'ok'"]
+
+
+def test_what_is_equal_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that equals that of another subject is only its name; times stay as they were."""
+    monkeypatch.setattr("facts.__main__.FILE", tmp_path / "facts.json")
+    old = {"made": {}, "scenarios": {"get": {"requests": RECORD}}}
+    new = {("get", name): {**RECORD, "at": [0.7]} for name in ("requests", "requests@floor")}
+    write(old, new, {}, full=True)
+    written = json.loads((tmp_path / "facts.json").read_text("utf-8"))
+
+    assert {"requests": RECORD, "requests@floor": "requests"} == written["scenarios"]["get"]
+
+
+# --- Answers --------------------------------------------------------------------------------------
+
+
+def test_what_differs_in_each_run_is_masked() -> None:
+    """Ports, versions, boundaries and addresses in memory are no facts."""
+    text = "Host: 127.0.0.1:4711, python-requests/2.34.2, Python/3.11 aiohttp/3.14.5, <X at 0x7f0011223344>, abc"
+
+    assert (
+        "Host: 127.0.0.1:PORT, python-requests/VERSION, Python/VERSION aiohttp/VERSION, <X at 0xADDRESS>, BOUNDARY"
+        == (masked(text, 4711, ("abc",)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("shows", "expected"),
+    [
+        ("target", "/a"),
+        ("field Host", "x"),
+        ("field Accept", "not sent"),
+        ("second request", "GET, no body"),
+        ("fields", "Host, Content-Length"),
+        ("body", "hi"),
+        ("requests", "2 requests; 200, 'ok'"),
+        ("connections", "1 connection"),
+    ],
+)
+def test_an_answer_is_read_off_the_recording(shows: str, expected: str) -> None:
+    """The short answer is a part of what was recorded."""
+    sent = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nHost: x\r\n\r\n"
+    outcome = {"kind": "value", "status": 200, "headers": [], "body": "ok"}
+    record = {"wire": [[1, "sent", sent]], "order": [1, 1], "outcome": outcome, "requests": 2, "connections": 1}
+
+    assert expected == answer(shows, record)
+
+
+def test_two_errors_agree() -> None:
+    """What counts is that both refuse, not how their exceptions are called."""
+    records = [
+        {"answer": f"1 request; error: {name}", "outcome": {"kind": "error"}} for name in ("ReadError", "ClientOSError")
+    ]
+
+    assert agreed(records[0]) == agreed(records[1])
+
+
+# --- Pages ----------------------------------------------------------------------------------------
+
+
+def test_every_byte_is_in_a_piece() -> None:
+    """The explorer shows all of each recording, in order, whatever it holds."""
+    for scenario in SCENARIOS:
+        for subject in pages.present(scenario):
+            record = store.record(scenario.name, subject)
+            assert record is not None
+            shown = ["".join(piece.text for piece in message.pieces) for message in anatomy.messages(record)]
+            assert [data for _, _, data in record["wire"]] == shown
+
+
+def test_our_parser_has_every_line_that_the_explorer_names() -> None:
+    """Pointing at a field leads to a function that exists; where this fails, `anatomy.KINDS` names an old one."""
+    assert {function for _, function in anatomy.KINDS.values()} - set(anatomy.lines()) == set()
+
+
+def test_every_scenario_has_a_page_with_its_reasons() -> None:
+    """A page has the question, the code that ran, the script and why either answer may be right."""
+    for scenario in SCENARIOS:
+        page = pages.scenario_page(scenario)
+        assert f"# {scenario.question}" in page
+        assert scenario.why in page
+        assert "def ask(url):" in page
+        assert scenario.topic in TOPICS
+        assert scenario.section or scenario.kind == "information"
+
+
+def test_the_readme_shows_facts() -> None:
+    """Its table is that of the file; where this fails, put `pages.readme_table()` there."""
+    assert f"<!-- facts -->\n{pages.readme_table()}<!-- end of facts -->" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_backend_has_its_picture() -> None:
+    """The picture names the six steps for each backend."""
+    for backend in pictures.WHO:
+        assert set(pictures.STEPS) == set(pictures.WHO[backend])
+        assert backend in pictures.who_does_what(backend)
+
+
+def test_a_scenario_runs() -> None:
+    """The code that a page shows is what runs: here once, against the recorder, without a process of its own."""
+    from facts.worker import run
+
+    source = code("urllib", BY_NAME["params-none"].ask)
+    assert source is not None
+    record = run(BY_NAME["params-none"], source, Path())
+
+    assert "/?b=None" == record["answer"]
+    assert 200 == record["outcome"]["status"]
