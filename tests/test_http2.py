@@ -18,7 +18,15 @@ from test_cancellation import settled, sockets
 from unifetch import AsyncClient, Client
 from unifetch.backends.socket import AsyncSocketBackend, SocketBackend
 from unifetch.cli.main import main
-from unifetch.errors import ConfigError, ConnectionLost, ConnectTimeout, InvalidSetting, TLSError, UnifetchError
+from unifetch.errors import (
+    ConfigError,
+    ConnectionLost,
+    ConnectTimeout,
+    IncompleteBody,
+    InvalidSetting,
+    TLSError,
+    UnifetchError,
+)
 from unifetch.testing import Close, Pause, Script, Wait, reply
 from unifetch.testing import Server as HTTP11Server
 
@@ -303,6 +311,28 @@ def test_an_idle_connection_that_was_closed() -> None:
                         client.post(server.url, body=b"12")
 
                 assert 2 == server.connections
+
+
+def test_a_stream_that_another_task_closes() -> None:
+    """Who reads it is told at once, and not by a timeout; the connection goes on."""
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend="socket", http2="only", timeout=10) as client:
+            stream = client.stream("GET", f"{url}/held")
+            response = await stream.__aenter__()
+            body = aiter(response.body)
+            await anext(body)
+            reading = asyncio.ensure_future(anext(body))
+            await asyncio.sleep(0.01)
+            await stream.__aexit__(None, None, None)
+            with pytest.raises(IncompleteBody):
+                await reading
+            assert 200 == (await client.get(url)).status
+
+    with peer.Server({"/held": BEGUN, "/": peer.reply()}) as server:
+        asyncio.run(scenario(server.url))
+
+        assert 1 == server.connections
 
 
 def test_a_server_that_never_says_how_many_streams() -> None:

@@ -83,17 +83,23 @@ class AsyncHTTP2Connection:
                 session.end("the connection ended")
         self.flush()
         is_full = self.sock.is_full
-        awake = self._waiters if self._was_full and not is_full else session.changed
-        for stream in list(awake):
-            waiter = self._waiters.get(stream)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(False)
-        session.changed.clear()
+        if self._was_full and not is_full:
+            session.changed.update(self._waiters)
+        self.wake()
         self._was_full = is_full
         if session.is_closing:
             self.tidy()
         if session.is_settled is not settled or session.room > room or session.failure is not None:
             self._tell()
+
+    def wake(self) -> None:
+        """Wake those for whose streams something has come, or ended."""
+        changed = self.session.changed
+        for stream in changed:
+            waiter = self._waiters.get(stream)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(False)
+        changed.clear()
 
     def flush(self) -> None:
         """Hand what is to be written to the transport."""
@@ -265,5 +271,6 @@ class Exchange:
         if not self._is_over:
             self._is_over = True
             self._session.abandon(self.stream)
+            self._connection.wake()  # another task may be reading it
             self._connection.flush()
             self._connection.finished()
