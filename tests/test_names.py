@@ -94,6 +94,32 @@ def test_the_advice_of_a_frozen_value_works(thing: Any) -> None:
     assert thing == thing.replace(**{name: vars(thing)[name]})
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("verify", "here it is tls="), ("auth", r"Client\(auth=…\)"), ("headers", r"Client\(headers=…\)")],
+)
+@pytest.mark.parametrize("kind", [Client, unifetch.AsyncClient])
+def test_a_client_does_not_change(kind: Any, name: str, told: str) -> None:
+    """To set an attribute, as on a session of requests, is an error, not a word into the wind."""
+    with pytest.raises(AttributeError, match=f"a client does not change: .*{told}"):
+        setattr(kind(), name, False)
+
+
+def test_a_method_may_be_replaced() -> None:
+    """As tests do."""
+    client: Any = Client()
+    client.get = lambda url: url
+
+    assert "x" == client.get("x")
+
+
+@pytest.mark.parametrize("pair", [(3, 10), [3, 10]])
+def test_a_pair_of_timeouts(pair: Any) -> None:
+    """The pair of requests is told how it is written here."""
+    with pytest.raises(InvalidSetting, match=r"Timeout\(connect=3, read=10\)"):
+        unifetch.get("http://127.0.0.1:1/", timeout=pair)
+
+
 def test_lazy_names_are_listed() -> None:
     """`dir(unifetch)` has all that is public, also what is imported when it is asked for."""
     assert set(unifetch.__all__) <= set(dir(unifetch))

@@ -278,6 +278,15 @@ class BaseClient:
         """The backend of a native object."""
         raise NotImplementedError
 
+    def __setattr__(self, name: str, value: object) -> None:
+        # `session.verify = False` must not be a word into the wind. What a test puts in place of a method may be.
+        if name[:1] != "_" and not hasattr(type(self), name):
+            from ..model.names import ARGUMENT, answer
+
+            hint = answer(ARGUMENT, name) or f"Client({name}=…) makes one with it"
+            raise AttributeError(f"a client does not change: its settings are given to Client(…) or with_(…); {hint}")
+        object.__setattr__(self, name, value)
+
     # --- Being copied -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:

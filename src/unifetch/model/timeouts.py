@@ -71,6 +71,11 @@ class Timeout(Value):
             return setting
         if setting is None:
             return cls(None, connect=None, read=None, write=None, pool=None)
+        if isinstance(setting, (tuple, list)) and len(setting) == 2:
+            connect, read = setting
+            raise InvalidSetting(
+                f"timeout: total must be one number; a pair is Timeout(connect={connect!r}, read={read!r})"
+            )
         if isinstance(setting, Mapping):
             unknown = setting.keys() - {"total", "connect", "read", "write", "pool"}
             if unknown:
