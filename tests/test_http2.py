@@ -19,6 +19,7 @@ from unifetch import AsyncClient, Client
 from unifetch.backends.socket import AsyncSocketBackend, SocketBackend
 from unifetch.cli.main import main
 from unifetch.errors import (
+    BackendNotInstalled,
     ConfigError,
     ConnectionLost,
     ConnectTimeout,
@@ -383,3 +384,16 @@ def test_goaway_does_not_excuse_a_body_that_cannot_be_had_twice() -> None:
             client.post(server.url, body=iter([b"1"]))
 
     assert ("no", "again") == (caught.value.request_sent, caught.value.unprocessed)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch, awaited: bool) -> None:
+    """The error says what to install, before anything is sent."""
+    monkeypatch.setitem(sys.modules, "unifetch.wire.http2", None)
+    for name in ("http2_connection", "async_http2_connection"):
+        monkeypatch.delitem(sys.modules, f"unifetch.backends.socket.{name}", raising=False)
+    with peer.Server() as server:
+        with pytest.raises(BackendNotInstalled, match="http2"):
+            ask(server.url, awaited=awaited, http2="only")
+
+        assert 0 == server.connections

@@ -44,7 +44,7 @@ def _attempt(event: Attempt) -> str:
 
 
 def _response_head(event: ResponseHead) -> str:
-    return f"{event.http_version} {event.status} {event.reason}"
+    return f"{event.http_version} {event.status} {event.reason}".rstrip()  # HTTP/2 has no reason
 
 
 def _redirect(event: Redirect) -> str:
