@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import functools
 import gzip
@@ -188,7 +189,14 @@ def _thread(call: Callable[[], Any]) -> None:
         executor.submit(call).result()
 
 
-@pytest.mark.parametrize("place", [lambda call: call(), _thread])
+def _task(call: Callable[[], Any]) -> None:
+    async def scenario() -> None:
+        await asyncio.gather(asyncio.create_task(asyncio.to_thread(call)))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("place", [lambda call: call(), _thread, _task])
 def test_no_network_in_mode_none(cassette: Any, place: Any) -> None:
     """What was not recorded makes no connection, from wherever it is asked (KIT, c)."""
     with Server() as server:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sdk import Shop, ShopError
 
-from unifetch import Client, available_backends
-from unifetch.testing import Mock
+from unifetch import Client, UnifetchError, available_backends
+from unifetch.testing import Mock, sweep
 
 
 # [tests]
@@ -40,8 +40,19 @@ def test_a_shop_that_is_closed_for_a_minute(backend: str) -> None:
 # [end]
 
 
+# [sweep]
+def test_wherever_the_connection_breaks(unifetch_mock: Mock) -> None:
+    unifetch_mock.get("https://shop.example/orders/7").reply(json={"id": 7})
+
+    for point in sweep(lambda: Shop("t0ken").order(7)):
+        assert point.result == {"id": 7} or isinstance(point.error, UnifetchError), point
+
+
+# [end]
+
+
 def main() -> None:
-    for test in (test_an_order, test_an_order_that_is_not_there):
+    for test in (test_an_order, test_an_order_that_is_not_there, test_wherever_the_connection_breaks):
         with Mock() as mock:
             test(mock)
     for backend in available_backends():
