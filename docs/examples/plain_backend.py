@@ -39,6 +39,7 @@ class PlainBackend:
     name = "plain"
     contract: Literal[1] = 1
     capabilities = CAPABILITIES
+    partial_capabilities = frozenset(Capability) - CAPABILITIES
     native: object = None
 
     def send(self, request: RawRequest) -> RawResponse:

@@ -90,6 +90,7 @@ class TestExchanges(Conformance):
 class TestOpen(Conformance):
     """`client.open`: a response that its owner closes."""
 
+    @requires(Capability.KEEP_ALIVE)
     def test_it_outlives_the_call(self, client: Client) -> None:
         """It is read where its owner likes, and its connection is used again."""
         with Server(reply(200, b"one"), reply(200, b"two")) as server:
