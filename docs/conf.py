@@ -32,6 +32,7 @@ html_js_files = [("site.js", {"defer": "defer"})]
 html_last_updated_fmt = None  # two builds are the same
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # the search would fetch each page, which a browser forbids where there is no server
 html_theme_options = {"navigation_with_keys": False}
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"

@@ -49,7 +49,7 @@ def answer(shows: str, record: Record) -> str:
 
 def agreed(record: Record) -> str:
     """What has to be equal if two subjects are to agree: an error is an error, by whatever name."""
-    return re.sub(r"error: \w+(?: \d+)?|gave up after .*", "error", record["answer"])
+    return re.sub(r"error: \w+(?: \d+)?|gave up: .*", "error", record["answer"])
 
 
 def outcome(record: Record, _: str = "") -> str:
@@ -193,7 +193,7 @@ def _connections(record: Record, _: str) -> str:
 
 def _patience(record: Record, _: str) -> str:
     if record["outcome"]["kind"] == "error":
-        return f"gave up after {record['rounded']} s: {record['outcome']['class'].rpartition('.')[2]}"
+        return f"gave up: {record['outcome']['class'].rpartition('.')[2]}"
     return outcome(record)
 
 

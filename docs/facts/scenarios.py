@@ -50,7 +50,7 @@ class Scenario:
     tls: str = ""
     environ: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    limit: float = 6.0
+    limit: float = 20.0
     racy: bool = False
 
 
@@ -465,9 +465,9 @@ TIME = [
         "How long does a call wait for an answer, if you say nothing?",
         "For ever is right for a long poll, and wrong for a worker that nobody watches.",
         Ask(),
-        always(Pause(12.0)),
+        always(Pause(20.0)),
         "patience",
-        limit=10.0,
+        limit=15.0,
     ),
     Scenario(
         "drip",

@@ -169,12 +169,11 @@ def written(
         "connections": recorder.connections,
         "wire": [[number, way, shortened(mask(data))] for number, way, data in wire],
         "order": order(recorder),
-        "rounded": 5 * round(seconds / 5),
         "at": at,
         "seconds": round(seconds, 4),
     }
     record["answer"] = answer(scenario.shows, record)
-    del record["order"], record["rounded"]
+    del record["order"]
     return record
 
 

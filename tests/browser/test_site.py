@@ -213,8 +213,8 @@ def test_a_phone_shows_one_library(phone: Reader) -> None:
 def test_params_none_is_found_from_the_front_page(desk: Reader) -> None:
     """Two clicks: the matrix, then the question."""
     page = desk.open("index.html")
-    page.click("article a:text-is('the matrix')")
-    page.click("table.matrix a:text(\"params={'b': None}\")")
+    page.locator("article a", has_text="the matrix").first.click()
+    page.locator("table.matrix a", has_text="params={'b': None}").click()
 
     assert "/?b=None" in page.inner_text(".answers")
 
