@@ -1,21 +1,25 @@
 # [start]
 """A backend in one file: `http.client`, with a new connection for each request.
 
-What it does by itself: it takes the first 1xx response but 100 for the final one, guesses at malformed heads and
-chunks, loses the response that comes before an upload is complete, and starts a timeout anew at each byte. It
-follows nothing, repeats nothing and decodes nothing but chunks.
+What it does by itself: it connects and writes. It would take the first 1xx response but 100 for the final one, and
+guess at malformed heads and chunks: so unifetch's own parser reads. It loses the response that comes before an upload
+is complete, and starts a timeout anew at each byte.
 """
 
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
-from unifetch import Capability, ConnectTimeout, Headers, ReadTimeout, UnifetchError, WriteTimeout, errors
+from unifetch import Capability, ConnectTimeout, ReadTimeout, UnifetchError, WriteTimeout, errors
 from unifetch.backends.base import Attempt, connect_error
 from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.wire.http11 import Head, read_body, read_head
+from unifetch.wire.reader import ByteReader
+from unifetch.wire.tls_errors import certificate_refused, handshake_failed
 
 CAPABILITIES = frozenset(
     {Capability.EXACT_TARGET, Capability.EXACT_HEADERS, Capability.TLS_CONTEXT, Capability.NO_POISONING}
@@ -46,27 +50,19 @@ class PlainBackend:
         """Perform one exchange, up to the head of the final response."""
         attempt = Attempt(request.timeout, request.deadline)
         connection = self._connect(request, attempt)
+        reader = ByteReader()
         try:
             with translated(attempt, WriteTimeout):
                 self._write(connection, request, attempt)
             with translated(attempt, ReadTimeout):
-                connection.sock.settimeout(attempt.within(request.timeout.read))
-                response = connection.getresponse()
+                head = self._head(connection.sock, request, reader, attempt)
         except BaseException:
             connection.close()
             raise
         attempt.sent = "yes"
 
-        # The head
-        fields = Headers.trusted((name, value.strip(" \t\r\n")) for name, value in response.headers.raw_items())
-        version = "HTTP/1.1" if response.version == 11 else "HTTP/1.0"
-
-        def close() -> None:
-            response.close()
-            connection.close()
-
-        chunks = self._chunks(response, attempt)
-        return RawResponse(response.status, response.reason, version, fields, chunks, close)
+        chunks = self._chunks(connection.sock, request, reader, read_body(reader, head.framing), attempt)
+        return RawResponse(head.status, head.reason, head.version, head.headers, chunks, connection.close)
 
     # [end]
 
@@ -82,6 +78,8 @@ class PlainBackend:
             connection.connect()
         except TimeoutError as error:
             raise ConnectTimeout(f"no connection to {host}:{port} in time") from error
+        except ssl.SSLError as error:
+            raise handshake_failed(error, host, port) from error
         except OSError as error:
             raise connect_error(error, host, port) from error
         return connection
@@ -101,10 +99,32 @@ class PlainBackend:
         if request.chunked:
             connection.send(b"0\r\n\r\n")
 
-    def _chunks(self, response: http.client.HTTPResponse, attempt: Attempt) -> Iterator[bytes]:
-        with response, translated(attempt, ReadTimeout):
-            while block := response.read1(65_536):
-                yield block
+    def _head(self, sock: Any, request: RawRequest, reader: ByteReader, attempt: Attempt) -> Head:
+        heads = read_head(reader, request.method)
+        while True:
+            try:
+                if next(heads) is None:  # else it is an interim response, which nobody is told
+                    self._feed(sock, request, reader, attempt)
+            except StopIteration as end:
+                head: Head = end.value
+                return head
+
+    def _chunks(
+        self, sock: Any, request: RawRequest, reader: ByteReader, pieces: Iterator[bytes | None], attempt: Attempt
+    ) -> Iterator[bytes]:
+        with translated(attempt, ReadTimeout):
+            for piece in pieces:
+                if piece is None:
+                    self._feed(sock, request, reader, attempt)
+                else:
+                    yield bytes(piece)
+
+    def _feed(self, sock: Any, request: RawRequest, reader: ByteReader, attempt: Attempt) -> None:
+        sock.settimeout(attempt.within(request.timeout.read))
+        if data := sock.recv(65_536):
+            reader.feed(data)
+        else:
+            reader.feed_eof()
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -115,9 +135,13 @@ def translated(attempt: Attempt, timed_out: type[UnifetchError]) -> Iterator[Non
     """Raise our errors in place of the library's."""
     try:
         yield
+    except UnifetchError:
+        raise
     except TimeoutError as error:
         raise timed_out("the server neither sent nor took a byte in time", request_sent=attempt.sent) from error
     except tuple(ERRORS) as error:
+        if refused := certificate_refused(error, attempt.sent):
+            raise refused from error
         kind = next(kind for library, kind in ERRORS.items() if isinstance(error, library))
         if kind is errors.ConnectionLost and attempt.sent == "yes":
             kind = errors.IncompleteBody  # the head was there already
