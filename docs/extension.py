@@ -185,7 +185,7 @@ def source_pages(app):
     docs = Path(app.srcdir)
     files = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
     for folder in ("examples", "course", "facts"):
-        files |= {path.relative_to(docs).as_posix(): path for path in sorted((docs / folder).glob("*.py"))}
+        files |= {path.relative_to(docs).as_posix(): path for path in sorted((docs / folder).rglob("*.py"))}
     files["matrix.py"] = docs / "matrix.py"
     for name, path in files.items():
         code = highlight(path.read_text("utf-8"), PythonLexer(), formatter)
