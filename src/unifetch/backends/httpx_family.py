@@ -3,8 +3,8 @@
 The two differ in nothing that matters here, so they share this: their own files, `httpx.py` and `httpx2.py`, hand in
 the library and its engine, and tell what is to be known of each. Nothing here imports either.
 
-Bytes that follow a response in the same segment the engine would take for the next one: our streams count
-(`poisoning.py`), and such a connection is not used again.
+Our streams listen to what they carry (`poisoning.py`), so that a connection on which more came than was asked for is
+not used again.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 The pools of httpx and httpx2 parse with h11, and cannot be told to be as strict as `wire/http11.py`. It lets white
 space after the size of a chunk pass, control characters in its extension, and a Transfer-Encoding in HTTP/1.0. It has
-no limit for interim responses, extensions and trailers. What comes beyond the end of a response it takes for the next
-one (RFC 9112 §9.2), if it comes in the same segment: the next request would get an answer that somebody else chose.
+no limit for interim responses, extensions and trailers.
 
 So the streams that we hand to a pool let `http11` hear all that comes. What it refuses is refused, and a connection
-that it would not use again is not used again. Bodies are not copied: where one has a length, bytes are counted.
+that it would not use again, because bytes follow the response that nobody asked for (RFC 9112 §9.2), is not used
+again. Bodies are not copied: where one has a length, bytes are counted.
 """
 
 from __future__ import annotations
