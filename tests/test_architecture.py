@@ -33,13 +33,13 @@ LAYERS = [
 
 # A library, and the files that may import it: those of its backend. Some come with what they stand on.
 LIBRARIES = {
-    "requests": {"backends/requests.py"},
-    "httpx": {"backends/httpx.py"},
+    "requests": {"backends/requests.py", "bridges/requests.py"},
+    "httpx": {"backends/httpx.py", "bridges/httpx.py"},
     "httpcore": {"backends/httpx.py"},
-    "httpx2": {"backends/httpx2.py"},
+    "httpx2": {"backends/httpx2.py", "bridges/httpx2.py"},
     "httpcore2": {"backends/httpx2.py"},
     "anyio": {"wire/anyio_wire.py", "wire/anyio.py"},
-    "urllib3": {"backends/urllib3.py", "backends/requests.py"},
+    "urllib3": {"backends/urllib3.py", "backends/requests.py", "bridges/requests.py"},
     "aiohttp": {"backends/aiohttp.py"},
     "multidict": {"backends/aiohttp.py"},
     "yarl": {"backends/aiohttp.py"},

@@ -162,9 +162,15 @@ class BaseClient:
             backend = SEAM.interception.before(backend)
         if (trailers := call.pop("trailers", None)) is not None:
             add_trailers(content, trailers)
-        plan = self._exact
-        if call or plan is None or plan.backend is not backend or plan.settings is not settings:
-            plan = self._planned(settings.replace(**call) if call else settings, backend, exact=True)
+        plan, timeout = self._exact, call.pop("timeout")
+        if (
+            call
+            or plan is None
+            or plan.backend is not backend
+            or plan.timeout != timeout
+            or plan.process is not PROCESS.settings
+        ):
+            plan = self._planned(settings.replace(timeout=timeout, **call), backend, exact=True)
             if not call:
                 self._exact = plan
         request = Request(method, url, headers=headers, body=content.source)

@@ -1,0 +1,297 @@
+"""A transport for `httpx` and `httpx2`, which differ in nothing that matters here: the library is handed in.
+
+Below its client the front library wants one exchange, undecoded and unredirected, and errors of its own tree. It keeps
+its cookies, its auth, its redirects and its decoding; the engine, the deadline, the checks and the events are ours.
+
+Not handed out: `network_stream`, for a connection belongs to the engine. Not told to `trace`: how a connection comes
+about, because an exchange does not say it; and when the last byte of a request has left.
+"""
+
+from __future__ import annotations
+
+from .. import errors
+from ..client.async_client import AsyncClient
+from ..client.sync_client import Client
+from ..errors import ConfigError, UnifetchError
+from ..model.url import URL
+from .bounds import checked, phases
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from types import ModuleType
+    from typing import Any, ClassVar, Unpack
+
+    from ..model.messages import Response
+    from .bounds import BridgeArguments
+
+
+class SyncTransport:
+    """One exchange at a time for a client of the library that blocks; used by many threads at once.
+
+    Args:
+        total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
+        proxy: None connects directly; `"env"` goes by the environment, which the library does not do for a transport.
+        backend: who carries the requests, `"socket"` if nothing is said; on trio, `"httpx"` or `"httpx2"`.
+        tls, resolve, forbid_private, unix_socket, listeners, limits: as in `unifetch.Client`.
+
+    Raises:
+        ConfigError: for an unknown setting or a value that will not do.
+    """
+
+    family: ClassVar[Family]
+
+    def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
+        told, self._total = checked({"backend": "socket", "proxy": None, **settings})
+        self._client = Client(cookies=False, **told)
+
+    def handle_request(self, request: Any) -> Any:
+        """Perform one exchange; its response is closed by whoever reads it."""
+        family = self.family
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            trace("http11.send_request_headers.started", {"request": request})
+        try:
+            url, call = family.call(request, self._total, self._client)
+            body = family.content(request.stream)
+            response = self._client.exchange(request.method, url, headers=fields(request), body=body, **call)
+        except ConfigError:  # the transport was told what cannot be done
+            raise
+        except UnifetchError as error:
+            if trace is not None:
+                trace("http11.receive_response_headers.failed", {"exception": error})
+            raise family.translated(error, request) from error
+        if trace is not None:
+            trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+        return family.response(response, family.stream(response, request, trace))
+
+    def close(self) -> None:
+        """Close idle connections. The transport is done."""
+        self._client.close()
+
+
+class AwaitedTransport:
+    """The same, awaited, on asyncio and on trio."""
+
+    family: ClassVar[Family]
+
+    def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
+        told, self._total = checked({"backend": "socket", "proxy": None, **settings})
+        self._client = AsyncClient(cookies=False, **told)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Perform one exchange; its response is closed by whoever reads it."""
+        family = self.family
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            await trace("http11.send_request_headers.started", {"request": request})
+        try:
+            url, call = family.call(request, self._total, self._client)
+            body = family.content(request.stream)
+            response = await self._client.exchange(request.method, url, headers=fields(request), body=body, **call)
+        except ConfigError:  # the transport was told what cannot be done
+            raise
+        except UnifetchError as error:
+            if trace is not None:
+                await trace("http11.receive_response_headers.failed", {"exception": error})
+            raise family.translated(error, request) from error
+        if trace is not None:
+            await trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+        return family.response(response, family.async_stream(response, request, trace))
+
+    async def aclose(self) -> None:
+        """Close idle connections. The transport is done."""
+        await self._client.close()
+
+
+# --- The request ----------------------------------------------------------------------------------
+
+
+def fields(request: Any) -> list[tuple[str, str]]:
+    """Every field of a request, in order, one character a byte."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+
+
+class Family:
+    """One of the two libraries, and what it has in place of what is ours.
+
+    Args:
+        library: the module.
+    """
+
+    def __init__(self, library: ModuleType) -> None:
+        self.library: Any = library
+        self.stream, self.async_stream = _streams(self, library)
+        # The first that fits is taken.
+        self.errors: dict[type[UnifetchError], type[Exception]] = {
+            errors.PoolTimeout: self.library.PoolTimeout,
+            errors.ConnectTimeout: self.library.ConnectTimeout,
+            errors.WriteTimeout: self.library.WriteTimeout,
+            errors.TimedOut: self.library.ReadTimeout,
+            errors.ProxyError: self.library.ProxyError,
+            errors.ConnectError: self.library.ConnectError,
+            errors.ProtocolError: self.library.RemoteProtocolError,
+            errors.InvalidRequest: self.library.LocalProtocolError,
+        }
+
+    def call(self, request: Any, total: float | None, client: Client | AsyncClient) -> tuple[URL, dict[str, Any]]:
+        """Where a request goes, and what its extensions say.
+
+        Raises:
+            UnifetchError: for a target or a server name that cannot be.
+        """
+        url, extensions = request.url, request.extensions
+        within = extensions.get("timeout", {}).get
+        call: dict[str, Any] = {
+            "timeout": phases(total, within("connect"), within("read"), within("write"), within("pool"))
+        }
+        target, authority = url.raw_path.decode("ascii"), url.netloc.decode("ascii")
+        if url.scheme not in ("http", "https"):
+            raise self.library.UnsupportedProtocol(f"the URL has to begin with http:// or https://, not {url.scheme}:")
+        name = extensions.get("sni_hostname")
+        if name is not None and url.scheme == "https" and name != url.host:
+            authority = self._named(name, url, client)
+            call["resolve"] = {name: url.host}
+        if (exact := extensions.get("target")) is not None:
+            target = exact.decode("ascii")
+            if target[:1] != "/":
+                raise errors.InvalidRequest("the target of a request has to begin with a slash (RFC 9112 §3.2.1)")
+        text = f"{url.scheme}://{authority}{target}"
+        parsed = URL(text, path_as_is=True) if "/." in target else URL(text)
+        if exact is not None and parsed.target != target:
+            raise errors.InvalidRequest(f"the target cannot be sent as it is written; it would be {parsed.target}")
+        return parsed, call
+
+    def _named(self, name: str, url: Any, client: Client | AsyncClient) -> str:
+        # The name is asked for by its own URL, at the address: then SNI and the check of the certificate are for it.
+        if client.settings.proxy is not None or not _is_address(url.host):
+            raise errors.InvalidRequest(
+                "sni_hostname is honoured for a URL with an address as its host, and without a proxy; "
+                "otherwise ask for the name itself, and give resolve= to the transport"
+            )
+        return name if url.port is None else f"{name}:{url.port}"
+
+    def content(self, stream: Any) -> Any:
+        """The body of a request: bytes where they are there, else whatever iterates over it, or None."""
+        if isinstance(stream, self.library.ByteStream):
+            return b"".join(stream) or None
+        return stream
+
+    # --- The response -----------------------------------------------------------------------------
+
+    def response(self, response: Response[Any], stream: Any) -> Any:
+        """The library's response, whose body is this stream."""
+        return self.library.Response(
+            response.status,
+            headers=_raw(response),
+            stream=stream,
+            extensions={
+                "http_version": response.http_version.encode("ascii"),
+                "reason_phrase": response.reason.encode("latin-1"),
+            },
+        )
+
+    # --- Errors -----------------------------------------------------------------------------------
+
+    def translated(self, error: UnifetchError, request: Any) -> Exception:
+        """The library's error for one of ours."""
+        kind: type[Exception]
+        if isinstance(error, errors.ConnectionLost):
+            # As its engine tells the two apart: a connection that was reset, and one that was closed.
+            reset = isinstance(error.__cause__, OSError)
+            kind = self.library.ReadError if reset else self.library.RemoteProtocolError
+        elif isinstance(error, errors.TotalTimeout) and error.request_sent == "no":
+            kind = self.library.ConnectTimeout
+        elif isinstance(error, errors.StreamError):
+            return self.library.StreamClosed()  # type: ignore[no-any-return]  # of a module that is handed in
+        else:
+            kind = next(
+                (theirs for ours, theirs in self.errors.items() if isinstance(error, ours)), self.library.TransportError
+            )
+        translated = kind(str(error))
+        translated.request = request  # type: ignore[attr-defined]  # the library's errors have one
+        return translated
+
+
+def _is_address(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _raw(response: Response[Any]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.pairs]
+
+
+def _head(response: Response[Any]) -> tuple[Any, ...]:
+    version, reason = response.http_version.encode("ascii"), response.reason.encode("latin-1")
+    return version, response.status, reason, _raw(response)
+
+
+def _streams(family: Family, library: Any) -> tuple[type, type]:
+    # The library asks of a body that it is one of its own streams.
+
+    class Stream(library.SyncByteStream):  # type: ignore[misc]  # of a library that is only known when it runs
+        """The body of a response, as it was sent."""
+
+        def __init__(self, response: Response[Any], request: Any, trace: Any) -> None:
+            self._response = response
+            self._request = request
+            self._trace = trace
+
+        def __iter__(self) -> Iterator[bytes]:
+            if self._trace is not None:
+                self._trace("http11.receive_response_body.started", {"request": self._request})
+            try:
+                yield from self._response.body
+            except UnifetchError as error:
+                if self._trace is not None:
+                    self._trace("http11.receive_response_body.failed", {"exception": error})
+                raise family.translated(error, self._request) from error
+            if self._trace is not None:
+                self._trace("http11.receive_response_body.complete", {"return_value": None})
+
+        def close(self) -> None:
+            """Give the connection back if the body was read to its end, else close it."""
+            try:
+                self._response.close()
+            except UnifetchError as error:
+                raise family.translated(error, self._request) from error
+            if self._trace is not None:
+                self._trace("http11.response_closed.complete", {"return_value": None})
+
+    class AsyncStream(library.AsyncByteStream):  # type: ignore[misc]  # likewise
+        """The same, awaited."""
+
+        def __init__(self, response: Response[Any], request: Any, trace: Any) -> None:
+            self._response = response
+            self._request = request
+            self._trace = trace
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            if self._trace is not None:
+                await self._trace("http11.receive_response_body.started", {"request": self._request})
+            try:
+                async for chunk in self._response.body:
+                    yield chunk
+            except UnifetchError as error:
+                if self._trace is not None:
+                    await self._trace("http11.receive_response_body.failed", {"exception": error})
+                raise family.translated(error, self._request) from error
+            if self._trace is not None:
+                await self._trace("http11.receive_response_body.complete", {"return_value": None})
+
+        async def aclose(self) -> None:
+            """Give the connection back if the body was read to its end, else close it."""
+            try:
+                await self._response.close()
+            except UnifetchError as error:
+                raise family.translated(error, self._request) from error
+            if self._trace is not None:
+                await self._trace("http11.response_closed.complete", {"return_value": None})
+
+    return Stream, AsyncStream
