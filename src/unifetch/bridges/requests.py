@@ -1,0 +1,334 @@
+"""An adapter for sessions of `requests`: `session.mount("https://", unifetch.bridges.requests.Adapter())`.
+
+It enters where a session asks its adapter for a connection: what the adapter itself makes of arguments and errors stays
+requests' own, and so do cookies, redirects, decoding and hooks. What it gets is a real `urllib3.HTTPResponse` over our
+stream. `verify`, `cert` and `proxies` are honoured, or contradict what the adapter was told and are refused.
+
+No `release_conn` that hands an unread body to the next request: who has not read a body gives its connection up.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests
+from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, HTTPAdapter
+from requests.utils import prepend_scheme_if_needed, select_proxy
+from urllib3 import HTTPHeaderDict, HTTPResponse, Retry
+from urllib3 import exceptions as theirs
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import Timeout
+from urllib3.util.request import rewind_body, set_file_position
+
+from .. import errors
+from ..client.sync_client import Client
+from ..errors import ConfigConflict, ConfigError, InvalidSetting, UnifetchError
+from ..model.url import URL
+from ..policies.bodies import BLOCK
+from ..policies.proxies import Proxy
+from .bounds import checked, phases
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Unpack
+
+    from ..model.messages import Response
+    from .bounds import BridgeArguments
+
+
+class Adapter(HTTPAdapter):
+    """Carries the requests of a `requests.Session`; used by many threads at once.
+
+    Args:
+        max_retries: as in `HTTPAdapter`: a number of retries for connections that do not come about, or a
+            `urllib3.Retry`.
+        total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
+        backend: who carries the requests, `"socket"` if nothing is said.
+        tls, proxy, resolve, forbid_private, unix_socket, listeners, limits: as in `unifetch.Client`. Without `proxy`,
+            the session's proxies hold, and those of the environment that it reads.
+
+    Raises:
+        ConfigError: for an unknown setting or a value that will not do.
+    """
+
+    __attrs__ = ("max_retries", "_settings")  # type: ignore[assignment]  # what a pickle holds, as in HTTPAdapter
+
+    def __init__(self, *, max_retries: int | Retry = 0, **settings: Unpack[BridgeArguments]) -> None:
+        self._settings: dict[str, Any] = dict(settings)
+        self._open()
+        super().__init__(max_retries=max_retries)
+
+    def _open(self) -> None:
+        told, self._total = checked({"backend": "socket", "proxy": None, **self._settings})
+        self._client = Client(cookies=False, **told)
+        self._derived: dict[Any, Client] = {}
+
+    def init_poolmanager(
+        self,
+        connections: int = DEFAULT_POOLSIZE,
+        maxsize: int = DEFAULT_POOLSIZE,
+        block: bool = DEFAULT_POOLBLOCK,
+        **_: Any,
+    ) -> None:
+        """Nothing: connections are the client's."""
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Nothing: what it would check is checked where it is used."""
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """What carries this request: it has an `urlopen`, as a pool of urllib3's."""
+        return _Exchange(self, request, self._by(request.url, verify, cert, proxies))
+
+    def _by(self, url: str, verify: Any, cert: Any, proxies: Any) -> Client:
+        changes: dict[str, Any] = {}
+        if verify is not True or cert is not None:
+            changes["tls"] = self._tls(verify, cert)
+        named = select_proxy(url, proxies)
+        if named is not None:
+            changes["proxy"] = self._proxy(prepend_scheme_if_needed(named, "http"))
+        if not changes:
+            return self._client
+        key = repr(verify), repr(cert), named
+        found = self._derived.get(key)
+        if found is None:
+            if len(self._derived) >= 64:
+                self._derived.clear()
+            found = self._derived[key] = self._client.with_(**changes)
+        return found
+
+    def _tls(self, verify: Any, cert: Any) -> dict[str, Any]:
+        if "tls" in self._settings:
+            raise ConfigConflict("verify= and cert= contradict the tls= of the adapter; say it in one place")
+        tls: dict[str, Any] = {}
+        if isinstance(verify, (str, os.PathLike)):
+            if not os.path.exists(verify):
+                raise OSError(f"Could not find a suitable TLS CA certificate bundle, invalid path: {verify}")
+            tls["ca_path" if os.path.isdir(verify) else "ca_file"] = verify
+        elif not verify:
+            tls["verify"] = False
+        if cert:
+            for path in [cert] if isinstance(cert, (str, os.PathLike)) else cert:
+                if not os.path.exists(path):
+                    raise OSError(f"Could not find the TLS certificate or key file, invalid path: {path}")
+            tls["client_cert"] = cert
+        return tls
+
+    def _proxy(self, url: str) -> Proxy:
+        try:
+            proxy = Proxy.of(url)
+        except InvalidSetting as error:
+            raise requests.exceptions.InvalidProxyURL(str(error)) from error
+        if self._settings.get("proxy") not in (None, url) or self._settings.get("unix_socket"):
+            raise ConfigConflict(
+                "proxies= contradicts the proxy= or the unix_socket= of the adapter; say it in one place"
+            )
+        return proxy
+
+    def close(self) -> None:
+        """Close idle connections. A request that comes later opens its own, as with requests' own adapter."""
+        client = self._client
+        self._open()
+        client.close()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.proxy_manager: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
+        self._open()
+
+
+# --- The exchange ---------------------------------------------------------------------------------
+
+
+class _Exchange:
+    """One request and what comes of it, retried as urllib3 would."""
+
+    def __init__(self, adapter: Adapter, request: Any, client: Client) -> None:
+        self._request = request
+        self._client = client
+        self._total = adapter._total
+
+    def urlopen(self, *, method: str, body: Any, retries: Retry, timeout: Timeout, **_: Any) -> HTTPResponse:
+        """Send the request, and give its response once the head is there.
+
+        Raises:
+            HTTPError: urllib3's, of which the adapter makes those of requests.
+        """
+        position, within = None, self._within(timeout)
+        try:
+            url = URL(self._request.url)
+        except errors.InvalidURL as error:
+            raise requests.exceptions.InvalidURL(str(error), request=self._request) from error
+        where: Any = url.authority  # in place of a pool, of which only the text is asked
+        while True:
+            position = set_file_position(body, position) if hasattr(body, "read") else None
+            failure: theirs.HTTPError | None = None
+            try:
+                answer = self._client.exchange(method, url, headers=self._fields(), body=_content(body), timeout=within)
+                response = RawResponse(answer, method, retries)
+            except ConfigError:
+                raise
+            except errors.InvalidHeader as error:
+                raise requests.exceptions.InvalidHeader(str(error), request=self._request) from error
+            except errors.InvalidRequest as error:
+                raise requests.exceptions.InvalidSchema(str(error), request=self._request) from error
+            except UnifetchError as error:
+                failure = _translated(error, url.authority, url.target)
+                failure.__cause__ = error
+            if failure is not None:
+                retries = retries.increment(method, url.target, error=failure, _pool=where)
+                retries.sleep()
+            elif retries.is_retry(method, response.status, "Retry-After" in response.headers):
+                try:
+                    retries = retries.increment(method, url.target, response=response, _pool=where)
+                except MaxRetryError:
+                    if retries.raise_on_status:
+                        response.drain_conn()
+                        raise
+                    return response
+                response.drain_conn()
+                retries.sleep(response)
+            else:
+                return response
+            if position is not None:
+                rewind_body(body, position)
+
+    def _within(self, timeout: Timeout) -> Any:
+        # A `total` of urllib3's bounds the wait to connect and the waits to read; it is no deadline for the body.
+        most = timeout.total
+        waits = [Timeout.resolve_default_timeout(each) for each in (timeout.connect_timeout, timeout._read, most)]
+        connect, read = (
+            min((each for each in (wait, waits[2]) if each is not None), default=None) for wait in waits[:2]
+        )
+        return phases(self._total, connect, read, None, None)
+
+    def _fields(self) -> list[tuple[str, str]]:
+        fields = [(_text(name), _text(value)) for name, value in self._request.headers.items()]
+        proxy = self._client.settings.proxy
+        if proxy is None:
+            return fields
+        # A session that follows a redirect says a proxy's credentials once more; they are the route's.
+        return [(name, value) for name, value in fields if name.lower() != "proxy-authorization"]
+
+
+def _text(given: Any) -> str:
+    return given.decode("latin-1") if isinstance(given, bytes) else given
+
+
+def _content(body: Any) -> Any:
+    """A body as requests prepared it: text as UTF-8, a file or an iterator block by block."""
+    if body is None or isinstance(body, (bytes, bytearray, memoryview)):
+        return body or None
+    return (body.encode() or None) if isinstance(body, str) else _blocks(body)
+
+
+def _blocks(body: Any) -> Iterator[bytes]:
+    for block in iter(lambda: body.read(BLOCK), type(body.read(0))()) if hasattr(body, "read") else body:
+        yield block.encode() if isinstance(block, str) else block
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+_ERRORS: dict[type[UnifetchError], Callable[[Any, str, UnifetchError], theirs.HTTPError]] = {
+    errors.PoolTimeout: lambda where, target, error: theirs.EmptyPoolError(where, str(error)),
+    errors.ConnectTimeout: lambda where, target, error: theirs.ConnectTimeoutError(where, str(error)),
+    errors.TimedOut: lambda where, target, error: theirs.ReadTimeoutError(where, target, str(error)),
+    errors.TLSError: lambda where, target, error: theirs.SSLError(str(error)),
+    errors.ProxyError: lambda where, target, error: theirs.ProxyError(str(error), error),
+    errors.ConnectError: lambda where, target, error: theirs.NewConnectionError(where, str(error)),
+    errors.UnifetchError: lambda where, target, error: theirs.ProtocolError(str(error), error),
+}
+
+
+def _translated(error: UnifetchError, where: str, target: str) -> theirs.HTTPError:
+    """urllib3's error for one of ours; the first row that fits is taken."""
+    if isinstance(error, errors.TotalTimeout) and error.request_sent == "no":
+        return theirs.ConnectTimeoutError(where, str(error))
+    return next(make for kind, make in _ERRORS.items() if isinstance(error, kind))(where, target, error)
+
+
+# --- The response ---------------------------------------------------------------------------------
+
+_VERSIONS = {"HTTP/1.0": 10, "HTTP/1.1": 11, "HTTP/2": 20}
+
+
+class _Body:
+    """The stream of a response as the file that urllib3 reads from; its errors are urllib3's."""
+
+    def __init__(self, answer: Response[Any]) -> None:
+        self._file = answer.file()
+        self._place = answer.request.url.authority, answer.request.url.target
+        self.closed = False
+
+    def read(self, amount: int | None = None) -> bytes:
+        """So many bytes, fewer only at the end; without an amount, all of them."""
+        try:
+            if amount is None or amount < 0:
+                return self._file.readall()
+            pieces, left = [], amount
+            while left and (piece := self._file.read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        except UnifetchError as error:
+            raise _translated(error, *self._place) from error
+
+    def read1(self, amount: int = -1) -> bytes:
+        """The next bytes, as soon as some are there."""
+        try:
+            return self._file.read(BLOCK if amount < 0 else amount) or b""
+        except UnifetchError as error:
+            raise _translated(error, *self._place) from error
+
+    def close(self) -> None:
+        self.closed = True
+        self._file.close()
+
+
+class _Original:
+    """What is asked of http.client's response: the fields, by which a session finds its cookies, and the end."""
+
+    def __init__(self, fields: HTTPHeaderDict, body: _Body) -> None:
+        self.msg = fields  # it has a get_all
+        self._body = body
+
+    def isclosed(self) -> bool:
+        return self._body.closed
+
+    def close(self) -> None:
+        self._body.close()
+
+
+class RawResponse(HTTPResponse):
+    """urllib3's response over our stream."""
+
+    def __init__(self, answer: Response[Any], method: str, retries: Retry) -> None:
+        fields, body = HTTPHeaderDict(answer.headers.pairs), _Body(answer)
+        super().__init__(
+            body=body,  # type: ignore[arg-type]  # it reads and closes, and nothing else is asked
+            headers=fields,
+            status=answer.status,
+            version=_VERSIONS[answer.http_version],
+            version_string=answer.http_version,
+            reason=answer.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=_Original(fields, body),  # type: ignore[arg-type]  # as above
+            retries=retries,
+            request_method=method,
+            request_url=answer.request.url.target,
+        )
+
+    def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]  # it is one
+        """The body in pieces: of a chunked one as soon as they are there, as in urllib3."""
+        if not self.chunked:
+            yield from super().stream(amt, decode_content)
+            return
+        while piece := self.read1(amt, decode_content):
+            yield piece
+
+    def release_conn(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        self._fp.close()  # type: ignore[union-attr]  # it has one from the start
