@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
     from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes, every_argument
-    from .config import BackendTypes
+    from .config import BackendTypes, Environment
     from .settings import Settings
 
 
@@ -112,23 +112,28 @@ class BaseClient:
             every_argument(**call)
         headers = named = params = cookies = None
         if call:
-            if not CALL.issuperset(call):
-                refuse_arguments(name, call)
             headers, named = call.pop("headers", None), call.pop("backend", None)
             params, cookies = call.pop("params", None), _cookie_header(call.pop("cookies", None))
             if (trailers := call.pop("trailers", None)) is not None:
                 add_trailers(content, trailers)
-        if self.notices_environment:
-            self._notice_environment()
-        plan, backend = self._plan, self._backend(named)
-        if SEAM.interception is not None:
-            backend = SEAM.interception.before(backend)
+            if call and not CALL.issuperset(call):
+                refuse_arguments(name, call)
+        if self.notices_environment and self._environment != (now := environment()):
+            self._notice_environment(now)
+        plan, backend, interception = self._plan, self._backend(named), SEAM.interception
+        if interception is not None:
+            backend = interception.before(backend)
         if call:
             plan = self._planned(self.settings.replace(**call), backend)
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
         base = plan.base_url
-        target = absolute_url(url) if base is None else absolute(url, base, None)
+        try:
+            target = URL(url) if base is None else base.join(url)
+        except InvalidURL as error:
+            if base is None:
+                _refuse_relative(url, error)
+            raise
         own, always = plan.headers, plan.params
         if base is not None and target.origin != base.origin:
             # The credentials of a client belong to the origin of its base_url; to another, a call has to say them.
@@ -149,17 +154,20 @@ class BaseClient:
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if fields.pairs or content is not NO_BODY:
             check_request(plan.backend, fields, content)
-        return _started(plan, request, content, self._memory, cookies)
+        if interception is not None:  # a test, which may have calls go by a time of its own
+            return interception.journey(plan, request, content, self._memory, cookies)
+        return Journey(plan, request, content, self._memory, cookies)
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
         """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
         if not EXCHANGE.issuperset(call):
             refuse_arguments("exchange()", call)
-        if self.notices_environment:
-            self._notice_environment()
+        if self.notices_environment and self._environment != (now := environment()):
+            self._notice_environment(now)
         settings, backend = self.settings, self._backend(call.pop("backend", None))
-        if SEAM.interception is not None:
-            backend = SEAM.interception.before(backend)
+        interception = SEAM.interception
+        if interception is not None:
+            backend = interception.before(backend)
         if (trailers := call.pop("trailers", None)) is not None:
             add_trailers(content, trailers)
         plan, timeout = self._exact, call.pop("timeout")
@@ -177,11 +185,12 @@ class BaseClient:
         if content.length is None:
             with_length(request.headers, content)
         check_request(backend, request.headers, content)
-        return _started(plan, request, content, self._no_memory, None)
+        if interception is not None:
+            return interception.journey(plan, request, content, self._no_memory, None)
+        return Journey(plan, request, content, self._no_memory, None)
 
-    def _notice_environment(self) -> None:
-        if self._environment != (now := environment()):
-            self._environment, self._plan, self._exact = now, None, None
+    def _notice_environment(self, now: Environment) -> None:
+        self._environment, self._plan, self._exact = now, None, None
 
     def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
@@ -357,12 +366,6 @@ def refuse_arguments(call: str, given: Iterable[str]) -> NoReturn:
     raise InvalidSetting(unknown_argument(call, unknown, taken))
 
 
-def _started(plan: Plan, *what: Any) -> Journey:
-    # A test that has stepped in between may have calls go by a time of its own.
-    interception = SEAM.interception
-    return Journey(plan, *what) if interception is None else interception.journey(plan, *what)
-
-
 def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:
     return kind(backend, cookies=keeps_cookies, **own)
 
@@ -415,10 +418,14 @@ def absolute_url(url: Any) -> URL:
     try:
         return URL(url)
     except InvalidURL as error:
-        if isinstance(url, str) and url[:1] in ("/", "?", ".") and url[:2] != "//":
-            message = f'{error}; a relative URL needs a client with a base: Client(base_url="https://example.org")'
-            raise InvalidURL(message) from None
+        _refuse_relative(url, error)
         raise
+
+
+def _refuse_relative(url: Any, error: InvalidURL) -> None:
+    if isinstance(url, str) and url[:1] in ("/", "?", ".") and url[:2] != "//":
+        message = f'{error}; a relative URL needs a client with a base: Client(base_url="https://example.org")'
+        raise InvalidURL(message) from None
 
 
 _clients: WeakSet[BaseClient] = WeakSet()

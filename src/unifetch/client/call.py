@@ -194,6 +194,8 @@ class Journey:
     _answer: Pairs | None = None  # what answers the last 401, and how many were answered
     _answered = 0
     _own_memory: AuthMemory | None = None
+    _cookies: str | None = None
+    _shares_jar = True
     _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
     _resent = False
@@ -218,8 +220,10 @@ class Journey:
         self.started = started = clock()
         total = plan.total
         self.deadline = None if total is None else started + total
-        self._cookies = cookies or None
-        self._shares_jar = cookies is not False
+        if cookies is False:
+            self._shares_jar = False
+        elif cookies:
+            self._cookies = cookies
         self._auth: Auth | None = plan.auth
         if request.url.username is not None and not plan.exact:
             from ..policies.auth import Basic
@@ -303,7 +307,8 @@ class Journey:
 
     def _attempt(self) -> RawRequest:
         self.attempts += 1
-        if self.attempts > 1:
+        again = self.attempts > 1
+        if again:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         if body is NO_BODY and request.headers is plan.headers:
@@ -311,14 +316,9 @@ class Journey:
         else:
             fields = plan.raw_fields(request, body)
         fields["deadline"] = self.deadline
-        if self._by_http1:
-            fields["http2"] = False
-            fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
-        if not self._at_home and fields["tls"] is not None and self.settings.tls.client_cert is not None:
-            fields["tls"] = self.settings.tls.for_others().offering(fields["http2"]).context()
-        if self._fresh:
-            fields["fresh"] = True
-        if self.memory.jar or self._jar or self._cookies is not None or self._auth is not None:
+        if again:
+            self._as_learnt(fields)
+        if self.memory.jar or self._cookies is not None or self._auth is not None or (again and self._jar):
             fields["headers"] = self._with_credentials(fields["headers"])
         if fields["trailers"]:
             names = ", ".join([name for name, _ in fields["trailers"]])
@@ -328,6 +328,16 @@ class Journey:
         self._sent = fields["headers"]
         raw = trusted(RawRequest, fields)
         return raw if plan.is_direct else self._routed(raw)
+
+    def _as_learnt(self, fields: dict[str, Any]) -> None:
+        """Change what the responses and failures before this attempt have taught."""
+        if self._by_http1:
+            fields["http2"] = False
+            fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
+        if not self._at_home and fields["tls"] is not None and self.settings.tls.client_cert is not None:
+            fields["tls"] = self.settings.tls.for_others().offering(fields["http2"]).context()
+        if self._fresh:
+            fields["fresh"] = True
 
     def _routed(self, raw: RawRequest) -> RawRequest:
         settings, url = self.settings, self.request.url

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Environment = tuple[str | bytes | None, ...]
 
 ENVIRONMENT_VARIABLE = "UNIFETCH_BACKEND"
+_BACKEND_KEY = ENVIRONMENT_VARIABLE if os.name == "nt" else os.fsencode(ENVIRONMENT_VARIABLE)
 
 _in_context: ContextVar[BackendTypes | None] = ContextVar("unifetch_backend", default=None)
 
@@ -88,8 +89,8 @@ def chosen_backend() -> tuple[BackendTypes, str]:
         return backend, "use_backend"
     if PROCESS.backend is not None:
         return PROCESS.backend, "configure"
-    name = os.environ.get(ENVIRONMENT_VARIABLE)
-    if name:
+    data = _encoded()
+    if (data is None or _BACKEND_KEY in data) and (name := os.environ.get(ENVIRONMENT_VARIABLE)):
         return name, ENVIRONMENT_VARIABLE
     return DEFAULT, "the default"
 
@@ -100,6 +101,7 @@ _VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_MET
 if os.name != "nt":
     _VARIABLES += ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
 _KEYS = [name if os.name == "nt" else os.fsencode(name) for name in _VARIABLES]
+_SILENT: Environment = (None,) * len(_KEYS)
 
 
 def environment() -> Environment:
@@ -108,11 +110,20 @@ def environment() -> Environment:
     A client takes it when it is made, and the module's functions ask for each call. So it is compared as it is, and
     understood only when it is another.
     """
-    # A look-up in os.environ itself encodes, raises for what is missing, and takes ten times as long.
-    data: Any = getattr(os.environ, "_data", None)
-    if data is None:  # an interpreter without it, or somebody's own mapping in its place
+    data = _encoded()
+    if data is None:
         return tuple(map(os.environ.get, _VARIABLES))
+    if data.keys().isdisjoint(_KEYS):  # as is usual, and one question in place of eleven
+        return _SILENT
     return tuple(map(data.get, _KEYS))
+
+
+def _encoded() -> Any:
+    """The dict behind `os.environ`, which is quicker: a look-up in `os.environ` itself encodes, and raises in between.
+
+    None for an interpreter without it, or where somebody's own mapping is in its place.
+    """
+    return getattr(os.environ, "_data", None)
 
 
 @lru_cache(32)

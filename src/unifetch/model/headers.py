@@ -60,10 +60,15 @@ class Headers(Mapping[str, str]):
         Raises:
             InvalidHeader: for a name or value that RFC 9110 §5 does not allow.
         """
-        if fields is None:
-            pairs: Iterable[tuple[Any, Any]] = ()
+        self._index = None
+        self.dropped = _NONE
+        if type(fields) is dict:  # first, as what is usual; to ask whether something is a Mapping takes longer
+            pairs: Iterable[tuple[Any, Any]] = fields.items()
+        elif fields is None:
+            pairs = ()
         elif isinstance(fields, Headers):
-            pairs = fields.pairs
+            self.pairs, self.dropped = tuple(map(_checked, fields.pairs)), fields.dropped
+            return
         elif isinstance(fields, Mapping):
             pairs = fields.items()
         elif isinstance(fields, Iterable):
@@ -73,15 +78,15 @@ class Headers(Mapping[str, str]):
         try:
             checked = tuple(map(_checked, pairs))
         except InvalidHeader:
-            if not isinstance(fields, Mapping) or isinstance(fields, Headers):
+            if not isinstance(fields, Mapping):
                 raise
             checked = tuple(map(_checked, _split(fields)))
+        for _, value in checked:
+            if value is None:
+                self.dropped = frozenset([name.lower() for name, value in checked if value is None])
+                checked = tuple([pair for pair in checked if pair[1] is not None])
+                break
         self.pairs = checked
-        self.dropped = fields.dropped if isinstance(fields, Headers) else _NONE
-        self._index = None
-        if None in [value for _, value in checked]:
-            self.dropped = frozenset([name.lower() for name, value in checked if value is None])
-            self.pairs = tuple([pair for pair in checked if pair[1] is not None])
 
     @staticmethod  # which costs 0.2 µs less than a method of the class
     def trusted(pairs: Iterable[tuple[str, str]], index: dict[str, str] | None = None) -> Headers:
@@ -209,6 +214,27 @@ def _pickled(name: str, value: str) -> str:
 
 
 def _checked(pair: Any) -> tuple[str, Any]:
+    return pair if _is_plain(pair) else _normal(pair)
+
+
+def _is_plain(pair: Any) -> bool:
+    """Whether a pair can stay as it is, at a glance: letters, digits and hyphens with printable ASCII."""
+    if type(pair) is not tuple or len(pair) != 2:
+        return False
+    name, value = pair
+    return (
+        type(name) is str
+        and type(value) is str
+        and name.isascii()
+        and name.replace("-", "").isalnum()
+        and value.isascii()
+        and value.isprintable()
+        and value[:1] != " " != value[-1:]
+        and value != REDACTED
+    )
+
+
+def _normal(pair: Any) -> tuple[str, Any]:
     try:
         if isinstance(pair, str):  # one of two characters would unpack
             raise TypeError
