@@ -19,7 +19,7 @@ from test_cli import in_terminal
 from unifetch import available_backends
 from unifetch.backends import capabilities
 from unifetch.backends.base import Capability
-from unifetch.cli.curl import read
+from unifetch.cli.curl import read, split
 from unifetch.cli.items import Items
 from unifetch.cli.main import main
 from unifetch.cli.manual import groups
@@ -433,11 +433,23 @@ def test_standard_input_is_not_read_by_itself(server: Server, tmp_path: Path) ->
     [
         (["-sSL", "h"], ["http://h", "-s"]),
         (["-XPUT", "-dx=1", "-d", "y", "h"], ["http://h", "-X", "PUT", "-d", "x=1", "-d", "y", "--no-redirects"]),
-        (["-G", "-d", "a=b", "-L", "http://h"], ["http://h", "a==b"]),
-        (["-L", "-F", "a=b", "-F", "f=@x;type=text/x", "http://h"], ["http://h", "a=b", "f=@x", "-F"]),
+        (["-G", "-d", "a=b", "-L", "http://h"], ["http://h?a=b"]),
+        (["-L", "-F", "a=b", "-F", "f=@x", "http://h"], ["http://h", "a=b", "f=@x", "-F"]),
         (["-L", "-F", "a=b", "http://h"], ["http://h", "a=b", "-F", "--multipart"]),
         (["-L", "-A", "me", "-e", "r", "http://h"], ["http://h", "-H", "User-Agent: me", "-H", "Referer: r"]),
-        (["-L", "-b", "a=1", "-c", "jar", "http://h"], ["http://h", "--cookie", "a=1", "--cookie-jar", "jar"]),
+        (["-L", "-b", "a=1", "-c", "jar", "http://h"], ["http://h", "--cookie-jar", "jar", "--cookie", "a=1"]),
+        (["-L", "-b", "a=1", "-b", "c=2", "http://h"], ["http://h", "--cookie", "a=1; c=2"]),
+        (["-G", "--data-urlencode", "q=x y", "-d", "z", "-L", "h?a#f"], ["http://h?a&q=x%20y&z#f"]),
+        (["--data-urlencode", "q=@a&b", "-L", "h"], ["http://h", "-d", "q=%40a%26b"]),
+        (["--data-urlencode", "x y", "-L", "h"], ["http://h", "-d", "x%20y"]),
+        (["-L", "-F", "na:me=v", "h"], ["http://h", "na\\:me=v", "-F", "--multipart"]),
+        (["-L", "-F", "a=x=@y", "h"], ["http://h", "a=x=@y", "-F", "--multipart"]),
+        (["--max-redirs", "5", "h"], ["http://h", "--no-redirects"]),
+        (["-L", "--max-redirs", "5", "h"], ["http://h", "-L", "5"]),
+        (["-L", "-H", "Accept:", "-H", "X-A;", "h"], ["http://h", "Accept:", "-H", "X-A:"]),
+        (["-L", "-x", "proxy:8080", "h"], ["http://h", "-x", "http://proxy:8080"]),
+        (["-L", "--json", "[1", "--json", "]", "h"], ["http://h", "--json", "[1]"]),
+        (["-L", "-C", "-", "-O", "h/a"], ["http://h/a", "-c", "-O"]),
     ],
 )  # fmt: skip
 def test_a_command_line_of_curl(words: list[str], ours: list[str]) -> None:
@@ -445,7 +457,15 @@ def test_a_command_line_of_curl(words: list[str], ours: list[str]) -> None:
     assert ours == read(words)
 
 
-@pytest.mark.parametrize("words", [["--ftp-pasv", "h"], ["a", "b"], [], ["-b", "file", "h"], ["-X"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--ftp-pasv", "h"], ["a", "b"], [], ["-b", "file", "h"], ["-X"], ["--data-raw", "@x", "h"],
+        ["-F", "a=@b;type=text/plain", "h"], ["-F", "a=@b;filename=c", "h"], ["-F", "a=@b,c", "h"], ["-F", "a==b", "h"],
+        ["--form-string", "a=@b", "h"], ["-G", "-d", "@x", "h"], ["--data-urlencode", "a@x", "h"], ["-H", "@x", "h"],
+        ["-C", "100", "h"], ["-F", "a=<b", "h"], ["-F", "a=b", "-d", "c=d", "h"],
+    ],
+)  # fmt: skip
 def test_what_cannot_be_said(words: list[str]) -> None:
     """An option without a counterpart is an error, not left out."""
     with pytest.raises(InvalidRequest):
@@ -471,6 +491,40 @@ def test_as_curl_and_back(words: list[str], server: Server, capsys: pytest.Captu
 
     assert (first[0], first[1]) == (second[0], second[1])
     assert b"".join(first[3].split()) == b"".join(second[3].split())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("curl 'http://h' \\\n  -H 'A: b' \\\r\n --compressed\n", ["curl", "http://h", "-H", "A: b", "--compressed"]),
+        (r"-d $'it\'s \u00e9\n' ''", ["-d", "it's \u00e9\n", ""]),
+        (r'-d "{\"a\": \"\$1 \n\"}"', ["-d", r'{"a": "$1 \n"}']),
+        (r"a\ b'c'\''d'", ["a bc'd"]),
+        ("  ", []),
+    ],
+)
+def test_the_words_of_a_shell(text: str, words: list[str]) -> None:
+    """A command line that was copied from a browser or a manual is read as bash reads it."""
+    assert words == split(text)
+
+
+def test_a_copied_prompt(capsys: pytest.CaptureFixture[str]) -> None:
+    """A prompt before `curl`, and a path to it, do no harm; a quote that is not closed is wrong usage."""
+    codes = [main(["curl", "$ /usr/bin/curl -L http://h"]), main(["curl", "curl -L 'http://h"])]
+    out, err = capsys.readouterr()
+
+    assert ([0, 2], "unifetch http://h\n") == (codes, out)
+    assert "a quote is not closed" in err
+
+
+@pytest.mark.parametrize("tool", ["curl", "httpie"])
+def test_a_field_without_a_value(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is left out and one that is sent empty stay different for another tool."""
+    main(["http://h", "Accept:", "-H", "X-A:", "--as", tool])
+    written = capsys.readouterr().out
+
+    assert "Accept:" in written
+    assert "X-A;" in written
 
 
 def test_as_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

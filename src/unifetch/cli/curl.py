@@ -5,9 +5,11 @@ Both ways it is the same request that is meant. What cannot be said on the other
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from ..errors import InvalidRequest
 from ..model.url import URL, form_urlencode
@@ -28,18 +30,30 @@ FLAGS = {
     "--path-as-is": "--path-as-is", "-N": "", "--no-buffer": "",
 }  # fmt: skip
 VALUES = {
-    "-X": "-X", "--request": "-X", "-H": "-H", "--header": "-H", "--json": "--json", "-u": "-u", "--user": "-u",
-    "-o": "-o", "--output": "-o", "-x": "-x", "--proxy": "-x", "--cacert": "--cacert", "--capath": "--cacert",
+    "-X": "-X", "--request": "-X", "-u": "-u", "--user": "-u",
+    "-o": "-o", "--output": "-o", "--cacert": "--cacert", "--capath": "--cacert",
     "-E": "--cert", "--cert": "--cert", "--key": "--key", "--resolve": "--resolve",
     "--unix-socket": "--unix-socket", "-m": "--timeout", "--max-time": "--timeout", "--retry": "--retry",
-    "--max-redirs": "-L", "--oauth2-bearer": "--bearer", "--max-filesize": "--limit", "-c": "--cookie-jar",
+    "--oauth2-bearer": "--bearer", "--max-filesize": "--limit", "-c": "--cookie-jar",
     "--cookie-jar": "--cookie-jar",
 }  # fmt: skip
 FIELDS = {"-A": "User-Agent", "--user-agent": "User-Agent", "-e": "Referer", "--referer": "Referer"}
-DATA = {"-d", "--data", "--data-ascii", "--data-binary", "--data-raw"}
-OTHERS = {"-b", "--cookie", "-F", "--form", "--form-string", "--data-urlencode", "--url", "-C", "--continue-at"}
+DATA = {"-d", "--data", "--data-ascii", "--data-binary", "--data-raw", "--data-urlencode"}
+OTHERS = {
+    "-b", "--cookie", "-F", "--form", "--form-string", "--url", "-C", "--continue-at", "-H", "--header", "--json",
+    "-x", "--proxy", "--max-redirs",
+}  # fmt: skip
 REDIRECTS = {"-L", "--location"}
 AS_QUERY = {"-G", "--get"}
+
+# A word of a shell, piece by piece: a blank, a line that goes on, and the quotes, with $'…', which browsers copy.
+_PIECE = re.compile(
+    r"""(?P<blank>\s+)|\\\r?\n|\\(?P<kept>.)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|"""
+    r"""\$'(?P<ansi>(?:[^'\\]|\\.)*)'|(?P<plain>[^\s'"\\])""",
+    re.DOTALL,
+)
+_ANSI = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|(.))", re.DOTALL)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\x1b", "E": "\x1b"}
 
 
 def run(word: str, arguments: Sequence[str]) -> int:
@@ -53,9 +67,46 @@ def run(word: str, arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.print_help()
         return 0
-    words = shlex.split(arguments[0]) if len(arguments) == 1 else list(arguments)
-    print(shlex.join(["unifetch", *read(words[1:] if words[:1] == ["curl"] else words)]))
+    words = split(arguments[0]) if len(arguments) == 1 else list(arguments)
+    if words[:1] == ["$"]:  # of a prompt that was copied along
+        del words[0]
+    print(shlex.join(["unifetch", *read(words[1:] if words and Path(words[0]).name == "curl" else words)]))
     return 0
+
+
+def split(text: str) -> list[str]:
+    r"""The words of a command line, as bash has them: also of several lines with `\` at their ends, and of `$'…'`.
+
+    Raises:
+        InvalidRequest: for a quote that is not closed.
+    """
+    words: list[str] = []
+    word: str | None = None
+    at, text = 0, text.strip()
+    while at < len(text):
+        piece = _PIECE.match(text, at)
+        if piece is None:
+            raise InvalidRequest(f"a quote is not closed in the command line of curl, from character {at + 1} on")
+        at, kind = piece.end(), piece.lastgroup
+        if kind == "blank":
+            words += [] if word is None else [word]
+            word = None
+        elif kind is not None:
+            value = piece[kind]
+            if kind == "double":
+                value = re.sub(r"\\\r?\n", "", value)
+                value = re.sub(r'\\([\\"$`])', r"\1", value)
+            elif kind == "ansi":
+                value = _ANSI.sub(_meant, value)
+            word = (word or "") + value
+    return words if word is None else [*words, word]
+
+
+def _meant(escape: re.Match[str]) -> str:
+    byte, short, long, octal, letter = escape.groups()
+    if letter is not None:
+        return _LETTERS.get(letter, letter)
+    return chr(int(octal, 8) & 0xFF if octal else int(byte or short or long, 16))
 
 
 def read(words: Sequence[str]) -> list[str]:
@@ -67,55 +118,118 @@ def read(words: Sequence[str]) -> list[str]:
     urls: list[str] = []
     out: list[str] = []
     data: list[str] = []
+    json: list[str] = []
+    cookies: list[str] = []
     items: list[str] = []
-    follows = as_query = is_form = is_multipart = False
+    most: list[str] = []
+    follows = as_query = is_form = False
     for option, value in _pairs(list(words)):
-        if option == "":
+        if option in ("", "--url"):
             urls.append(value)
         elif option in FLAGS:
             out += FLAGS[option].split()
-        elif option in VALUES:
-            out += [VALUES[option], value]
-        elif option in FIELDS:
-            out += ["-H", f"{FIELDS[option]}: {value}"]
         elif option in REDIRECTS:
             follows = True
         elif option in AS_QUERY:
             as_query = True
+        elif option in ("-H", "--header"):
+            _add_field(value, items, out)
+        elif option == "--max-redirs":
+            most = ["-L", value]
+        elif option == "--json":
+            json.append(value)
+        elif option in ("-x", "--proxy"):
+            out += ["-x", value if "://" in value else f"http://{value}"]
+        elif option in VALUES:
+            out += [VALUES[option], value]
+        elif option in FIELDS:
+            out += ["-H", f"{FIELDS[option]}: {value}"]
         elif option in DATA:
-            if value.startswith("@") and option in ("-d", "--data", "--data-ascii"):
-                print(
-                    "unifetch: curl drops the line ends of a file after -d; here it is sent as it is", file=sys.stderr
-                )
-            data.append(value)
-        elif option == "--data-urlencode":
-            is_form = True
-            items.append(value)
+            data.append(_data(option, value))
         elif option in ("-F", "--form", "--form-string"):
-            is_form = is_multipart = True
-            items.append(value.partition(";type=")[0])
+            is_form = True
+            items.append(_part(option, value))
         elif option in ("-b", "--cookie"):
             if "=" not in value:
                 raise InvalidRequest(f"-b {value}: a file of cookies is read and kept by --cookie-jar FILE")
-            out += ["--cookie", value]
-        elif option == "--url":
-            urls.append(value)
-        else:  # -C
+            cookies.append(value)
+        elif value != "-":  # of -C
+            raise InvalidRequest(f"curl's -C {value} has no counterpart here: -c goes on where the file ends")
+        else:
             out.append("-c")
     if len(urls) != 1:
         raise InvalidRequest(f"one URL is asked for at a time, and there are {len(urls)}")
+    if is_form + bool(json) + bool(data) > 1:
+        raise InvalidRequest("a body is made by one of -d, -F and --json, and there are several")
+    url = urls[0] if "://" in urls[0] else f"http://{urls[0]}"
     if as_query:
-        items += [pair.replace("=", "==", 1) for text in data for pair in text.split("&")]
+        url = _with_query(url, data)
     else:
         out += [word for text in data for word in ("-d", text)]
+    if json:
+        out += ["--json", "".join(json)]
+    if cookies:
+        out += ["--cookie", "; ".join(cookies)]
     if is_form:
         out.append("-F")
-        if is_multipart and not any("=@" in item for item in items):
+        if not any(re.match(r"(?:\\.|[^\\=])*=@", item) for item in items):
             out.append("--multipart")
-    if not follows:
-        out.append("--no-redirects")
-    url = urls[0] if "://" in urls[0] else f"http://{urls[0]}"
+    out += most if follows else ["--no-redirects"]
     return [url, *items, *out]
+
+
+def _add_field(text: str, items: list[str], out: list[str]) -> None:
+    """`Name:` leaves a field out, in curl and as an item of ours; `Name;` sends it without a value."""
+    name, colon, value = text.partition(":")
+    if text.startswith("@"):
+        raise InvalidRequest(f"curl's -H {text} has no counterpart here: give each field with an -H of its own")
+    if colon and not value.strip():
+        items.append(f"{_name(name)}:")
+    else:
+        out += ["-H", text if colon else f"{text.removesuffix(';')}:" if text.endswith(";") else text]
+
+
+def _data(option: str, value: str) -> str:
+    if option == "--data-urlencode":
+        found = re.match(r"([^=@]*)([=@])", value)
+        if found and found[2] == "@":
+            raise InvalidRequest("curl's --data-urlencode with a file has no counterpart here")
+        name = f"{found[1]}=" if found and found[1] else ""
+        return name + quote(value[found.end() :] if found else value, safe="")
+    if value.startswith("@") and option == "--data-raw":
+        raise InvalidRequest("a text that begins with @ names a file after -d: keep it in one, and send it by -d @FILE")
+    if value.startswith("@") and option != "--data-binary":
+        print("unifetch: curl drops the line ends of a file after -d; here it is sent as it is", file=sys.stderr)
+    return value
+
+
+def _with_query(url: str, data: list[str]) -> str:
+    if any(text.startswith("@") for text in data):
+        raise InvalidRequest("curl's -G with a file has no counterpart here")
+    head, hash_, fragment = url.partition("#")
+    query = "&".join(data)
+    return f"{head}{('&' if '?' in head else '?') if query else ''}{query}{hash_}{fragment}"
+
+
+def _part(option: str, text: str) -> str:
+    name, _, value = text.partition("=")
+    if option != "--form-string":
+        if found := re.search(r";\s*(type|filename|headers|encoder|format)=", value):
+            raise InvalidRequest(f"curl's ;{found[1]}= in -F has no counterpart here")
+        if value.startswith(("<", "@-")) or (value.startswith("@") and "," in value):
+            raise InvalidRequest(
+                f"curl's -F {text} has no counterpart here: a part is a text, or one file by name=@FILE"
+            )
+        if value.startswith("@"):
+            return f"{_name(name)}={value}"
+    if value.startswith(("=", "@")):
+        raise InvalidRequest(f"the text of {name} begins with {value[0]}, which makes another kind of item here")
+    return f"{_name(name)}={value}"
+
+
+def _name(text: str) -> str:
+    r"""A name in an item, where `\` keeps a character from being read as a separator."""
+    return re.sub(r"([\\:=@])", r"\\\1", text)
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -201,7 +315,8 @@ def _curl(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[
     elif method != ("POST" if has_body else "GET"):
         yield from ("-X", method)
     for name, value in call["headers"]:
-        yield from ("-H", f"{name}:" if value is None else f"{name}: {value.strip()}")
+        said = "" if value is None else value.strip()
+        yield from ("-H", f"{name}: {said}" if said else f"{name}:" if value is None else f"{name};")
     if "json" in call:
         yield from ("--json", json.dumps(call["json"], ensure_ascii=False))
     elif "files" in call:
@@ -295,7 +410,8 @@ def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterato
         yield f"--raw={_body_word(body)}" if isinstance(body, str) else "--ignore-stdin"
     yield from (call["method"].upper(), url)
     for name, value in call["headers"]:
-        yield f"{name}:{(value or '').strip()}"
+        said = "" if value is None else value.strip()
+        yield f"{name}:{said}" if said or value is None else f"{name};"
     for name, value in call.get("params", ()):
         yield f"{name}=={value}"
     if cookies := call.get("cookies"):
