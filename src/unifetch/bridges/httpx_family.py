@@ -9,16 +9,20 @@ about, because an exchange does not say it; and when the last byte of a request 
 
 from __future__ import annotations
 
+from functools import wraps
+from inspect import signature
+
 from .. import errors
 from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
-from ..errors import ConfigError, UnifetchError
+from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.url import URL
+from ..policies.proxies import Proxy
 from .bounds import checked, phases
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import ModuleType
     from typing import Any, ClassVar, Unpack
 
@@ -295,3 +299,92 @@ def _streams(family: Family, library: Any) -> tuple[type, type]:
                 await self._trace("http11.response_closed.complete", {"return_value": None})
 
     return Stream, AsyncStream
+
+
+# --- In place of the library's own transports -------------------------------------------------------
+
+
+def replace_transports(
+    family: Family, transport: type, async_transport: type, settings: dict[str, Any]
+) -> Callable[[], None]:
+    """Have the library's own transports be ours from now on; what is returned takes that back.
+
+    Raises:
+        ConfigError: for settings that will not do.
+    """
+    transport(**settings)
+    library = family.library
+    undo = [
+        _replaced(library.HTTPTransport, transport, library.BaseTransport, settings, ("__enter__", "__exit__")),
+        _replaced(
+            library.AsyncHTTPTransport,
+            async_transport,
+            library.AsyncBaseTransport,
+            settings,
+            ("__aenter__", "__aexit__"),
+        ),
+    ]
+
+    def take_back() -> None:
+        for back in undo:
+            back()
+
+    return take_back
+
+
+def _replaced(
+    theirs: Any, ours: Any, base: Any, settings: dict[str, Any], block: tuple[str, ...]
+) -> Callable[[], None]:
+    original = theirs.__init__
+    both = type(theirs.__name__, (ours, theirs), {name: getattr(base, name) for name in block})
+
+    @wraps(original)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        if type(self) is not theirs:
+            original(self, *args, **options)
+            return
+        said = signature(original).bind(self, *args, **options).arguments
+        self.__class__ = both
+        ours.__init__(self, **{**settings, **_of_theirs(said, settings)})
+
+    theirs.__init__ = init
+    return lambda: setattr(theirs, "__init__", original)
+
+
+def _of_theirs(said: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Our settings for the arguments of the library's own transport.
+
+    Raises:
+        ConfigConflict: for one that would be lost; it names it.
+    """
+    for name in ("http2", "local_address", "retries", "socket_options"):
+        if said.get(name):
+            raise ConfigConflict(f"{name}= of {said['self']!r} would be lost on a bridge; leave this client as it was")
+    told: dict[str, Any] = {}
+    verify, cert, limits, proxy = said.get("verify", True), said.get("cert"), said.get("limits"), said.get("proxy")
+    if verify is not True or cert is not None:
+        if "tls" in settings:
+            raise ConfigConflict("verify= and cert= of a client contradict the tls= of install(); say it in one place")
+        if isinstance(verify, (bool, str)):
+            tls: dict[str, Any] = {"ca_file": verify} if isinstance(verify, str) else {"verify": verify}
+            told["tls"] = tls if cert is None else {**tls, "client_cert": cert}
+        elif cert is None:
+            told["tls"] = verify
+        else:
+            raise ConfigConflict("cert= beside a context would be lost on a bridge; load it into the context")
+    if limits is not None and "limits" not in settings:
+        most = limits.max_connections
+        told["limits"] = {"connections": most, "connections_per_origin": most}
+    if proxy is not None:
+        if getattr(proxy, "headers", None) or getattr(proxy, "ssl_context", None):
+            raise ConfigConflict("the headers or the context of a proxy would be lost on a bridge")
+        told["proxy"] = _proxy(proxy)
+    if said.get("uds") is not None:
+        told["unix_socket"] = said["uds"]
+    return told
+
+
+def _proxy(proxy: Any) -> Proxy:
+    plain = Proxy.of(str(getattr(proxy, "url", proxy)).rstrip("/"))
+    auth = getattr(proxy, "auth", None)
+    return plain if auth is None else plain.replace(username=auth[0], password=auth[1])

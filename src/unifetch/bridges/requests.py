@@ -10,6 +10,8 @@ No `release_conn` that hands an unread body to the next request: who has not rea
 from __future__ import annotations
 
 import os
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import requests
@@ -332,3 +334,29 @@ class RawResponse(HTTPResponse):
     def release_conn(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
         self._fp.close()  # type: ignore[union-attr]  # it has one from the start
+
+
+# --- In place of requests' own adapter --------------------------------------------------------------
+
+
+def replace_transports(settings: dict[str, Any]) -> Callable[[], None]:
+    """Have every `HTTPAdapter` be ours from now on; what is returned takes that back.
+
+    Raises:
+        ConfigError: for settings that will not do.
+    """
+    Adapter(**settings)
+    theirs: Any = HTTPAdapter
+    original = theirs.__init__
+
+    @wraps(original)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        if type(self) is not theirs:
+            original(self, *args, **options)
+            return
+        said = signature(original).bind(self, *args, **options).arguments
+        self.__class__ = Adapter
+        Adapter.__init__(self, max_retries=said.get("max_retries", 0), **settings)
+
+    theirs.__init__ = init
+    return lambda: setattr(theirs, "__init__", original)
