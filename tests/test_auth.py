@@ -43,7 +43,10 @@ def request(
 
 def authorized(auth: Auth | None, asked: FinalRequest | None = None) -> Any:
     assert auth is not None
-    return auth.authorize(asked or request(), AuthMemory())
+    asked, memory = asked or request(), AuthMemory()
+    if auth.wants(memory):
+        return auth.fetched(auth.fetch(asked, memory), asked, memory)
+    return auth.authorize(asked, memory)
 
 
 def basic(pair: str) -> tuple[tuple[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from pathlib import Path
 
-from unifetch import Client
+from unifetch import AsyncClient, Client
 from unifetch.policies.auth import Bearer, Digest, FinalRequest, Netrc
 
 
@@ -18,6 +19,17 @@ def signature(request: FinalRequest) -> dict[str, str]:
 
 
 # [end]
+
+
+async def awaiting(url: str) -> None:
+    """The same for an AsyncClient, which awaits what has to be awaited."""
+
+    async def fetch() -> str:
+        await asyncio.sleep(0)  # in earnest: ask the server that issues them
+        return "t0ken"
+
+    async with AsyncClient(base_url=url, auth=Bearer(fetch)) as client:
+        assert (await client.get("/bearer/t0ken")).status == 200
 
 
 def main(url: str, directory: Path) -> None:
@@ -33,23 +45,26 @@ def main(url: str, directory: Path) -> None:
         assert said["headers"]["authorization"] == "Basic YWRhOnNlY3JldA=="
 
     with Client(base_url=url) as client:
-        # [digest]
         response = client.get("/digest", auth=Digest("ada", "secret"))
         assert response.status == 200  # the 401 was answered; the password was not sent
-        # [end]
 
-        # [signed]
         response = client.post("/echo", json={"item": 7}, auth=signature)
         assert "x-signature" in response.json()["headers"]
+
+        # [renewed]
+        tokens = iter(["too-old", "t0ken"])  # in earnest: ask the server that issues them
+        with Client(base_url=url, auth=Bearer(lambda: next(tokens))) as renewing:
+            response = renewing.get("/bearer/t0ken")
         # [end]
+        assert response.status == 200
+        assert next(tokens, None) is None
+        asyncio.run(awaiting(url))
 
         path = directory / "netrc"
         path.touch(mode=0o600)
         path.write_text("machine 127.0.0.1 login ada password secret\n")
 
-        # [netrc]
         client.get("/echo", auth="netrc")  # of $NETRC, or ~/.netrc
         client.get("/echo", auth=Netrc(path))
-        # [end]
         said = client.get("/echo", auth=Netrc(path)).json()
         assert said["headers"]["authorization"] == "Basic YWRhOnNlY3JldA=="

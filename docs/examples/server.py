@@ -51,6 +51,7 @@ def serve() -> Server:
             "/events": reply(200, [EVENTS], {"Content-Type": "text/event-stream"}),
             "/file": file,
             "/digest": digest,
+            "/bearer/t0ken": bearer,
         }
     )
 
@@ -64,6 +65,11 @@ def echo(request: RecordedRequest) -> Script:
         "body": request.body.decode("utf-8", "replace"),
     }
     return reply(200, json.dumps(told).encode(), JSON)
+
+
+def bearer(request: RecordedRequest) -> Script:
+    """Lets in whoever has the newest token."""
+    return reply(200 if request.header("authorization") == "Bearer t0ken" else 401)
 
 
 def busy() -> Script:

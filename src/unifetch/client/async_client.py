@@ -7,6 +7,7 @@ what waits. A task that is cancelled leaves no connection behind, neither open n
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
 from io import BytesIO
 
 from ..backends import load_async, wrap_async
@@ -15,9 +16,9 @@ from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest
 from ..policies.bodies import NO_BODY, encode_async
 from .base_client import BaseClient, absolute
-from .call import Close, Discard, Receive, Sleep
+from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import AsyncSlots, await_slot
-from .event_loops import sleep
+from .event_loops import in_thread, sleep
 from .loop_client import LoopClient
 from .signatures import describe
 
@@ -73,7 +74,8 @@ class AsyncClient(LoopClient):
                 it is.
             headers: a mapping or pairs; they replace the client's fields of the same name.
             cookies: a mapping, sent to the origin of the URL and no other; False for a call without the jar.
-            auth: `(username, password)`, an `Auth`, or a callable that signs; not sent to another origin.
+            auth: `(username, password)`, an `Auth`, or a callable that signs, also one that is awaited; one that
+                blocks is called in a thread; not sent to another origin.
             body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes, also an
                 asynchronous one. A file, and any other iterable, is read in a thread.
             json: sent as compact UTF-8.
@@ -273,6 +275,9 @@ class AsyncClient(LoopClient):
                         slots.give_back(journey)
                     elif type(step) is Sleep:
                         await sleep(step.seconds)
+                    elif type(step) is Fetch:
+                        outcome = await in_thread(step.start)  # it may block
+                        outcome = await outcome if isinstance(outcome, Awaitable) else outcome
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
                     slots.give_back(journey)

@@ -4,6 +4,7 @@ It is one generator, and it does no I/O. It yields what it needs done, one step 
 outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is
 all that is needed around it (`sync_client.py`), and it can be a synchronous or an asynchronous one:
 
+    Fetch(auth, …)       have credentials fetched            -> what was fetched
     RawRequest           send it                             -> RawResponse
     Receive(raw, …)      read the body, or open the stream   -> the body
     Discard(raw)         be done with this response          -> None
@@ -51,20 +52,41 @@ if TYPE_CHECKING:
     from ..errors import RequestSent
     from ..model.headers import Pairs
     from ..model.url import URL
-    from ..policies.auth import Auth, AuthMemory
+    from ..policies.auth import Auth, AuthMemory, FinalRequest
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
     from ..policies.retries import Retry
     from .call_settings import Plan
     from .settings import Settings
 
-    Step: TypeAlias = "RawRequest | Receive | Discard | Close | Sleep"
+    Step: TypeAlias = "Fetch | RawRequest | Receive | Discard | Close | Sleep"
     Steps = Generator[Step, None, None]
 
 _calls = count(1)  # next() is atomic
 
 # RFC 9110 §9.2.2: repeating one of these does what sending it once did.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+
+class Fetch:
+    """Have credentials fetched for a request, which may block, or has to be awaited."""
+
+    __slots__ = ("auth", "memory", "request")
+
+    def __init__(self, auth: Auth, request: FinalRequest, memory: AuthMemory) -> None:
+        self.auth = auth
+        self.request = request
+        self.memory = memory
+
+    def start(self) -> Any:
+        """What was fetched, or an awaitable of it."""
+        return self.auth.fetch(self.request, self.memory)
+
+    def at_once(self) -> Any:
+        """What was fetched; an awaitable is refused."""
+        from ..policies.auth import at_once
+
+        return at_once(self.start())
 
 
 class Receive:
@@ -258,6 +280,8 @@ class Journey:
             self._tell(events.RequestStarted)
         try:
             while True:
+                if self._auth is not None and self._at_home and self._auth.wants(self._auth_memory(self._auth)):
+                    yield from self._fetched(self._auth)
                 raw: RawResponse | None = None
                 try:
                     yield self._attempt()
@@ -377,7 +401,16 @@ class Journey:
         )
         return raw.routed(route, **changes)
 
-    def _with_credentials(self, pairs: Pairs) -> Pairs:
+    def _fetched(self, auth: Auth) -> Steps:
+        # Outside of what is tried again: an error of the caller's own code is no error of this exchange.
+        headers = Headers.trusted(self._with_cookies(self.plan.fields(self.request, self.body)))
+        request = self._final(headers)
+        memory = self._auth_memory(auth)
+        yield Fetch(auth, request, memory)
+        self._check_deadline("no")
+        self._answer = auth.fetched(self.outcome, request, memory)
+
+    def _with_cookies(self, pairs: Pairs) -> Pairs:
         jar = self._jar
         if jar is None and self._shares_jar:
             jar = self.memory.jar
@@ -390,16 +423,23 @@ class Journey:
                 value = merged(value, self._cookies)
             if value is not None:
                 pairs = (*pairs, ("Cookie", value))
+        return pairs
+
+    def _with_credentials(self, pairs: Pairs) -> Pairs:
+        pairs = self._with_cookies(pairs)
         if self._auth is None or not self._at_home:
             return pairs
-        from ..policies.auth import FinalRequest
-
         headers = Headers.trusted(pairs)
-        self._signed = FinalRequest(self.request.method, self.request.url, headers, self.body.source)
+        self._signed = self._final(headers)
         credentials, self._answer = self._answer, None
         if credentials is None:
             credentials = self._auth.authorize(self._signed, self._auth_memory(self._auth))
         return headers.merged(Headers(credentials)).pairs
+
+    def _final(self, headers: Headers) -> FinalRequest:
+        from ..policies.auth import FinalRequest
+
+        return FinalRequest(self.request.method, self.request.url, headers, self.body.source)
 
     def _auth_memory(self, auth: Auth) -> AuthMemory:
         from ..policies.auth import AuthMemory

@@ -16,7 +16,7 @@ from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
-from .call import Close, Discard, Receive, Sleep
+from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import Slots, wait_for_slot
 from .signatures import describe
 
@@ -266,6 +266,8 @@ class Client(BaseClient):
                         slots.give_back(journey)
                     elif type(step) is Sleep:
                         sleep(step.seconds)
+                    elif type(step) is Fetch:
+                        outcome = step.at_once()
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
                     slots.give_back(journey)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..model.headers import HeaderTypes, Pairs
     from ..model.url import URL
 
-    Sign: TypeAlias = "Callable[[FinalRequest], HeaderTypes]"
+    Sign: TypeAlias = "Callable[[FinalRequest], HeaderTypes | Awaitable[HeaderTypes]]"
+    FetchToken: TypeAlias = "Callable[[], str | Awaitable[str]]"
     AuthTypes: TypeAlias = "Auth | tuple[str, str] | Mapping[str, Any] | str | Sign | None"
     Challenge = tuple[str, dict[str, str]]
 
@@ -74,19 +75,25 @@ class AuthMemory:
         cnonce: makes the client's nonce of Digest.
     """
 
-    __slots__ = ("cnonce", "netrc", "nonces")
+    __slots__ = ("cnonce", "is_stale", "netrc", "nonces", "token")
 
     def __init__(self, cnonce: Callable[[], str] = lambda: os.urandom(16).hex()) -> None:
         self.cnonce = cnonce
         self.nonces: dict[str, _Nonce] = {}
         self.netrc: NetrcEntries | None = None
+        self.token: str | None = None
+        self.is_stale = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AuthMemory, ()
 
 
 class Auth(Value):
-    """What every kind of authentication does. A subclass gives its `credentials`."""
+    """What every kind of authentication does. A subclass gives its `credentials`, and may `answer` a 401.
+
+    Neither of them waits. What blocks, or has to be awaited, is a `fetch`: a `Client` calls it, and an `AsyncClient`
+    does so in a thread, and awaits what it returns.
+    """
 
     FIELDS: tuple[str, ...] = ()
 
@@ -120,8 +127,20 @@ class Auth(Value):
         """This Auth for a call whose URL has userinfo, which counts for nothing where there is an Auth."""
         return self
 
+    def wants(self, memory: AuthMemory) -> bool:
+        """Whether something has to be fetched before the next request is sent."""
+        return False
+
+    def fetch(self, request: FinalRequest, memory: AuthMemory) -> Any:
+        """What `fetched` makes credentials of, or an awaitable of it. What it raises passes through."""
+        raise NotImplementedError
+
+    def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
+        """The fields to add to a request, from what was fetched for it."""
+        raise NotImplementedError
+
     def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
-        """The fields to add to a request, before each time it is sent.
+        """The fields to add to a request, before each time it is sent, where nothing `wants` to be fetched.
 
         Raises:
             ConfigError: this Auth was pickled, and so has lost its credentials.
@@ -134,6 +153,8 @@ class Auth(Value):
 
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
         """The fields with which to send a request again after a 401, or None: the 401 is the answer.
+
+        None are needed where it makes the memory one that `wants` a fetch: that gives them.
 
         Args:
             request: the request, without the fields that `authorize` had added.
@@ -207,21 +228,48 @@ class Basic(Auth):
 class Bearer(Auth):
     """RFC 6750 §2.1: a token in the Authorization field.
 
+    Args:
+        token: the token; or a callable that fetches one. It is called before the first request, and once more in a
+            call that is answered 401, whose request is then repeated. A client keeps its own auth's token.
+
     Raises:
         InvalidSetting: the token is empty, or not visible ASCII.
     """
 
     FIELDS = ("token",)
-    token: str
+    token: str | FetchToken
 
-    def __init__(self, token: str) -> None:
-        # RFC 6750 §2.1 allows less, but tokens with "|" or ":" are about; visible ASCII cannot break a field.
-        if not re.match(r"[!-~]+\Z", _text("token", token)):
-            raise InvalidSetting("auth: token must be visible ASCII without spaces; leave out the word Bearer")
-        vars(self).update(token=token)
+    def __init__(self, token: str | FetchToken) -> None:
+        vars(self).update(token=token if callable(token) else _token(token))
+
+    def wants(self, memory: AuthMemory) -> bool:
+        return callable(self.token) and (memory.token is None or memory.is_stale)
+
+    def fetch(self, request: FinalRequest, memory: AuthMemory) -> Any:
+        # A field of the caller's own wins.
+        return self.token() if callable(self.token) and "authorization" not in request.headers else None
+
+    def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
+        if "authorization" in request.headers:
+            return ()
+        memory.token, memory.is_stale = _token(found), False
+        return (("Authorization", f"Bearer {memory.token}"),)
+
+    def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
+        if not callable(self.token) or answered or "authorization" in request.headers:
+            return None
+        memory.is_stale = True  # another is fetched; meanwhile other threads may still send this one
+        return ()
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
-        return f"Bearer {self.token}"
+        return f"Bearer {memory.token if callable(self.token) else self.token}"
+
+
+def _token(token: object) -> str:
+    # RFC 6750 §2.1 allows less, but tokens with "|" or ":" are about; visible ASCII cannot break a field.
+    if not re.match(r"[!-~]+\Z", text := _text("token", token)):
+        raise InvalidSetting("auth: token must be visible ASCII without spaces; leave out the word Bearer")
+    return text
 
 
 class Signed(Auth):
@@ -235,18 +283,36 @@ class Signed(Auth):
     def __init__(self, sign: Sign) -> None:
         vars(self).update(sign=sign)
 
-    def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
+    def wants(self, memory: AuthMemory) -> bool:
+        return True
+
+    def fetch(self, request: FinalRequest, memory: AuthMemory) -> Any:
         self._refuse_mask()
-        fields = self.sign(request)
-        if not isinstance(fields, (Mapping, list, tuple)):
+        return self.sign(request)
+
+    def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
+        if not isinstance(found, (Mapping, list, tuple)):
             # None, say, from one that meant to change the request: sending it unsigned would be silent.
-            kind = type(fields).__name__
+            kind = type(found).__name__
             raise InvalidSetting(f"auth: the callable must return a mapping or a list of header pairs, not {kind}")
-        headers = Headers(fields)
+        headers = Headers(found)
         for name in ("content-length", "transfer-encoding"):
             if name in headers:
                 raise InvalidHeader(f"auth: the callable returned {name}, which belongs to unifetch")
         return headers.pairs
+
+
+def at_once(found: Any) -> Any:
+    """What was fetched, for a client that awaits nothing.
+
+    Raises:
+        InvalidSetting: it has to be awaited.
+    """
+    if not isinstance(found, Awaitable):
+        return found
+    if hasattr(found, "close"):
+        found.close()  # a coroutine, which else would warn that nobody awaited it
+    raise InvalidSetting("auth: the callable has to be awaited, which an AsyncClient does, and a Client cannot")
 
 
 def _text(key: str, text: object) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
+from asyncio import get_running_loop, sleep
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 
 from ... import Client
-from ...policies.auth import Bearer, Digest, FinalRequest
+from ...errors import InvalidSetting
+from ...policies.auth import Auth, Bearer, Digest, FinalRequest
 from .. import RecordedRequest, Script, Server, reply
 from ..awaited import client_of
 from .base import Conformance
@@ -298,6 +301,143 @@ class TestAuth(Conformance):
                 client.get(server.url, auth=sign)
 
             assert [] == server.requests
+
+    # --- What has to be fetched ---
+
+    @pytest.mark.parametrize("style", ["blocking", "awaited"])
+    def test_a_token_is_fetched_and_renewed_once(self, client: Client, style: str) -> None:
+        """A callable gives the token of a client, which is kept; a 401 has it called once more, and no oftener."""
+        if style == "awaited" and isinstance(client, Client):
+            return  # see test_what_a_client_cannot_await
+        tokens: list[str] = []
+
+        def fetch() -> str:
+            tokens.append(f"token{len(tokens)}")
+            return tokens[-1]
+
+        async def fetch_awaited() -> str:
+            await sleep(0)
+            return fetch()
+
+        def guard(request: RecordedRequest) -> Script:
+            return IN if request.header("authorization") in (good, "Own") else ASKED
+
+        auth = Bearer(fetch if style == "blocking" else fetch_awaited)
+        with Server(guard) as server, client_of(client.backend, auth=auth) as known:
+            good = "Bearer token0"
+            statuses = [known.get(server.url).status, known.post(server.url, body=b"a").status]
+            good = "Bearer token1"
+            statuses += [known.post(server.url, body=b"b").status, known.get(server.url).status]
+            good = "none"
+            statuses += [known.get(server.url).status]
+            statuses += [known.get(server.url, headers={"Authorization": "Own"}).status]
+
+            assert [200, 200, 200, 200, 401, 200] == statuses
+            assert ["token0", "token1", "token2"] == tokens
+            sent = [f"Bearer token{number}" for number in (0, 0, 0, 1, 1, 1, 2)]
+            assert [*sent, "Own"] == authorizations(server)
+            assert [b"b", b"b"] == [request.body for request in server.requests[2:4]]
+
+    def test_fetching_holds_no_connection(self, client: Client) -> None:
+        """A callable may ask the same server, even where one connection is all that there may be."""
+        with Server(reply(401, b""), reply(200, b"t"), IN) as server:
+            with client_of(client.backend, limits={"connections": 1}, timeout=10) as known:
+                if isinstance(known, Client):
+                    auth = Bearer(lambda: known.get(server.url, auth=None).text if server.requests else "old")
+                else:
+
+                    async def fetch() -> str:
+                        return (await known._client.get(server.url, auth=None)).text if server.requests else "old"
+
+                    auth = Bearer(fetch)
+
+                assert b"in" == known.get(server.url, auth=auth).body
+
+            assert ["Bearer old", None, "Bearer t"] == authorizations(server)
+
+    def test_a_token_stays_at_home(self, client: Client) -> None:
+        """Another origin gets no fetched token, and its 401 has none fetched."""
+        fetched: list[str] = []
+
+        def fetch() -> str:
+            fetched.append("t")
+            return "t"
+
+        with Server(ASKED) as other, Server(reply(302, b"", {"Location": other.url})) as server:
+            response = client.get(server.url, auth=Bearer(fetch))
+
+            assert (401, ["t"], [None]) == (response.status, fetched, authorizations(other))
+
+    @pytest.mark.parametrize("token", ["", "two words", 5, None, b"t"])
+    def test_what_is_no_token(self, client: Client, token: Any) -> None:
+        """What was fetched is held to the same rules, and nothing is sent."""
+        with Server() as server:
+            with pytest.raises(InvalidSetting, match="token"):
+                client.get(server.url, auth=Bearer(lambda: token))
+
+            assert [] == server.requests
+
+    def test_an_awaited_signature(self, client: Client) -> None:
+        """An AsyncClient awaits what signs, a Client refuses it without a warning; what it raises passes through."""
+
+        async def signed(request: FinalRequest) -> dict[str, str]:
+            await sleep(0)
+            if request.url.target == "/fails":
+                raise LookupError("no key")
+            return {"X-Signature": request.url.target}
+
+        async def fetch() -> str:
+            return "t"
+
+        with Server() as server:
+            if isinstance(client, Client):
+                with pytest.raises(InvalidSetting, match="AsyncClient"):
+                    client.get(server.url, auth=signed)
+                with pytest.raises(InvalidSetting, match="AsyncClient"):
+                    client.get(server.url, auth=Bearer(fetch))
+
+                assert [] == server.requests
+                return
+            client.get(f"{server.url}/a", auth=signed)
+            with pytest.raises(LookupError, match="no key"):
+                client.get(f"{server.url}/fails", auth=signed, retry=3)
+
+            assert ["/a"] == [request.header("x-signature") for request in server.requests]
+
+    def test_what_blocks_is_called_beside_the_loop(self, client: Client) -> None:
+        """A callable that blocks keeps no event loop from its other tasks; in a Client, it runs where it is called."""
+        threads: list[Any] = []
+
+        def blocks(request: FinalRequest) -> dict[str, str]:
+            threads.append(threading.current_thread())
+            try:
+                get_running_loop()
+            except RuntimeError:
+                return {}
+            raise AssertionError("it is called in the thread of the loop")
+
+        with Server() as server:
+            client.get(server.url, auth=blocks)
+            client.get(server.url, auth=Bearer(lambda: "t" if not blocks(None) else ""))  # type: ignore[arg-type]
+
+        assert isinstance(client, Client) is (threads == [threading.current_thread()] * 2)
+
+    def test_an_auth_of_ones_own(self, client: Client) -> None:
+        """A subclass of Auth gives credentials, sees the fields of a 401, and answers it as often as it likes."""
+
+        class Counted(Auth):
+            def credentials(self, request: FinalRequest, memory: Any) -> str | None:
+                return None
+
+            def answer(self, request: FinalRequest, memory: Any, *, response: Any, answered: int) -> Any:
+                if answered == 2:
+                    return None
+                return (("Authorization", f"{response['www-authenticate'][:5]} {answered}"),)
+
+        with Server(ASKED) as server:
+            assert 401 == client.get(server.url, auth=Counted()).status
+
+            assert [None, "Basic 0", "Basic 1"] == authorizations(server)
 
     # --- netrc ---
 
