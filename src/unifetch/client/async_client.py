@@ -20,7 +20,7 @@ from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import in_thread, sleep
 from .loop_client import LoopClient
-from .signatures import describe
+from .signatures import EDITOR, describe
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import AsyncBodyArguments, CallArguments, ExchangeArguments
+    from .arguments import AsyncBodyArguments, CallArguments, ExchangeArguments, every_argument
     from .call import Journey
     from .downloads import Download
 
@@ -96,7 +96,9 @@ class AsyncClient(LoopClient):
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return await self._drive(self._journey(method, url, content, **call))
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey(method, url, content, "request()", call))
 
     async def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a request that was put together before, and read its response into memory.
@@ -109,19 +111,27 @@ class AsyncClient(LoopClient):
 
     async def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return await self._drive(self._journey("GET", url, NO_BODY, "get()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey("GET", url, NO_BODY, "get()", call))
 
     async def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return await self._drive(self._journey("HEAD", url, NO_BODY, "head()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey("HEAD", url, NO_BODY, "head()", call))
 
     async def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return await self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", call))
 
     async def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return await self._drive(self._journey("DELETE", url, NO_BODY, "delete()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey("DELETE", url, NO_BODY, "delete()", call))
 
     async def post(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -153,7 +163,11 @@ class AsyncClient(LoopClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return AsyncStream(self, lambda: self._journey(method, url, content, **call))  # in the loop that awaits it
+        if EDITOR:
+            every_argument(**call)
+        return AsyncStream(
+            self, lambda: self._journey(method, url, content, "request()", call)
+        )  # in the loop that awaits it
 
     async def open(
         self,
@@ -175,7 +189,9 @@ class AsyncClient(LoopClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return await self._drive(self._journey(method, url, content, **call), whole=False)
+        if EDITOR:
+            every_argument(**call)
+        return await self._drive(self._journey(method, url, content, "request()", call), whole=False)
 
     async def exchange(
         self,

@@ -25,7 +25,6 @@ from .config import PROCESS, check_request, check_settings, chosen_backend, envi
 from .connection_limit import Slots
 from .interception import SEAM
 from .settings import parse
-from .signatures import EDITOR
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
-    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes, every_argument
+    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes
     from .config import BackendTypes, Environment
     from .settings import Settings
 
@@ -105,11 +104,7 @@ class BaseClient:
 
     # --- From a call to its journey ---------------------------------------------------------------
 
-    def _journey(
-        self, method: str, url: str, content: Body, name: str = "request()", /, **call: Unpack[CallArguments]
-    ) -> Journey:
-        if EDITOR:
-            every_argument(**call)
+    def _journey(self, method: str, url: str, content: Body, name: str, call: CallArguments) -> Journey:
         headers = named = params = cookies = None
         if call:
             headers, named = call.pop("headers", None), call.pop("backend", None)

@@ -221,7 +221,7 @@ class Journey:
     _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
     _resent = False
-    _sent: Pairs = ()
+    _sent = NO_HEADERS  # the fields that went out
     _by_http1 = False  # what the server has asked for
     _fresh = False  # whether a 421 was answered by a connection that carries nothing else
     _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
@@ -336,20 +336,20 @@ class Journey:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         if body is NO_BODY and request.headers is plan.headers:
-            fields = plan.usual_fields(request)
+            fields, sent = plan.usual_fields(request)
         else:
-            fields = plan.raw_fields(request, body)
+            fields, sent = plan.raw_fields(request, body), None
         fields["deadline"] = self.deadline
         if again:
             self._as_learnt(fields)
         if self.memory.jar or self._cookies is not None or self._auth is not None or (again and self._jar):
-            fields["headers"] = self._with_credentials(fields["headers"])
+            fields["headers"], sent = self._with_credentials(fields["headers"]), None
         if fields["trailers"]:
             names = ", ".join([name for name, _ in fields["trailers"]])
-            fields["headers"] = (*fields["headers"], ("Trailer", names))  # RFC 9110 §6.6.2
+            fields["headers"], sent = (*fields["headers"], ("Trailer", names)), None  # RFC 9110 §6.6.2
+        self._sent = sent = Headers.trusted(fields["headers"]) if sent is None else sent
         if plan.listeners:
-            self._tell(events.Attempt, self.attempts, Headers.trusted(fields["headers"]), plan.name)
-        self._sent = fields["headers"]
+            self._tell(events.Attempt, self.attempts, sent, plan.name)
         raw = trusted(RawRequest, fields)
         return raw if plan.is_direct else self._routed(raw)
 
@@ -584,9 +584,12 @@ class Journey:
 
     def _response(self, raw: RawResponse, body: Any, decoded: bool = False) -> Response[Any]:
         request, clock = self.request, self.memory.clock
-        # With the fields that went out: what was asked for says less, when a server says 400.
-        fields = Headers.trusted(self._sent)
-        sent = {"method": request.method, "url": request.url, "headers": fields, "body": request.body}
+        # With the fields that went out: what was asked for says less, when a server says 400. The request is ours, and
+        # changed in place, unless a listener has been shown it as it was asked.
+        if self.plan.listeners:
+            request = trusted(Request, {**vars(request), "headers": self._sent})
+        else:
+            vars(request)["headers"] = self._sent
         return trusted(
             Response,
             {
@@ -597,7 +600,7 @@ class Journey:
                 "url": request.url,
                 "http_version": raw.http_version,
                 "history": self.history,
-                "request": trusted(Request, sent),
+                "request": request,
                 "backend": self.plan.name,
                 "elapsed": clock() - self.started,
                 "trailers": Headers.trusted(raw.trailers) if raw.trailers else NO_HEADERS,

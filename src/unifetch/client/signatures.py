@@ -27,8 +27,8 @@ else:
 
     arguments = _Arguments()
 
-# Of what takes `**call`, jedi tells the arguments of the function that it sees these passed on to. So where all calls
-# come together, there is a line that passes them to `every_argument`, which no program reaches.
+# Of what takes `**call`, jedi tells the arguments of the function that it sees these passed on to. So each
+# method that hands them on as one mapping passes them to `every_argument` first, in a line that no program reaches.
 EDITOR: bool = False
 
 

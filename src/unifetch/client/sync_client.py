@@ -18,7 +18,7 @@ from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
 from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import Slots, wait_for_slot
-from .signatures import describe
+from .signatures import EDITOR, describe
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import BodyArguments, CallArguments, ExchangeArguments
+    from .arguments import BodyArguments, CallArguments, ExchangeArguments, every_argument
     from .call import Journey
     from .downloads import Download
 
@@ -92,7 +92,9 @@ class Client(BaseClient):
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._drive(self._journey(method, url, content, **call))
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey(method, url, content, "request()", call))
 
     def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a request that was put together before, and read its response into memory.
@@ -105,19 +107,27 @@ class Client(BaseClient):
 
     def get(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a GET request; see `request`."""
-        return self._drive(self._journey("GET", url, NO_BODY, "get()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey("GET", url, NO_BODY, "get()", call))
 
     def head(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a HEAD request; see `request`."""
-        return self._drive(self._journey("HEAD", url, NO_BODY, "head()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey("HEAD", url, NO_BODY, "head()", call))
 
     def options(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send an OPTIONS request; see `request`."""
-        return self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey("OPTIONS", url, NO_BODY, "options()", call))
 
     def delete(self, url: str, **call: Unpack[CallArguments]) -> Response[bytes]:
         """Send a DELETE request; see `request`."""
-        return self._drive(self._journey("DELETE", url, NO_BODY, "delete()", **call))
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey("DELETE", url, NO_BODY, "delete()", call))
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
@@ -149,7 +159,9 @@ class Client(BaseClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return Stream(self, self._journey(method, url, content, **call))
+        if EDITOR:
+            every_argument(**call)
+        return Stream(self, self._journey(method, url, content, "request()", call))
 
     def open(
         self,
@@ -171,7 +183,9 @@ class Client(BaseClient):
         """
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._drive(self._journey(method, url, content, **call), whole=False)
+        if EDITOR:
+            every_argument(**call)
+        return self._drive(self._journey(method, url, content, "request()", call), whole=False)
 
     def exchange(
         self,
