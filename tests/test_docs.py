@@ -23,6 +23,7 @@ from unifetch.testing.conformance.base import BackendFactory
 
 DOCS = Path(__file__).parent.parent / "docs"
 MADE = ("scenarios/", "_build/")  # by the site, of the facts; tests/test_facts.py
+COURSE = "course/"  # its blocks are of files of its own, and its index leads to its pages; tests/test_course.py
 PAGES = {
     name: path.read_text("utf-8")
     for path in sorted(DOCS.rglob("*.md"))
@@ -58,7 +59,7 @@ def section(file: str, name: str | None) -> str:
 # --- The pages ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith(COURSE)])
 def test_blocks_are_excerpts(page: str) -> None:
     """Every block of code is word for word a section of an example."""
     for file, name, language, code in BLOCK.findall(PAGES[page]):
@@ -93,8 +94,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_is_on_the_map() -> None:
-    """The index links to every page."""
+    """The index links to every page; to those of the course by way of its own."""
     linked = set(re.findall(r"\]\(([^)#]+\.md)\)", PAGES["index.md"]))
+    linked |= {COURSE + name for name in re.findall(r"\]\(([^)#]+\.md)\)", PAGES["course/index.md"])}
 
     assert set(PAGES) - {"index.md"} - linked == set()
 
