@@ -55,6 +55,10 @@ LIBRARIES = {
     "trustme": {"testing/on_the_wire.py"},
 }
 
+# Here each library is asked by its own call, beside unifetch: that is what it compares.
+for library in ("requests", "httpx", "httpx2", "urllib3", "aiohttp"):
+    LIBRARIES[library].add("cli/compare.py")
+
 # What a backend may import of what stands beside it, besides `base`: what several of them share.
 SHARED = {
     "urllib": {"socket.connection", "socket.pool"},

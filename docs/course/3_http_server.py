@@ -8,7 +8,7 @@ import tempfile
 
 # A folder with one file, and the server in a process of its own. Port 0 means any that is free.
 folder = tempfile.TemporaryDirectory()
-pathlib.Path(folder.name, "hello.txt").write_bytes(b"Hello!\n")
+size = pathlib.Path(folder.name, "hello.txt").write_bytes(b"Hello!\n")
 command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder.name]
 server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 said = server.stdout.readline().decode()  # it says so when it is ready
@@ -42,6 +42,6 @@ print("6. cannot do:", ask("POST /hello.txt HTTP/1.1", "Host: 127.0.0.1").splitl
 
 # We started it, so we stop it.
 server.terminate()
-server.wait()
+exit_code = server.wait()
 server.stdout.close()
 folder.cleanup()

@@ -41,12 +41,12 @@ answer.close()
 
 # A server that does not know the length yet sends chunks: a length in hexadecimal, so many bytes, an empty line.
 answer = ask("/chunks")
-answer.readline()
+line = answer.readline()
 print("4. headers:", read_headers(answer))
 body = b""
 while (size := int(answer.readline(), 16)) > 0:
     chunk = answer.read(size)
-    answer.readline()
+    end = answer.readline()
     body += chunk
     print("   chunk:", size, chunk)
 

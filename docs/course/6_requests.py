@@ -38,14 +38,14 @@ print("5. history:", [earlier.status_code for earlier in response.history], "the
 # requests.get opens a connection each time; a Session keeps it for the next request.
 before = server.connections
 for _ in range(3):
-    requests.get(server.url + "/hello")
+    response = requests.get(server.url + "/hello")
 
 print("6. three times requests.get:", server.connections - before, "connections")
 
 before = server.connections
 with requests.Session() as session:
     for _ in range(3):
-        session.get(server.url + "/hello")
+        response = session.get(server.url + "/hello")
 
 print("   three times session.get:", server.connections - before, "connection")
 server.close()

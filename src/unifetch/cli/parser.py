@@ -20,6 +20,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 COMMANDS = {
     "backends": ("list the backends, their versions, and where they differ", "backends"),
     "demo": ("send the same requests through every installed backend", "demo"),
+    "compare": ("show what each library sends to a server of yours, by itself and through unifetch", "compare"),
     "cassette": ("look after recorded exchanges", "cassette"),
     "curl": ("read a command line of curl, and write it as one of ours", "curl"),
     "completion": ("write the completion of bash, zsh or fish", "manual"),
@@ -97,8 +98,8 @@ way       -L N  --no-redirects (20 by default)  -x PROXY  -k  --cacert FILE
 receive   -i (head too)  -I (head only)  -o FILE  -O  -c (go on)  --fail  -s
 watch     -v (the conversation)  --timing  --trace (the bytes)  --as curl
 
-commands  backends  demo  cassette  curl 'curl …'  completion SHELL  manual
-          --help-all explains every option, unifetch manual the exit codes too
+commands  backends  demo  compare  cassette  curl 'curl …'  completion SHELL
+          manual; --help-all explains every option, the manual the exit codes
 """
 
 

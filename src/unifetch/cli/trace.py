@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..model.url import URL
 
+    Keep = Callable[[socket.socket | None, str, bytes], None]
+
 HANDSHAKE = b"\x16\x03"  # what a TLS connection begins with (RFC 8446 §5.1)
 
 
@@ -32,12 +34,26 @@ def traced(url: URL, settings: dict[str, Any]) -> Iterator[None]:
         url: whose scheme says whether what matters goes through TLS.
         settings: of the client; the TLS context that they lead to is watched.
     """
-    watch = _Watch()
+    context: Any = None
+    if url.scheme == "https":
+        context = TLS.of(settings.get("tls", {})).offering(settings.get("http2", False)).context()
+    with watched(lambda sock, mark, data: _show(mark, data), context):
+        yield
+
+
+@contextmanager
+def watched(keep: Keep, context: Any = ssl.SSLContext) -> Iterator[None]:
+    """Hand on what goes through the connections of this process.
+
+    Args:
+        keep: is called with the socket (None within TLS), `">"` or `"<"`, and the bytes.
+        context: the TLS context that is watched; by default all, None for none.
+    """
+    watch = _Watch(keep)
     with ExitStack() as stack:
-        for name in ("send", "sendall", "recv", "recv_into"):
+        for name in ("send", "sendall", "sendmsg", "recv", "recv_into"):
             stack.enter_context(_replaced(socket.socket, name, watch.plain(name, getattr(socket.socket, name))))
-        if url.scheme == "https":
-            context = TLS.of(settings.get("tls", {})).offering(settings.get("http2", False)).context()
+        if context is not None:
             stack.enter_context(_replaced(context, "sslsocket_class", watch.encrypted(ssl.SSLSocket, "send")))
             stack.enter_context(_replaced(context, "sslobject_class", watch.encrypted(ssl.SSLObject, "write")))
         yield
@@ -54,19 +70,20 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 class _Watch:
-    """Hands on what the methods of sockets do, and shows it."""
+    """Hands on what the methods of sockets do."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
         self._secured: set[int] = set()  # sockets whose bytes are TLS records: what is in them is shown elsewhere
 
     def plain(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A method of `socket.socket` that shows its bytes, unless they are those of TLS."""
+        """A method of `socket.socket` that hands on its bytes, unless they are those of TLS."""
 
         def watched(sock: socket.socket, *args: Any) -> Any:
             done = method(sock, *args)
             data = _data(name, args, done)
             if sock.type == socket.SOCK_STREAM and _has_peer(sock) and not self._is_tls(sock, data):
-                _show("<" if name.startswith("recv") else ">", data)
+                self._keep(sock, "<" if name.startswith("recv") else ">", data)
             return done
 
         return watched
@@ -78,16 +95,18 @@ class _Watch:
         return number in self._secured
 
     def encrypted(self, kind: type[Any], write: str) -> type[Any]:
-        """A class of `ssl` whose reads and writes show what they carry."""
+        """A class of `ssl` whose reads and writes hand on what they carry."""
+
+        keep = self._keep
 
         def read(self: Any, length: int = 1024, buffer: Any = None) -> Any:
             done = kind.read(self, length) if buffer is None else kind.read(self, length, buffer)
-            _show("<", done if buffer is None else bytes(memoryview(buffer)[:done]))
+            keep(None, "<", done if buffer is None else bytes(memoryview(buffer)[:done]))
             return done
 
         def written(self: Any, data: Any, *flags: int) -> Any:
             done = getattr(kind, write)(self, data, *flags)
-            _show(">", bytes(memoryview(data)[:done]))
+            keep(None, ">", bytes(memoryview(data)[:done]))
             return done
 
         return type(kind.__name__, (kind,), {"read": read, write: written})
@@ -96,6 +115,8 @@ class _Watch:
 def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
     if name == "recv":
         return bytes(done)
+    if name == "sendmsg":
+        return b"".join(args[0])[:done]
     return bytes(memoryview(args[0])[: None if name == "sendall" else done])
 
 

@@ -1,0 +1,254 @@
+"""`unifetch compare URL`: what each library sends by its own call, what unifetch sends over it, and what comes of it.
+
+The sockets of this process are watched, so the server sees the libraries as they are, and TLS hides nothing. GET only:
+it is what may be sent to a server thirteen times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import textwrap
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from ..backends import BACKENDS, available_backends, is_installed, load
+from ..client.sync_client import Client
+from ..errors import ConfigError
+from ..masking import masked, masked_field, masked_url
+from .parser import Parser
+from .terminal import Style, printable
+from .trace import watched
+
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from ..testing import Server
+
+    Answer = tuple[int, Iterable[tuple[str, str]], bytes]
+
+WIDTH = 79
+NOT_SENT = "(not there)"
+CONNECTION_FAILED = 3
+
+
+def run(word: str, arguments: Sequence[str]) -> int:
+    """Ask with each subject in turn, and print what they sent and what came of it.
+
+    Returns:
+        The exit code: 0 if anybody had an answer, 3 if nobody had.
+    """
+    parser = Parser(
+        prog=f"unifetch {word}",
+        description="Send a GET by each installed library's own call, and by unifetch over each backend; show both "
+        "side by side. Credentials are masked.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("url", nargs="?", default="", metavar="URL", help="of a server of yours; with --script a path")
+    parser.add_argument(
+        "--script",
+        metavar="FILE",
+        help="answer from FILE: bytes, sent as they are; a .py file is run, and has a SCRIPT of unifetch.testing",
+    )
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=10.0, help="for each; 10 by default")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(arguments)
+    if not options.url and not options.script:
+        parser.error("a URL or --script FILE is needed")
+    with _server(options.script) as server:
+        url = options.url
+        if server is not None:
+            url = f"{server.url}/{url.lstrip('/')}"
+        records = [_record(name, call, url, options.timeout, server) for name, call in _subjects()]
+    print(json.dumps(records, indent=2)) if options.json else _show(url, records)
+    return 0 if any("status" in record for record in records) else CONNECTION_FAILED
+
+
+def _server(file: str | None) -> Any:
+    if file is None:
+        return nullcontext()
+    from ..testing import Close, Server
+
+    data = Path(file).read_bytes()
+    if not file.endswith(".py"):
+        return Server([data, Close()])
+    names: dict[str, Any] = {}
+    exec(compile(data, file, "exec"), names)  # noqa: S102  # the user named this file to be run
+    if "SCRIPT" not in names:
+        raise ConfigError(f"{file} has no SCRIPT: write SCRIPT = unifetch.testing.reply(200), or any other script")
+    return Server(names["SCRIPT"])
+
+
+# --- Who is asked: each library by the call that its documentation shows first ---------------------
+
+
+def _urllib(url: str, timeout: float) -> Answer:
+    from urllib.request import urlopen
+
+    with urlopen(url, timeout=timeout) as response:  # noqa: S310  # the user named this URL
+        return response.status, response.headers.items(), response.read()
+
+
+def _requests(url: str, timeout: float) -> Answer:
+    import requests
+
+    response = requests.get(url, timeout=timeout)
+    return response.status_code, response.headers.items(), response.content
+
+
+def _httpx(url: str, timeout: float) -> Answer:
+    import httpx
+
+    response = httpx.get(url, timeout=timeout)
+    return response.status_code, response.headers.multi_items(), response.content
+
+
+def _httpx2(url: str, timeout: float) -> Answer:
+    import httpx2
+
+    response = httpx2.get(url, timeout=timeout)
+    return response.status_code, response.headers.multi_items(), response.content
+
+
+def _urllib3(url: str, timeout: float) -> Answer:
+    import urllib3
+
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", url, timeout=timeout)
+        return response.status, list(response.headers.items()), response.data
+
+
+def _aiohttp(url: str, timeout: float) -> Answer:
+    import aiohttp
+
+    async def ask() -> Answer:
+        limit = aiohttp.ClientTimeout(total=timeout)
+        async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as response:
+            return response.status, list(response.headers.items()), await response.read()
+
+    return asyncio.run(ask())
+
+
+OWN: dict[str, Callable[[str, float], Answer]] = {
+    "urllib": _urllib,
+    "requests": _requests,
+    "httpx": _httpx,
+    "httpx2": _httpx2,
+    "urllib3": _urllib3,
+    "aiohttp": _aiohttp,
+}
+
+
+def _over(backend: str) -> Callable[[str, float], Answer]:
+    def ask(url: str, timeout: float) -> Answer:
+        with Client(backend=backend, timeout=timeout) as client:
+            response = client.get(url)
+            return response.status, response.headers.items(), response.body
+
+    return ask
+
+
+def _subjects() -> list[tuple[str, Callable[[str, float], Answer]]]:
+    for name in available_backends():
+        if name in BACKENDS:
+            load(name)  # so that no time is that of an import
+    own = [(name, call) for name, call in OWN.items() if is_installed(BACKENDS[name])]
+    return own + [(f"unifetch:{name}", _over(name)) for name in available_backends() if name in BACKENDS]
+
+
+# --- What happens ---------------------------------------------------------------------------------
+
+
+def _record(
+    name: str, call: Callable[[str, float], Answer], url: str, timeout: float, server: Server | None
+) -> dict[str, Any]:
+    sent: list[bytes] = []
+
+    def keep(sock: socket.socket | None, mark: str, data: bytes) -> None:
+        # The scripted server is in this process: what it sends is not what its clients send.
+        if mark == ">" and not (sock is not None and server is not None and sock.getsockname()[1] == server.port):
+            sent.append(bytes(data))
+
+    record: dict[str, Any] = {"subject": name}
+    started = time.perf_counter()
+    with watched(keep):
+        try:
+            status, headers, body = call(url, timeout)
+            record |= {
+                "status": status,
+                "headers": [[field, masked_field(field, value)] for field, value in headers],
+                "body_bytes": len(body),
+            }
+        except Exception as error:  # noqa: BLE001  # each library has classes of its own, and all are results here
+            record["error"] = f"{type(error).__name__}: {masked(str(error))[:200]}"
+    record["seconds"] = round(time.perf_counter() - started, 4)
+    record["requests"] = [_request(head) for head in b"".join(sent).split(b"\r\n\r\n") if head]
+    return record
+
+
+def _request(head: bytes) -> dict[str, Any]:
+    line, *rest = head.decode("latin-1").split("\r\n")
+    fields = [(name, value.strip()) for name, _, value in (field.partition(":") for field in rest)]
+    return {"line": masked_url(line), "fields": [[name, masked_field(name, value)] for name, value in fields]}
+
+
+# --- What is shown --------------------------------------------------------------------------------
+
+
+def _show(url: str, records: list[dict[str, Any]]) -> None:
+    style = Style(sys.stdout)
+    names = [record["subject"] for record in records]
+    print(f"GET {printable(masked_url(url))}\n")
+    print(style.bold(f"{'by':17}  {'status':6}  {'body':>9}  {'requests':>8}  {'time':>9}"))
+    for record in records:
+        sent, took = len(record["requests"]), f"{record['seconds'] * 1000:.1f} ms"
+        status, size = record.get("status", "none"), record.get("body_bytes", "")
+        print(f"{record['subject']:17}  {status!s:6}  {size!s:>9}  {sent:>8}  {took:>9}")
+        if "error" in record:
+            print(
+                style.red(textwrap.fill(printable(record["error"]), WIDTH, initial_indent="  ", subsequent_indent="  "))
+            )
+    print("\nA body is counted as the library hands it over, so decoded where it decodes.\n")
+    first = [record["requests"][0] if record["requests"] else {"line": NOT_SENT, "fields": []} for record in records]
+    print(style.bold("what they send first"))
+    _show_fields(names, [[("request line", each["line"]), *each["fields"]] for each in first], style)
+    answered = [record for record in records if "status" in record]
+    if answered:
+        print(style.bold("\nthe headers that they give you"))
+        _show_fields([each["subject"] for each in answered], [each["headers"] for each in answered], style)
+
+
+def _show_fields(names: list[str], messages: list[Any], style: Style) -> None:
+    """Each field once, with the values that it has, and whose they are."""
+    rows = [_joined(fields) for fields in messages]
+    for field in dict.fromkeys(field for row in rows for field in row):
+        whose: dict[str, list[str]] = {}
+        for name, row in zip(names, rows, strict=True):
+            whose.setdefault(row.get(field, NOT_SENT), []).append(name)
+        print(f"  {printable(field)}")
+        for value, who in whose.items():
+            text = printable(value)
+            print(f"    {text if len(text) <= WIDTH - 4 else text[: WIDTH - 5] + '…'}")
+            if len(who) < len(names):
+                label = textwrap.fill(_together(who, names), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+                print(style.cyan(label))
+
+
+def _joined(fields: Any) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def _together(who: list[str], names: list[str]) -> str:
+    ours = [name for name in names if name.startswith("unifetch:")]
+    if ours and set(ours) <= set(who):
+        return ", ".join([*(name for name in who if name not in ours), "unifetch over each"])
+    return ", ".join(who)
