@@ -119,6 +119,7 @@ def test_a_form_of_parts_without_a_file(server: Server) -> None:
         (["-u", "me:p:w"], "authorization", "Basic bWU6cDp3"),
         (["--bearer", "abc"], "authorization", "Bearer abc"),
         (["--cookie", "a=1; b=2"], "cookie", "a=1; b=2"),
+        (["--cookie", "a=1", "--cookie", "b=2"], "cookie", "a=1; b=2"),
         (["--no-decode", "-H", "X: y"], "x", "y"),
     ],
 )
@@ -399,6 +400,8 @@ def test_a_wrong_word_leads_to_the_right_one(
         (["-O", "-o", "f"], "-o and -O contradict each other"),
         (["--multipart"], "--multipart is a way to send a form"),
         (["-F", "a:=1"], "a form has no values of JSON"),
+        (["--cookie", "a=1; a=2"], "the cookie 'a' stands there twice"),
+        (["a=1", "a:=2"], "the item of JSON 'a' stands there twice"),
         (["--cookie", "file"], "a file of cookies is read by --cookie-jar"),
         (["a:={"], "a:={ is not JSON"),
         (["--resolve", "x"], "--resolve takes HOST:ADDRESS"),

@@ -991,13 +991,15 @@ def test_targets_that_cannot_be_written(client: Client, tmp_path: Path) -> None:
         "pipe": FileExistsError,
         "none/file": FileNotFoundError,
         "pipe/file": NotADirectoryError,
+        "none/": IsADirectoryError,
+        "none/.": IsADirectoryError,
     }
     before = files(tmp_path)
     with Server() as server:
         for name, kind in rows.items():
             with pytest.raises(kind) as caught:
-                client.download(server.url, tmp_path / name)
-            assert str(tmp_path / name) == str(caught.value.filename)
+                client.download(server.url, f"{tmp_path}/{name}")
+            assert f"{tmp_path}/{name}" == str(caught.value.filename)
 
         assert (0, before) == (server.connections, files(tmp_path))
 

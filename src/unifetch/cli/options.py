@@ -144,8 +144,8 @@ def call_arguments(options: argparse.Namespace, method: str, words: list[str], f
     call: dict[str, Any] = {"headers": headers}
     if items.params:
         call["params"] = items.params
-    if options.cookie is not None:
-        call["cookies"] = _cookies(options.cookie)
+    if options.cookie:
+        call["cookies"] = _cookies("; ".join(options.cookie))
     if options.no_decode:
         call["decode"] = False
     call |= _body(options, items, headers, files)
@@ -172,7 +172,15 @@ def _cookies(text: str) -> dict[str, str]:
     pairs = [pair.strip().partition("=") for pair in text.split(";") if pair.strip()]
     if not all(equals for _, equals, _ in pairs):
         raise InvalidRequest("--cookie takes 'A=B; C=D'; a file of cookies is read by --cookie-jar FILE")
-    return {name: value for name, _, value in pairs}
+    return _once([(name, value) for name, _, value in pairs], "cookie")
+
+
+def _once(pairs: list[tuple[str, Any]], kind: str) -> dict[str, Any]:
+    """A mapping of the pairs, which would lose one of two that have the same name."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidRequest(f"the {kind} {twice[0]!r} stands there twice")
+    return dict(pairs)
 
 
 def _body(
@@ -187,7 +195,7 @@ def _body(
     if items.files:
         raise InvalidRequest("name@file is a file in a form: it needs -F; -d @FILE sends a file as the whole body")
     if items.fields:
-        return {"json": dict(items.fields)}
+        return {"json": _once(items.fields, "item of JSON")}
     if options.json is not None:
         body = _read(options.json, files)
         _default(headers, ("Content-Type", "application/json"))

@@ -168,7 +168,7 @@ def request_parser(word: str = "") -> Parser:
     add("--digest", action="store_true", help="answer a challenge of Digest with -u, in place of Basic")
     add("--bearer", metavar="TOKEN", help="a bearer token")
     add("--netrc", action="store_true", help="credentials from the netrc file")
-    add("--cookie", metavar="'A=B; C=D'", help="cookies to send")
+    add("--cookie", metavar="'A=B; C=D'", action="append", default=[], help="cookies to send")
     add("--cookie-jar", metavar="FILE", help="read cookies from FILE, and keep there what comes (Netscape's format)")
 
     group = parser.add_argument_group("the way there")

@@ -194,5 +194,5 @@ def _require(backend: Backend, setting: str, capability: Capability) -> None:
         return
     able = ", ".join(with_capability(capability))
     raise UnsupportedCapability(
-        f"{setting} needs {capability.name}, which this {backend.name!r} backend does not have; {able} have it"
+        f"{setting} needs {capability.name}, which this {backend.name!r} backend does not have; it is in {able}"
     )

@@ -47,7 +47,7 @@ class LoopClient(BaseClient):
                 del self._backends[name]  # it has opened nothing, and cannot be closed here
             able = ", ".join(with_capability(Capability.TRIO))
             raise UnsupportedCapability(
-                f"trio needs TRIO, which this {backend.name!r} backend does not have; {able} have it"
+                f"trio needs TRIO, which this {backend.name!r} backend does not have; it is in {able}"
             )
         return backend
 

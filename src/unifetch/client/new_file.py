@@ -32,6 +32,8 @@ def place_of(given: str) -> str:
         OSError: for what could not take its name at the end; it names the path as it was given.
     """
     try:
+        if os.path.basename(given) in ("", "."):  # "x/" names a directory, also where there is none yet
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         target = _resolved(given) if sys.platform != "win32" else os.path.realpath(given)
         _check(target)
     except OSError as error:
