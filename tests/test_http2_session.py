@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unifetch.errors import UnifetchError
+from unifetch.errors import ProtocolError, UnifetchError
 from unifetch.model.messages import RawRequest
 from unifetch.model.timeouts import Timeout
 from unifetch.model.url import URL
@@ -105,6 +105,25 @@ def test_whatever_comes(frames: list[bytes], rest: bytes) -> None:
     data = b"".join(frames) + rest
 
     assert verdict([data]) == verdict([data[at : at + 1] for at in range(len(data))])
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "answers in HTTP/1.1"),
+        (frame(HEADERS, END_HEADERS | END_STREAM, 2, b"\x88"), "a stream that is not of the client"),
+        (frame(HEADERS, END_HEADERS | END_STREAM, 0, b"\x88"), "a stream that is not of the client"),
+    ],
+)
+def test_what_is_no_answer(data: bytes, said: str) -> None:
+    """A server of HTTP/1.1, and a head on a stream that was not opened, end the connection and say what is wrong."""
+    session = http2.Session()
+    stream = session.open(request())
+    session.outgoing()
+    session.receive(data, 0.0)
+
+    assert isinstance(stream.failure, ProtocolError)
+    assert said in str(stream.failure)
 
 
 def test_windows_are_returned_as_they_are_taken() -> None:

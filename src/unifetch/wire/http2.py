@@ -357,8 +357,15 @@ class Session:
             at = reader.at
             head = reader.data[at : at + 9]
             length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+            if head.startswith(b"HTTP/1."):
+                raise _Refused(
+                    "the server answers in HTTP/1.1, and does not speak HTTP/2 there: ask without http2=",
+                    ErrorCodes.PROTOCOL_ERROR,
+                )
             if length > MAX_FRAME:
                 raise _Refused(f"a frame of {length} bytes, where {MAX_FRAME} are allowed", ErrorCodes.FRAME_SIZE_ERROR)
+            if kind == _HEADERS and not head[8] & 1:  # §5.1.1; h2 takes it for a stream that was pushed
+                raise _Refused("a HEADERS on a stream that is not of the client", ErrorCodes.PROTOCOL_ERROR)
             self._weigh(kind, flags, length)
             while len(reader) < 9 + length:
                 yield
