@@ -269,7 +269,7 @@ def test_awaited_on_trio(library: Any, bridge: Any) -> None:
     """The same on trio."""
     trio = pytest.importorskip("trio")
     with Server(reply(200, b"one"), reply(200, b"two")) as server:
-        assert ("one", "two") == trio.run(_awaited, library, bridge.AsyncTransport(backend="httpx"), server.url)
+        assert ("one", "two") == trio.run(_awaited, library, bridge.AsyncTransport(), server.url)
 
 
 @pytest.mark.parametrize("script", [b"", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na"]])

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
         listeners: Iterable[Listener | str] | Listener | str
         total: float | None
         limits: LimitsTypes
+        http2: bool | str
 
 
-TAKEN = ("backend", "tls", "proxy", "resolve", "forbid_private", "unix_socket", "listeners", "total", "limits")
+TAKEN = ("backend", "tls", "proxy", "resolve", "forbid_private", "unix_socket", "listeners", "total", "limits", "http2")
 _SOONEST, _YEAR = 1e-6, 31_536_000.0
 
 

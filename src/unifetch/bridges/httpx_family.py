@@ -14,6 +14,7 @@ from inspect import signature
 
 from .. import errors
 from ..client.async_client import AsyncClient
+from ..client.event_loops import in_trio
 from ..client.sync_client import Client
 from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.url import URL
@@ -36,8 +37,8 @@ class SyncTransport:
     Args:
         total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
         proxy: None connects directly; `"env"` goes by the environment, which the library does not do for a transport.
-        backend: who carries the requests, `"socket"` if nothing is said; on trio, `"httpx"` or `"httpx2"`.
-        tls, resolve, forbid_private, unix_socket, listeners, limits: as in `unifetch.Client`.
+        backend: who carries the requests, `"socket"` if nothing is said, and on trio the library itself.
+        tls, resolve, forbid_private, unix_socket, listeners, limits, http2: as in `unifetch.Client`.
 
     Raises:
         ConfigError: for an unknown setting or a value that will not do.
@@ -46,7 +47,7 @@ class SyncTransport:
     family: ClassVar[Family]
 
     def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
-        told, self._total = checked({"backend": "socket", "proxy": None, **settings})
+        told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
         self._client = Client(cookies=False, **told)
 
     def handle_request(self, request: Any) -> Any:
@@ -80,7 +81,8 @@ class AwaitedTransport:
     family: ClassVar[Family]
 
     def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
-        told, self._total = checked({"backend": "socket", "proxy": None, **settings})
+        self._chooses = settings.get("backend") is None
+        told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
         self._client = AsyncClient(cookies=False, **told)
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -91,6 +93,8 @@ class AwaitedTransport:
             await trace("http11.send_request_headers.started", {"request": request})
         try:
             url, call = family.call(request, self._total, self._client)
+            if self._chooses and in_trio():  # which the socket backend does not know
+                call["backend"] = family.library.__name__
             body = family.content(request.stream)
             response = await self._client.exchange(request.method, url, headers=fields(request), body=body, **call)
         except ConfigError:  # the transport was told what cannot be done
@@ -357,10 +361,10 @@ def _of_theirs(said: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]
     Raises:
         ConfigConflict: for one that would be lost; it names it.
     """
-    for name in ("http2", "local_address", "retries", "socket_options"):
+    for name in ("local_address", "retries", "socket_options"):
         if said.get(name):
             raise ConfigConflict(f"{name}= of {said['self']!r} would be lost on a bridge; leave this client as it was")
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"http2": True} if said.get("http2") else {}
     verify, cert, limits, proxy = said.get("verify", True), said.get("cert"), said.get("limits"), said.get("proxy")
     if verify is not True or cert is not None:
         if "tls" in settings:

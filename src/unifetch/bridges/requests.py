@@ -48,8 +48,8 @@ class Adapter(HTTPAdapter):
             `urllib3.Retry`.
         total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
         backend: who carries the requests, `"socket"` if nothing is said.
-        tls, proxy, resolve, forbid_private, unix_socket, listeners, limits: as in `unifetch.Client`. Without `proxy`,
-            the session's proxies hold, and those of the environment that it reads.
+        tls, proxy, resolve, forbid_private, unix_socket, listeners, limits, http2: as in `unifetch.Client`.
+            Without `proxy`, the session's proxies hold, and those of the environment that it reads.
 
     Raises:
         ConfigError: for an unknown setting or a value that will not do.
@@ -63,7 +63,9 @@ class Adapter(HTTPAdapter):
         super().__init__(max_retries=max_retries)
 
     def _open(self) -> None:
-        told, self._total = checked({"backend": "socket", "proxy": None, **self._settings})
+        told, self._total = checked(
+            {"proxy": None, **self._settings, "backend": self._settings.get("backend") or "socket"}
+        )
         self._client = Client(cookies=False, **told)
         self._derived: dict[Any, Client] = {}
 
