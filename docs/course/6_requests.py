@@ -1,6 +1,5 @@
 """Chapter 6: requests. Prints status, headers and body of an answer, and how its request differs from urllib's."""
 
-import difflib
 import urllib.request
 
 import requests
@@ -21,7 +20,8 @@ print("2. has it a `status` as well?", hasattr(response, "status"))
 urllib.request.urlopen(server.url + "/tea").close()
 by_requests, by_urllib = (head.splitlines() for head in server.heads)
 print("3. what they send:")
-print("\n".join(line for line in difflib.ndiff(sorted(by_urllib), sorted(by_requests)) if line[0] != "?"))
+print("\n".join(f"- {line}" for line in by_urllib if line not in by_requests))
+print("\n".join(f"+ {line}" for line in by_requests if line not in by_urllib))
 
 # A status of 400 or more is no exception here, until you ask for one.
 response = requests.get(server.url + "/nothing")
