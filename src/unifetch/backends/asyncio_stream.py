@@ -92,6 +92,8 @@ class TakenOver(AsyncioWire):
         Raises:
             OSError, ValueError: the handshake failed; `ssl.SSLError` is such.
         """
+        if self._tls is not None:
+            _mend_failure(self._transport)
         transport = await self._clock.loop.start_tls(self._transport, self, context, server_hostname=name)
         if transport is None:
             raise ConnectionAbortedError("it closed the connection")
@@ -141,6 +143,16 @@ class TakenOver(AsyncioWire):
         """
         self._former.transport = None
         _inherited.append(self)
+
+
+def _mend_failure(outer: Any) -> None:
+    # Hook: where TLS inside TLS fails, asyncio of Python 3.11 ends the outer one by a call that raises a TypeError, and
+    # then never tells whoever waits for the handshake.
+    def force_close(_: object) -> None:
+        del outer._force_close  # what abort() may call in turn
+        outer.abort()
+
+    outer._force_close = force_close
 
 
 _open: WeakSet[TakenOver] = WeakSet()

@@ -390,11 +390,13 @@ class Journey:
             else:
                 host = f"[{url.host}]" if ":" in url.host else url.host
                 connect_headers = (("Host", f"{host}:{url.port}"), *AGENT, *credentials)
-        secure = proxy is not None and proxy.scheme == "https"
+        proxy_tls = None
+        if proxy is not None and proxy.scheme == "https":
+            proxy_tls = (proxy.tls or settings.tls.for_proxy()).context()
         route = Route(
             proxy=proxy,
             connect_headers=connect_headers,
-            proxy_tls=settings.tls.for_proxy().context() if secure else None,
+            proxy_tls=proxy_tls,
             unix_socket=settings.unix_socket,
             address=settings.resolve.get(url.host),
             public_only=settings.forbid_private,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
     from typing import Any, TypeAlias
 
+    from .tls import TLS, TLSTypes
+
     ProxyTypes: TypeAlias = "ProxyRules | Proxy | str | Mapping[str, Any] | None"
     # A domain or a network, and a port if only that one is meant.
     Exemption: TypeAlias = "tuple[str | IPv4Network | IPv6Network, int | None]"
@@ -47,6 +49,8 @@ class Proxy(Value):
         host: its name in ASCII, or its address, an IPv6 one without brackets.
         port: 1 to 65535.
         username, password: both or neither.
+        tls: whom to trust and what to show where the scheme is `"https"`: a TLS, or plain data. None trusts whom the
+            client trusts, and shows nothing; the proxy is verified even where the origin is not.
 
     Raises:
         InvalidSetting: for anything else.
@@ -57,10 +61,24 @@ class Proxy(Value):
     port: int
     username: str | None
     password: str | None
+    tls: TLS | None
 
     def __init__(
-        self, scheme: str, host: str, port: int, username: str | None = None, password: str | None = None
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        tls: TLSTypes | None = None,
     ) -> None:
+        if tls is not None:
+            from .tls import TLS
+
+            if scheme != "https":
+                raise InvalidSetting(f"proxy: tls is for a proxy of scheme https, not {evidence(scheme)}")
+            tls = TLS.of(tls)
         if scheme not in DEFAULT_PORTS:
             raise InvalidSetting(f"proxy: scheme must be one of {', '.join(DEFAULT_PORTS)}, not {evidence(scheme)}")
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
@@ -76,17 +94,23 @@ class Proxy(Value):
             raise InvalidSetting("proxy: a username cannot hold a colon (RFC 7617 §2)")
         if (username is None) != (password is None):
             raise InvalidSetting("proxy: a username comes with a password, and the other way round")
-        vars(self).update(scheme=scheme, host=host.lower(), port=port, username=username, password=password)
+        vars(self).update(scheme=scheme, host=host.lower(), port=port, username=username, password=password, tls=tls)
 
     @classmethod
-    def of(cls, setting: Proxy | str) -> Proxy:
+    def of(cls, setting: Proxy | str | Mapping[str, Any]) -> Proxy:
         """A `Proxy` from a URL as `"http://user:password@proxy.test:3128"`, userinfo percent-encoded.
+
+        Or from a mapping with that `url`, and `tls`.
 
         Raises:
             InvalidSetting: for what is not such a URL; userinfo is not shown.
         """
         if isinstance(setting, Proxy):
             return setting
+        if isinstance(setting, Mapping):
+            if wrong := [key for key in setting if key not in ("url", "tls")]:
+                raise InvalidSetting(f"proxy: unknown key {wrong[0]!r} beside url; accepted are url and tls")
+            return cls.of(setting.get("url", "")).replace(tls=setting.get("tls"))
         if not isinstance(setting, str):
             raise InvalidSetting(f"proxy must be a URL or a Proxy, not {type(setting).__name__}")
         parts = _PROXY.match(setting)
@@ -179,7 +203,8 @@ class ProxyRules(Value):
 
         Args:
             setting: the URL of one proxy, or a `Proxy`, for everything; `"env"` to go by `environ`; a mapping with the
-                keys `http`, `https`, `all` (for a scheme without its own) and `no`; None for no proxy at all.
+                keys `http`, `https`, `all` (for a scheme without its own) and `no`; None for no proxy at all. In place
+                of a URL may stand a mapping of `url` and `tls`.
             environ: the environment variables.
 
         Raises:
@@ -191,7 +216,7 @@ class ProxyRules(Value):
             return cls()
         if setting == "env":
             return environment_proxies(environ)
-        if not isinstance(setting, Mapping):
+        if not isinstance(setting, Mapping) or "url" in setting:
             proxy = Proxy.of(setting)
             return cls(proxy, proxy)
         if wrong := [key for key in setting if key not in ("http", "https", "all", "no")]:

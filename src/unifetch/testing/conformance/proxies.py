@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ from .. import (
     reply,
 )
 from .base import requires
+from .handshakes import asks_for_a_certificate
 from .routes import AGREED, BASIC, BASIC_A, LOGIN, SHORT, Relay, Routes, authority, proxy
 
 
@@ -349,6 +352,43 @@ class TestProxies(Routes):
                 client.get(f"{scheme}://service.test/", proxy=proxy(server, LOGIN, "https"), tls=authority().trusted)
 
             assert [] == server.requests
+
+    @requires(Capability.TLS_PROXY, Capability.TLS_CONTEXT)
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_https_proxy_is_verified_for_itself(self, client: Client, scheme: str) -> None:
+        """`verify=False` is for the origin; a proxy has settings of its own, which say whom to trust and what not."""
+        with Server(reply(200), tls=authority().server("service.test")) as origin:
+            said = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
+            with Server(said, tls=authority().server("127.0.0.1")) as server:
+                url, through = f"{scheme}://service.test/", proxy(server, LOGIN, "https")
+                with pytest.raises(ProxyError):
+                    client.get(url, proxy=through, tls=False)
+                assert [] == server.requests
+
+                for tls in (False, authority().trusted):
+                    assert 200 == client.get(url, proxy={"url": through, "tls": tls}, tls=False).status
+                if scheme == "https":  # what is for the proxy is not for the origin
+                    with pytest.raises(TLSError):
+                        client.get(url, proxy={"all": {"url": through, "tls": False}})
+
+    @requires(Capability.TLS_PROXY, Capability.TLS_CONTEXT)
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_client_certificate_of_an_https_proxy(self, client: Client, tmp_path: Path, scheme: str) -> None:
+        """The origin's is never shown to a proxy that asks for one; a proxy gets what its own settings name."""
+        path = tmp_path / "client.pem"
+        authority().certificate("client.test").private_key_and_cert_chain_pem.write_to_path(path)
+        mine = {**authority().trusted, "client_cert": str(path)}
+        asking = asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)
+        with Server(reply(200), tls=authority().server("service.test")) as origin:
+            said = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
+            with Server(said, tls=asking) as server:
+                url, through = f"{scheme}://service.test/", proxy(server, LOGIN, "https")
+                with pytest.raises(ProxyError):
+                    client.get(url, proxy=through, tls=mine)
+                assert [] == server.requests
+
+                response = client.get(url, proxy={"url": through, "tls": mine}, tls=authority().trusted)
+                assert 200 == response.status
 
     @requires(Capability.TLS_PROXY, Capability.TLS_CONTEXT, Capability.TLS_TRUNCATION)
     def test_truncation_inside_a_tunnel(self, client: Client) -> None:
