@@ -358,7 +358,7 @@ class TestProxies(Routes):
     def test_https_proxy_is_verified_for_itself(self, client: Client, scheme: str) -> None:
         """`verify=False` is for the origin; a proxy has settings of its own, which say whom to trust and what not."""
         with Server(reply(200), tls=authority().server("service.test")) as origin:
-            said = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
+            said: Script = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
             with Server(said, tls=authority().server("127.0.0.1")) as server:
                 url, through = f"{scheme}://service.test/", proxy(server, LOGIN, "https")
                 with pytest.raises(ProxyError):
@@ -380,7 +380,7 @@ class TestProxies(Routes):
         mine = {**authority().trusted, "client_cert": str(path)}
         asking = asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)
         with Server(reply(200), tls=authority().server("service.test")) as origin:
-            said = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
+            said: Script = reply(200) if scheme == "http" else [AGREED, Relay(origin.port)]
             with Server(said, tls=asking) as server:
                 url, through = f"{scheme}://service.test/", proxy(server, LOGIN, "https")
                 with pytest.raises(ProxyError):
