@@ -112,7 +112,7 @@ def failure(backend: Backend, *args: Any, **options: Any) -> UnifetchError:
 
 
 # What the HTTP/1.1 of httpx and httpx2 neither does nor tells.
-_BY_H11 = {Capability.EXPECT_CONTINUE, Capability.TRAILERS, Capability.INTERIM_EVENTS}
+_BY_H11 = {Capability.NO_CONTENT, Capability.EXPECT_CONTINUE, Capability.TRAILERS, Capability.INTERIM_EVENTS}
 BY_THE_LIBRARY = {"httpx": _BY_H11, "httpx2": _BY_H11}
 
 

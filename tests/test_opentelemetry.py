@@ -209,8 +209,8 @@ def test_a_stream_ends_with_its_head(telemetry: Telemetry) -> None:
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        ({}, ("HTTP", "_OTHER", "get")),
-        ({"known_methods": ["get"]}, ("get", "get", None)),
+        ({}, ("HTTP", "_OTHER", "PURGE")),
+        ({"known_methods": ["PURGE"]}, ("PURGE", "PURGE", None)),
     ],
 )
 def test_methods_that_are_not_known(
@@ -219,7 +219,7 @@ def test_methods_that_are_not_known(
     """They are _OTHER, with the original aside, unless the application says that it knows them."""
     listener = OpenTelemetry(tracer_provider=telemetry.traces, meter_provider=telemetry.metrics, **known)
     with Server() as server, Client("urllib", listeners=listener) as client:
-        client.request("get", server.url)
+        client.request("PURGE", server.url)
 
     (span,), (attributes,) = telemetry.spans(), telemetry.attributes()
     assert expected == (span.name, attributes["http.request.method"], attributes.get("http.request.method_original"))

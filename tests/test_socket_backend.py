@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from unifetch import (
     Timeout,
 )
 from unifetch.backends import socket as backend_module
+from unifetch.backends.socket.connection import Connection
 from unifetch.model.messages import RawRequest, RawResponse
 from unifetch.model.route import Route
 from unifetch.model.url import URL
@@ -182,3 +184,16 @@ def test_the_walk_ends_with_the_connection(start: bytes, capsys: pytest.CaptureF
     """A server that closes before its head is complete is an error, and not waited for."""
     with Server([start, Close()]) as server, pytest.raises(ConnectionLost):
         walk(server.url, capsys)
+
+
+def test_a_closed_connection_is_unfit() -> None:
+    """Also where the number of its socket belongs to another one by now, on which nothing has come."""
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours)
+    was_fit, number = connection.is_fit(), ours.fileno()
+    connection.close()
+    again, other = socket.socketpair()
+    with theirs, again, other:
+        same = number in (again.fileno(), other.fileno())
+
+        assert (True, True, False) == (was_fit, same, connection.is_fit())

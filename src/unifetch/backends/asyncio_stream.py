@@ -110,16 +110,19 @@ class TakenOver(AsyncioWire):
 
     def eof_received(self) -> bool:
         """The peer has ended its side. asyncio does not tell whether TLS ended by close_notify (RFC 9112 §9.8)."""
-        if self._tls is not None:
-            try:
-                truncated = self._tls.read(1) != b""
-            except ssl.SSLError:
-                truncated = True  # OpenSSL would still wait for more
-            if truncated:
-                self._broken = ConnectionAbortedError("TLS ended without close_notify (RFC 9112 §9.8)")
+        if self._tls is not None and not self._drain():
+            self._broken = ConnectionAbortedError("TLS ended without close_notify (RFC 9112 §9.8)")
         super().eof_received()
         # What is idle is to close; and asyncio closes TLS whatever it is told.
         return self._tls is None and not self._is_idle()
+
+    def _drain(self) -> bool:
+        # asyncio hands over one buffer of what was decrypted before the end, and drops the rest.
+        with suppress(ssl.SSLError):  # OpenSSL would still wait for more
+            while piece := self._tls.read(RECEIVE):
+                self._data += piece
+            return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, here or there."""

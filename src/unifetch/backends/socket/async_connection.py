@@ -332,7 +332,8 @@ class AsyncConnection:
             self.close()
 
     def close(self) -> None:
-        """Close the socket; nothing is waited for."""
+        """Close the socket; nothing is waited for. Whoever still keeps this connection finds it unfit."""
+        self.useful_until = 0.0
         self.sock.close()
 
 

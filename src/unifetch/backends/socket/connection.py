@@ -379,7 +379,8 @@ class Connection:
             self.close()
 
     def close(self) -> None:
-        """Close the socket; TLS is not waited for."""
+        """Close the socket; TLS is not waited for. Whoever still keeps this connection finds it unfit."""
+        self.useful_until = 0.0
         self.sock.close()
 
 
