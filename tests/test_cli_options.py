@@ -530,6 +530,29 @@ def test_a_field_without_a_value(tool: str, capsys: pytest.CaptureFixture[str]) 
     assert "X-A;" in written
 
 
+def test_a_file_for_another_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell reads the file for HTTPie; neither tool gives it a type that it has not here."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    for tool in ("curl", "httpie"):
+        main(["http://h", "-d", f"@{path}", "--as", tool])
+
+    assert [
+        f"curl -H Content-Type: --data-binary @{path} --compressed -L --max-redirs 20 http://h",
+        f"http --follow POST http://h Content-Type: < {path}",
+    ] == capsys.readouterr().out.splitlines()
+
+
+def test_names_with_separators(capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be a separator in a name, or begin another kind of item, stays what it is."""
+    main(["http://h", r"a\=b=c", "d[0]=e", "--as", "httpie"])
+    main(["http://h", "-F", "f=@y;z", "--as", "curl"])
+    first, second = capsys.readouterr().out.splitlines()
+
+    assert first.endswith(r"'a\=b=c' 'd\[0\]=e'")
+    assert "-F 'f=@\"y;z\"'" in second
+
+
 def test_as_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """The program that is written is one that runs, and sends the same."""
     main(["post", server.url, "name=tea", "X-A:1", "q==2", "-u", "me:pw", "--as", "python"])

@@ -216,14 +216,18 @@ def _part(option: str, text: str) -> str:
     if option != "--form-string":
         if found := re.search(r";\s*(type|filename|headers|encoder|format)=", value):
             raise InvalidRequest(f"curl's ;{found[1]}= in -F has no counterpart here")
-        if value.startswith(("<", "@-")) or (value.startswith("@") and "," in value):
+        if value.startswith(("<", "@-", '@"')) or (value.startswith("@") and "," in value):
             raise InvalidRequest(
                 f"curl's -F {text} has no counterpart here: a part is a text, or one file by name=@FILE"
             )
         if value.startswith("@"):
             return f"{_name(name)}={value}"
+    return _text(name, value)
+
+
+def _text(name: str, value: str) -> str:
     if value.startswith(("=", "@")):
-        raise InvalidRequest(f"the text of {name} begins with {value[0]}, which makes another kind of item here")
+        raise InvalidRequest(f"the text of {name} begins with {value[0]}, which makes another kind of item")
     return f"{_name(name)}={value}"
 
 
@@ -271,7 +275,11 @@ def written(tool: str, url: str, settings: dict[str, Any], call: dict[str, Any],
     """
     if tool == "python":
         return _python(url, settings, call, backend)
-    return shlex.join(_curl(url, settings, call) if tool == "curl" else _httpie(url, settings, call))
+    if tool == "curl":
+        return shlex.join(_curl(url, settings, call))
+    body = call.get("body")
+    file = None if body is None or isinstance(body, str) else _body_word(body)[1:]
+    return shlex.join(_httpie(url, settings, call)) + (f" < {shlex.quote(file)}" if file not in (None, "-") else "")
 
 
 def _python(url: str, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
@@ -323,10 +331,14 @@ def _curl(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[
         for name, text in call.get("form", ()):
             yield from ("--form-string", f"{name}={text}")
         for name, part in call["files"]:
-            yield from ("-F", f"{name}=@{part}") if isinstance(part, Path) else ("--form-string", f"{name}={part[1]}")
+            yield from (
+                ("-F", f"{name}=@{_path(part)}") if isinstance(part, Path) else ("--form-string", f"{name}={part[1]}")
+            )
     elif "form" in call:
         yield from ("-d", form_urlencode(call["form"]))
     elif "body" in call:
+        if _is_untyped(call):  # curl would call it a form
+            yield from ("-H", "Content-Type:")
         yield from ("--data-binary", _body_word(call["body"]))
     if cookies := call.get("cookies"):
         yield from ("-b", "; ".join(f"{name}={value}" for name, value in cookies.items()))
@@ -369,6 +381,18 @@ def _curl_settings(url: str, settings: dict[str, Any]) -> Iterator[str]:
         yield from ("--retry", str(settings["retry"]["attempts"] - 1))
 
 
+def _is_untyped(call: dict[str, Any]) -> bool:
+    return all(name.lower() != "content-type" for name, _ in call["headers"])
+
+
+def _path(path: Path) -> str:
+    """A file in curl's -F, where a semicolon and a comma would end its name."""
+    text = str(path)
+    if text.isascii() and not set(text).isdisjoint(';,"'):
+        text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
+
+
 def _body_word(body: Any) -> str:
     if isinstance(body, str):
         return body
@@ -406,21 +430,26 @@ def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterato
         yield from (f"--proxy=http:{settings['proxy']}", f"--proxy=https:{settings['proxy']}")
     if "timeout" in settings:
         yield f"--timeout={settings['timeout']:g}"
-    if body is not None:
-        yield f"--raw={_body_word(body)}" if isinstance(body, str) else "--ignore-stdin"
+    if isinstance(body, str):
+        yield f"--raw={body}"
     yield from (call["method"].upper(), url)
     for name, value in call["headers"]:
         said = "" if value is None else value.strip()
         yield f"{name}:{said}" if said or value is None else f"{name};"
     for name, value in call.get("params", ()):
-        yield f"{name}=={value}"
+        yield f"{_name(name)}=={value}"
     if cookies := call.get("cookies"):
         yield "Cookie:" + "; ".join(f"{name}={value}" for name, value in cookies.items())
     for name, value in call.get("json", {}).items():
-        yield f"{name}={value}" if isinstance(value, str) else f"{name}:={json.dumps(value)}"
+        name = re.sub(r"([\[\]])", r"\\\1", _name(name))  # HTTPie nests by brackets
+        yield f"{name}:={json.dumps(value, ensure_ascii=False)}" if _is_json(value) else f"{name}={value}"
     for name, value in call.get("form", ()):
-        yield f"{name}={value}"
+        yield _text(name, value)
     for name, part in call.get("files", ()):
-        yield f"{name}@{part}" if isinstance(part, Path) else f"{name}={part[1]}"
-    if body is not None and not isinstance(body, str):
-        yield from ("<", _body_word(body).removeprefix("@"))
+        yield f"{_name(name)}@{part}" if isinstance(part, Path) else _text(name, part[1])
+    if body is not None and _is_untyped(call):  # HTTPie would call it JSON
+        yield "Content-Type:"
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, str) or value.startswith(("=", "@"))
