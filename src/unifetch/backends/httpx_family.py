@@ -270,7 +270,7 @@ def _for_pool(family: Family, request: RawRequest, attempt: Attempt) -> Any:
             }
         },
     )
-    theirs.headers = encoded(request.headers)  # set afterwards, it is not checked once more: 3 µs less
+    theirs.headers = encoded(request.headers)  # set afterwards, so that they are not checked once more
     return theirs
 
 

@@ -134,7 +134,7 @@ class Plan:
         return fields, usual[1]
 
     def context(self) -> ssl.SSLContext | None:
-        """The TLS context for https, if the backend takes one: to look it up by its settings takes 2 µs."""
+        """The TLS context for https, if the backend takes one; kept, as looking it up takes longer."""
         if self._context is None and self.takes_context:
             self._context = self.settings.tls.offering(self.http2).context()
         return self._context

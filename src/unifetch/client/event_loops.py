@@ -22,7 +22,7 @@ def running_loop() -> object:
     Raises:
         RuntimeError: none does.
     """
-    # Asked before each request: a plain `try` saves 0.6 µs of it.
+    # Asked before each request, where a plain `try` is quicker.
     try:
         loop: object = sys.modules["asyncio"].get_running_loop()
     except (KeyError, RuntimeError):

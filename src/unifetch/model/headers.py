@@ -88,7 +88,7 @@ class Headers(Mapping[str, str]):
                 break
         self.pairs = checked
 
-    @staticmethod  # which costs 0.2 µs less than a method of the class
+    @staticmethod  # quicker to call than a method of the class
     def trusted(pairs: Iterable[tuple[str, str]], index: dict[str, str] | None = None) -> Headers:
         """From pairs that are known to be valid: what a backend has parsed, or what this class has checked.
 

@@ -106,7 +106,7 @@ class URL(_Fields):
         last = _last
         if text == last:
             return last
-        # Most URLs are in normal form already, and on an origin that was seen before: 1 µs instead of 3.
+        # Most URLs are in normal form already, and on an origin that was seen before: they need no parsing.
         at = text.find("/", 8)
         if (
             at > 0

@@ -91,7 +91,7 @@ class Incoming:
     def is_all(self, chunk: bytes) -> bool:
         """Whether this, the first piece of the body, is all that was declared of it, and decoded.
 
-        Most small bodies are; not to collect them saves 1 µs. There is nothing to finish then.
+        Most small bodies are, and then nothing needs to be collected or finished.
         """
         if self._decoder is None and len(chunk) == self.expected and type(chunk) is bytes:
             self.received = self.expected
