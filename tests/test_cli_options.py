@@ -543,6 +543,23 @@ def test_a_file_for_another_tool(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ] == capsys.readouterr().out.splitlines()
 
 
+def test_a_path_as_it_is(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--path-as-is` leaves the dots in what is sent, into a file too, and in what is written for another tool."""
+    words = [f"{server.url}/a/../b?c", "--path-as-is"]
+    for more in ([], ["-o", str(tmp_path / "file")], ["d==e"]):
+        assert 0 == main([*words, *more])
+    capsys.readouterr()
+    for tool in ("curl", "httpie", "python"):
+        main([*words, "--as", tool])
+    curl, httpie, *python = capsys.readouterr().out.splitlines()
+    exec("\n".join(python), {})  # our own text
+    targets = [request.target for request in server.wait_requests(4)]
+
+    assert ["/a/../b?c", "/a/../b?c", "/a/../b?c&d=e", "/a/../b?c"] == targets
+    assert "--path-as-is" in curl
+    assert "--path-as-is" in httpie
+
+
 def test_names_with_separators(capsys: pytest.CaptureFixture[str]) -> None:
     """What would be a separator in a name, or begin another kind of item, stays what it is."""
     main(["http://h", r"a\=b=c", "d[0]=e", "--as", "httpie"])

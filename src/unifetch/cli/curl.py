@@ -267,7 +267,7 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 # --- The other way --------------------------------------------------------------------------------
 
 
-def written(tool: str, url: str, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
+def written(tool: str, url: str | URL, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
     """The request that a command line means, for another tool. Credentials are written out, as they were typed.
 
     Raises:
@@ -282,13 +282,14 @@ def written(tool: str, url: str, settings: dict[str, Any], call: dict[str, Any],
     return shlex.join(_httpie(url, settings, call)) + (f" < {shlex.quote(file)}" if file not in (None, "-") else "")
 
 
-def _python(url: str, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
+def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
     said: dict[str, Any] = {**call, **settings, **({"backend": backend} if backend else {})}
     method = said.pop("method")
     if not said["headers"]:
         del said["headers"]
     lines = "".join(f"    {name}={_literal(value)},\n" for name, value in said.items())
-    called = f"response = unifetch.request(\n    {method!r},\n    {url!r},\n{lines})"
+    where = f"unifetch.URL({str(url)!r}, path_as_is=True)" if isinstance(url, URL) else repr(url)
+    called = f"response = unifetch.request(\n    {method!r},\n    {where},\n{lines})"
     return f"import unifetch\n\n{called}\nprint(response.text)"
 
 
@@ -305,17 +306,19 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
-def _with_params(url: str, call: dict[str, Any]) -> str:
+def _with_params(url: str | URL, call: dict[str, Any]) -> str:
     if not (params := call.get("params")):
-        return url
-    head, hash_, fragment = str(URL(url)).partition("#")
+        return str(url)
+    head, hash_, fragment = str(url if isinstance(url, URL) else URL(url)).partition("#")
     return f"{head}{'&' if '?' in head else '?'}{form_urlencode(params)}{hash_}{fragment}"
 
 
-def _curl(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
     import json
 
     yield "curl"
+    if isinstance(url, URL):  # which it is where its path is to stay as it is
+        yield "--path-as-is"
     method = call["method"].upper()
     has_body = not call.keys().isdisjoint(("body", "json", "form", "files"))
     if method == "HEAD":
@@ -348,7 +351,7 @@ def _curl(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[
     yield _with_params(url, call)
 
 
-def _curl_settings(url: str, settings: dict[str, Any]) -> Iterator[str]:
+def _curl_settings(url: str | URL, settings: dict[str, Any]) -> Iterator[str]:
     auth = settings.get("auth")
     if auth == "netrc":
         yield "-n"
@@ -368,7 +371,7 @@ def _curl_settings(url: str, settings: dict[str, Any]) -> Iterator[str]:
         yield from ("-E", cert) if isinstance(cert, str) else ("-E", cert[0], "--key", cert[1])
     if "proxy" in settings:
         yield from ("--noproxy", "*") if settings["proxy"] is None else ("-x", settings["proxy"])
-    port = str(URL(url).port)
+    port = str((url if isinstance(url, URL) else URL(url)).port)
     for host, address in settings.get("resolve", {}).items():
         yield from ("--resolve", f"{host}:{port}:{address}")
     if "unix_socket" in settings:
@@ -400,7 +403,7 @@ def _body_word(body: Any) -> str:
     return f"@{name}" if isinstance(name, str) and name != "<stdin>" else "@-"
 
 
-def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
     import json
 
     for setting, why in (
@@ -413,6 +416,8 @@ def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterato
             raise InvalidRequest(f"HTTPie has no {why}")
     body = call.get("body")
     yield from ("http", "--follow") if settings.get("redirects", 20) else ("http",)
+    if isinstance(url, URL):
+        yield "--path-as-is"
     if "files" in call:
         yield "--multipart"
     elif "form" in call:
@@ -432,7 +437,7 @@ def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any]) -> Iterato
         yield f"--timeout={settings['timeout']:g}"
     if isinstance(body, str):
         yield f"--raw={body}"
-    yield from (call["method"].upper(), url)
+    yield from (call["method"].upper(), str(url))
     for name, value in call["headers"]:
         said = "" if value is None else value.strip()
         yield f"{name}:{said}" if said or value is None else f"{name};"

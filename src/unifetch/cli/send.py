@@ -39,13 +39,14 @@ def run(word: str, arguments: Sequence[str]) -> int:
     parser = request_parser(word)
     options = parse(parser, arguments)
     try:
-        method, url, words = sorted_words(word, options.words)
+        method, text, words = sorted_words(word, options.words)
     except InvalidRequest as error:
         parser.error(str(error))
     with ExitStack() as files:
         settings = client_settings(options)
         call = call_arguments(options, method, words, files)
-        checked_url(url)
+        checked_url(text)
+        url: str | URL = URL(text, path_as_is=True) if options.path_as_is else text
         if options.as_tool:
             from .curl import written
 
@@ -70,13 +71,17 @@ def run(word: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _path(options: argparse.Namespace, url: str) -> str | None:
+def _parsed(url: str | URL) -> URL:
+    return url if isinstance(url, URL) else URL(url)
+
+
+def _path(options: argparse.Namespace, url: str | URL) -> str | None:
     if not options.remote_name:
         path: str | None = options.output
         return path
     if options.output is not None:
         raise InvalidRequest("-o and -O contradict each other")
-    name = unquote(URL(url).target.partition("?")[0].rpartition("/")[2])
+    name = unquote(_parsed(url).target.partition("?")[0].rpartition("/")[2])
     if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
         raise InvalidRequest(
             f"-O takes the name that the URL ends with, and {printable(name)!r} is none; -o FILE names one"
@@ -99,11 +104,13 @@ def _listeners(options: argparse.Namespace, settings: dict[str, Any]) -> Timing 
 
 
 @contextmanager
-def _client(options: argparse.Namespace, settings: dict[str, Any], url: str, files: ExitStack) -> Iterator[Client]:
+def _client(
+    options: argparse.Namespace, settings: dict[str, Any], url: str | URL, files: ExitStack
+) -> Iterator[Client]:
     if options.trace:
         from .trace import traced
 
-        files.enter_context(traced(URL(url), settings))
+        files.enter_context(traced(_parsed(url), settings))
     with ExitStack() as stack:
         if options.cookie_jar is not None:
             from .cookie_file import cookie_file
@@ -115,7 +122,7 @@ def _client(options: argparse.Namespace, settings: dict[str, Any], url: str, fil
 # --- Into a file ----------------------------------------------------------------------------------
 
 
-def _download(client: Client, options: argparse.Namespace, url: str, path: str, call: dict[str, Any]) -> int:
+def _download(client: Client, options: argparse.Namespace, url: str | URL, path: str, call: dict[str, Any]) -> int:
     del call["method"]
     hints = not options.silent
     if options.resume and (length := _is_complete(client, url, path, call)) is not None:
@@ -135,7 +142,7 @@ def _download(client: Client, options: argparse.Namespace, url: str, path: str, 
     return done.size
 
 
-def _is_complete(client: Client, url: str, path: str, call: dict[str, Any]) -> int | None:
+def _is_complete(client: Client, url: str | URL, path: str, call: dict[str, Any]) -> int | None:
     """The size of a file that is there as long as the server's, with nothing left of a broken download beside it."""
     target = os.path.realpath(path)
     if not os.path.isfile(target) or any(
@@ -160,7 +167,7 @@ def _within(limit: int, progress: Any) -> Any:
 # --- To standard output, or into what is no plain file --------------------------------------------
 
 
-def _stream(client: Client, options: argparse.Namespace, url: str, path: str | None, call: dict[str, Any]) -> int:
+def _stream(client: Client, options: argparse.Namespace, url: str | URL, path: str | None, call: dict[str, Any]) -> int:
     # The file is opened before anything is sent, so that no answer is lost to one that cannot be written.
     with _output(path) as output, client.stream(url=url, **call) as response:
         if options.fail:
