@@ -241,6 +241,11 @@ def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:
             raise ConfigConflict(f"this {kind} carries {name}, which would be lost; set it on unifetch")
 
 
+def came_too_late(sent: RequestSent) -> str:
+    """What to say where the server was waited for in vain."""
+    return "the rest of the response did not come in time" if sent == "yes" else "no response came in time"
+
+
 def connect_error(error: BaseException, host: str, port: int) -> ConnectError:
     """What kept a connection from coming about, found in what a library wrapped around it.
 

@@ -27,7 +27,7 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import Attempt, Capability, connect_error, refuse_conflicts
+from .base import Attempt, Capability, came_too_late, connect_error, refuse_conflicts
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
 TYPE_CHECKING: bool = False
@@ -439,6 +439,8 @@ class Family:
                 kind = ConnectionLost
         if issubclass(kind, TimedOut):
             message = f"{request.host}:{request.port} was not done in time: {error or kind.__name__}"
+            if kind is ReadTimeout:
+                message = came_too_late("yes" if attempt.answered else attempt.sent)
         else:
             message = str(error) or f"{type(error).__name__} from {request.host}:{request.port}"
         translated = kind(message, request_sent="yes" if attempt.answered else attempt.sent)

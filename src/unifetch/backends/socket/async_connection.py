@@ -22,6 +22,7 @@ from ...wire.asyncio_wire import Pieces
 from ...wire.fast_paths import LastHead
 from ...wire.reader import RECEIVE, ByteReader
 from ...wire.tls_errors import certificate_refused
+from ..base import came_too_late
 from .connection import broken_by
 from .pool import IDLE_SECONDS, MAX_AGE
 
@@ -288,7 +289,7 @@ class AsyncConnection:
         try:
             return await self.sock.recv(most, self._ends(seconds))
         except TimeoutError as error:
-            raise ReadTimeout("the server sent nothing in time", request_sent=self._sent) from error
+            raise ReadTimeout(came_too_late(self._sent), request_sent=self._sent) from error
         except OSError as error:
             raise self._lost(error) from error
 

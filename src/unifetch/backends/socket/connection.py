@@ -19,7 +19,7 @@ from ...wire.reader import RECEIVE, ByteReader
 from ...wire.sending import send_or_hear
 from ...wire.sized_body import SizedBody
 from ...wire.tls_errors import certificate_refused
-from ..base import arrivals, kernel_timeouts
+from ..base import arrivals, came_too_late, kernel_timeouts
 from .pool import IDLE_SECONDS, MAX_AGE
 
 TYPE_CHECKING: bool = False
@@ -326,7 +326,7 @@ class Connection:
             self._is_near = True
             return receive(what)
         except (TimeoutError, BlockingIOError) as error:
-            raise ReadTimeout("the server sent nothing in time", request_sent=self._sent) from error
+            raise ReadTimeout(came_too_late(self._sent), request_sent=self._sent) from error
         except OSError as error:
             raise self._lost(error) from error
 

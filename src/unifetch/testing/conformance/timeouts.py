@@ -48,6 +48,7 @@ class TestTimeouts(Conformance):
 
             assert isinstance(caught.value, TimeoutError)
             assert "maybe" == caught.value.request_sent
+            assert "no response came in time" in str(caught.value)
 
     @pytest.mark.parametrize("settings", [{}, {"timeout": {"read": 0.2}}])
     def test_a_number_is_not_cut_short(self, client: Client, settings: dict[str, Any]) -> None:
@@ -78,6 +79,7 @@ class TestTimeouts(Conformance):
                 list(response.body)
 
             assert "yes" == caught.value.request_sent
+            assert "the rest of the response did not come in time" in str(caught.value)
 
     def test_read_timeout_is_per_read(self, client: Client) -> None:
         """A body whose every byte comes in time is no ReadTimeout, however long it takes in all."""
