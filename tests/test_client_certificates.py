@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from unifetch import TLS, Client, TLSError
+from unifetch.errors import InvalidSetting
 from unifetch.testing import Server, reply
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.handshakes import asks_for_a_certificate
@@ -66,3 +67,24 @@ def test_what_a_proxy_gets() -> None:
     settings = TLS(verify=False, ca_file="/ca.pem", client_cert="/me.pem", min_version="1.3", check_hostname=False)
 
     assert TLS(ca_file="/ca.pem", min_version="1.3") == settings.for_proxy()
+
+
+def test_a_locked_key(tmp_path: Path) -> None:
+    """With its passphrase the certificate is shown, and without it, or with another, the error is about that file."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    issued = authority().certificate("client.test")
+    certificate, key = tmp_path / "client.pem", tmp_path / "client.key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    plain = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"open sesame")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(plain.private_bytes(serialization.Encoding.PEM, form, locked))
+    context = asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)
+    with Server(reply(200), tls=context) as server, Client("socket") as client:
+        tls = {**authority().trusted, "client_cert": (certificate, key, "open sesame")}
+
+        assert 200 == client.get(server.url, tls=tls).status
+        for cert in [(certificate, key), (certificate, key, "shut")]:
+            with pytest.raises(InvalidSetting, match=r"client\.key.*is its key locked\?") as caught:
+                client.get(server.url, tls={**tls, "client_cert": cert})
+            assert "shut" not in str(caught.value)

@@ -239,7 +239,10 @@ def _build(settings: TLS) -> ssl.SSLContext:
             certificate, key, password = (*paths, None, "")[:3] if len(paths) < 2 else (*paths, "")[:3]
             context.load_cert_chain(certificate, key, password)
     except OSError as error:  # SSLError is an OSError, too
-        raise InvalidSetting(f"tls: cannot load {loading}: {error}") from error
+        hint = ""
+        if loading and loading != (settings.ca_file or settings.ca_path) and isinstance(error, ssl.SSLError):
+            hint = "; is its key locked? client_cert=(certificate, key, passphrase) unlocks it"
+        raise InvalidSetting(f"tls: cannot load {loading}: {error}{hint}") from error
     return context
 
 
