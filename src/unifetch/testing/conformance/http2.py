@@ -15,7 +15,16 @@ import pytest
 
 from ... import Client
 from ...backends.base import Capability
-from ...errors import ConnectionLost, IncompleteBody, ProtocolError, ReadTimeout, TimedOut, TooLarge, UnifetchError
+from ...errors import (
+    ConnectionLost,
+    IncompleteBody,
+    ProtocolError,
+    ReadTimeout,
+    TimedOut,
+    TooLarge,
+    UnifetchError,
+    UnsupportedCapability,
+)
 from .. import Close, OnConnect, OnHead, Pause, Receive, Script, Signal, Wait, http2
 from .. import Server as HTTP11Server
 from .. import reply as http11_reply
@@ -449,8 +458,12 @@ class TestMultiplex(Conformance):
     """Several exchanges on one connection: whatever becomes of one, the others do not notice."""
 
     @pytest.fixture(autouse=True)
-    def _needs_h2(self) -> None:
+    def _needs_h2(self, client: Client) -> None:
         pytest.importorskip("h2")
+        if Capability.HTTP2 not in client.backend.capabilities:
+            with pytest.raises(UnsupportedCapability):  # else each test would wait for what never comes
+                client.get("http://127.0.0.1:9/", http2="only")
+            pytest.skip(f"{client.backend.name} does not declare HTTP2, without which there is no MULTIPLEX")
 
     @pytest.fixture
     def at_once(self) -> Iterator[ThreadPoolExecutor]:
