@@ -59,6 +59,18 @@ class TestHandshakes(Conformance):
                 client.get(f"https://127.0.0.1:{server.port}/")
 
     @requires(Capability.TLS_CONTEXT)
+    def test_no_version_in_common(self, client: Client) -> None:
+        """A server that is too old for the settings: the words say which setting it is, and nothing is repeated."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority().configure(context, "127.0.0.1")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with Server(reply(200), tls=context) as server:
+            with pytest.raises(TLSError, match="no version of TLS that both sides allow; tls min_version") as caught:
+                client.get(server.url, tls={**authority().trusted, "min_version": "1.3"}, retry=3)
+
+            assert ("no", 1) == (caught.value.request_sent, server.connections)
+
+    @requires(Capability.TLS_CONTEXT)
     def test_a_client_certificate_that_is_missing(self, client: Client) -> None:
         """With TLS 1.2 the handshake fails, and the words say what was probably meant."""
         with Server(reply(200), tls=asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)) as server:
