@@ -296,3 +296,10 @@ def test_errors_of_a_handler_reach_the_policies() -> None:
             post(URL, retry={"attempts": 3, "backoff": 0})
 
     assert ["POST"] == asked
+
+
+def test_what_is_no_handler_is_refused_at_once() -> None:
+    """Not at the first request, where nobody would look for it."""
+    with pytest.raises(TypeError, match="intercept takes a Mock, a Cassette, Faults or a function, not int"):
+        with intercept(3):  # type: ignore[arg-type]  # that is what is tested
+            pass

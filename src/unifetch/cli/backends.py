@@ -9,6 +9,7 @@ import textwrap
 from ..backends import BACKENDS, available_backends, how_to_install, is_installed, load
 from ..backends import capabilities as capabilities_of
 from ..backends.base import Capability
+from ..bridges import installed
 from ..client.config import chosen_backend
 from .parser import Parser
 from .terminal import Style, printable
@@ -45,6 +46,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
     if _is_urllib3_future():
         print(style.red("\nWarning: niquests has put urllib3-future in the place of urllib3."))
     print(f"\n{style.green('*')} {printable(default)} is used where none is named ({reason}).\n")
+    if bridged := installed():
+        print(f"Bridges are installed underneath {', '.join(bridged)}.\n")
     _print_matrix(capabilities, style, everything=options.all or len(capabilities) == 1)
     if default not in capabilities and default not in BACKENDS:
         sys.stdout.flush()

@@ -357,8 +357,8 @@ def read(path: Path) -> list[Recorded]:
     try:
         log = json.loads(path.read_text("utf-8"))["log"]
         version, ours = log["version"], log.get("_unifetch")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CassetteError(f"the cassette {path} is damaged ({error}); {again}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CassetteError(f"the cassette {path} is damaged ({type(error).__name__}: {error}); {again}") from error
     if version != "1.2" or ours not in (None, FORMAT):
         raise CassetteError(
             f"the cassette {path} is of another version, HAR {version} with our fields of version {ours}; "
@@ -366,7 +366,7 @@ def read(path: Path) -> list[Recorded]:
         )
     try:
         return [_recorded(entry, path.parent, is_ours=ours is not None) for entry in log["entries"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CassetteError(f"the cassette {path} is damaged ({type(error).__name__}: {error}); {again}") from error
     except OSError as error:
         raise CassetteError(f"the cassette {path} lacks a file of its own ({error}); {again}") from error

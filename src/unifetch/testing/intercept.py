@@ -257,6 +257,8 @@ def intercept(handler: Handler | Callable[[Intercepted], Any], *, local: bool = 
         Unmet: what the handler announced did not happen.
     """
     global _everywhere
+    if not callable(handler) and not isinstance(handler, Handler):
+        raise TypeError(f"intercept takes a Mock, a Cassette, Faults or a function, not {type(handler).__name__}")
     block = _Block(handler if isinstance(handler, Handler) else _Function(handler))
     token = _here.set((block, *_here.get())) if local else None
     with _lock:
