@@ -65,6 +65,29 @@ def test_bodies_of_every_kind(session: Any) -> None:
     assert ["3", "3", "3", None] == [request.header("content-length") for request in server.requests]
 
 
+class Reader:
+    """What has `read` and a length, and takes a size of 0 for none, as many do."""
+
+    def __init__(self) -> None:
+        self._left = b"abc"
+
+    def __len__(self) -> int:
+        return 3
+
+    def read(self, size: int = -1) -> bytes:
+        taken = self._left[:size] if size else self._left
+        self._left = self._left[len(taken) :]
+        return taken
+
+
+def test_a_reader_that_is_no_file(session: Any) -> None:
+    """All that it gives is sent: nothing is read from it but what goes out."""
+    with Server(reply(200)) as server:
+        session.post(server.url, data=Reader())
+
+    assert [b"abc"] == [request.body for request in server.requests]
+
+
 def test_raw_is_a_response_of_urllib3(session: Any) -> None:
     """It reads as many bytes as are asked for, and decodes where it is told to."""
     packed = gzip.compress(b"text")

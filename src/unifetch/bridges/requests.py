@@ -229,8 +229,13 @@ def _content(body: Any) -> Any:
 
 
 def _blocks(body: Any) -> Iterator[bytes]:
-    for block in iter(lambda: body.read(BLOCK), type(body.read(0))()) if hasattr(body, "read") else body:
+    for block in _read(body) if hasattr(body, "read") else body:
         yield block.encode() if isinstance(block, str) else block
+
+
+def _read(body: Any) -> Iterator[Any]:
+    while block := body.read(BLOCK):
+        yield block
 
 
 # --- Errors ---------------------------------------------------------------------------------------
