@@ -36,7 +36,12 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
     for found in pkgutil.walk_packages(unifetch.__path__, "unifetch."):
         if not found.name.startswith(IMPORTABLE) or found.name == TYPES:
             continue
-        module = importlib.import_module(found.name)
+        try:
+            module = importlib.import_module(found.name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("unifetch"):
+                raise
+            continue  # it stands on a library that is not installed here
         source = inspect.getsource(module)
         for name, value in vars(module).items():
             pattern = value if isinstance(value, re.Pattern) else getattr(value, "__self__", None)

@@ -17,7 +17,6 @@ import pytest
 
 import unifetch
 from unifetch import Client, Response, api, get, use_backend
-from unifetch.backends.httpx_network import NetworkStream
 from unifetch.client.shared_client import SHARED
 from unifetch.testing import RecordedRequest, Server, reply
 
@@ -59,9 +58,12 @@ def in_child(work: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize("engine", ["httpcore", "httpcore2"])
 def test_a_connection_is_asked_from_many_threads(engine: str) -> None:
     """The pools of httpx ask of each idle connection whether it is still good, from whatever thread they run in."""
+    library = pytest.importorskip(engine)
+    from unifetch.backends.httpx_network import NetworkStream  # it needs anyio, which comes with the library
+
     ours, theirs = socket.socketpair()
     with theirs, ThreadPoolExecutor(4) as threads:
-        stream = NetworkStream(pytest.importorskip(engine), ours)
+        stream = NetworkStream(library, ours)
 
         def ask(_: int) -> bool:
             return bool(stream.get_extra_info("is_readable"))
