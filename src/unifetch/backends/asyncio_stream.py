@@ -77,6 +77,9 @@ class TakenOver(AsyncioWire):
         super().close()
         self._over(clean=False)
 
+    def _abort(self) -> None:
+        _abort(self._transport)
+
     # --- Before the first exchange ---
 
     def has_ended(self) -> bool:
@@ -148,12 +151,18 @@ class TakenOver(AsyncioWire):
         _inherited.append(self)
 
 
+def _abort(transport: Any) -> None:
+    # TLS of asyncio forgets what it closes at the second close, and cannot be aborted after it. Then it has ended.
+    with suppress(AttributeError):
+        transport.abort()
+
+
 def _mend_failure(outer: Any) -> None:
     # Hook: where TLS inside TLS fails, asyncio of Python 3.11 ends the outer one by a call that raises a TypeError, and
     # then never tells whoever waits for the handshake.
     def force_close(_: object) -> None:
         del outer._force_close  # what abort() may call in turn
-        outer.abort()
+        _abort(outer)
 
     outer._force_close = force_close
 

@@ -441,6 +441,7 @@ class Family:
             message = f"{request.host}:{request.port} was not done in time: {error or kind.__name__}"
             if kind is ReadTimeout:
                 message = came_too_late("yes" if attempt.answered else attempt.sent)
+                message = f"{message} ({error})" if str(error) else message
         else:
             message = str(error) or f"{type(error).__name__} from {request.host}:{request.port}"
         translated = kind(message, request_sent="yes" if attempt.answered else attempt.sent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 from io import BytesIO
+from warnings import warn
 
 from ..backends import load_async, wrap_async
 from ..errors import StreamError
@@ -478,6 +479,4 @@ class AsyncBodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        from warnings import warn
-
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from io import BytesIO
 from time import sleep
+from warnings import warn
 
 from ..backends import load, wrap
 from ..errors import StreamError
@@ -449,8 +450,6 @@ class BodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        from warnings import warn
-
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
 
 

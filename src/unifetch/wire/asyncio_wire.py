@@ -158,8 +158,11 @@ class AsyncioWire(asyncio.BufferedProtocol):
         if not self._lost:
             self._ended, self._data = True, b""
             self._broken = self._broken or ConnectionAbortedError("it was closed")
-            self._transport.abort()
+            self._abort()
             self._wake()
+
+    def _abort(self) -> None:
+        self._transport.abort()
 
     async def _wait(self, ends: float | None) -> None:
         # Until anything happens at all; what it was, the caller finds out.

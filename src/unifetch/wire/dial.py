@@ -114,7 +114,8 @@ def _chosen(driver: Driver, request: RawRequest) -> Steps[list[Address]]:
     route, host = request.route, request.host
     found: list[Address]
     if route.address is None and is_loopback_name(host):
-        found = [(socket.AF_INET6, ("::1", request.port, 0, 0)), (socket.AF_INET, ("127.0.0.1", request.port))]
+        # IPv4 first: a proxy is asked for one address only, and more servers of this kind listen there.
+        found = [(socket.AF_INET, ("127.0.0.1", request.port)), (socket.AF_INET6, ("::1", request.port, 0, 0))]
     else:
         found = yield driver.look_up(route.address or host, request.port)
     return taking_turns(checked(route, host, found))

@@ -386,7 +386,7 @@ class Connection:
 
 def broken_by(error: OSError) -> str:
     """What to say of a connection that this ended."""
-    if "EOF occurred" in str(error):
+    if "eof" in str(error).lower():  # in the words of Python or of OpenSSL
         return "the TLS connection ended without close_notify (RFC 9112 §9.8)"
     return f"the connection broke: {error.strerror or error}"
 
