@@ -65,6 +65,7 @@ def test_what_would_be_lost_is_refused(library: Any) -> None:
 
 def test_what_is_wrong_changes_nothing() -> None:
     """An unknown library or setting is refused, and nothing is installed."""
+    pytest.importorskip("httpx")
     for name, settings in (("niquests", {}), ("httpx", {"headers": {}})):
         with pytest.raises(InvalidSetting):
             bridges.install(name, **settings)  # type: ignore[arg-type]  # that is the test
