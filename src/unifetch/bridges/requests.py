@@ -320,7 +320,6 @@ class RawResponse(HTTPResponse):
             headers=fields,
             status=answer.status,
             version=_VERSIONS[answer.http_version],
-            version_string=answer.http_version,
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
@@ -329,6 +328,7 @@ class RawResponse(HTTPResponse):
             request_method=method,
             request_url=answer.request.url.target,
         )
+        self.version_string = answer.http_version  # older versions do not take it as an argument
 
     def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]  # it is one
         """The body in pieces: of a chunked one as soon as they are there, as in urllib3."""
