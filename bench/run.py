@@ -110,6 +110,9 @@ OWN = {
 _BLOCKING = [backend for backend in OWN if backend != "aiohttp"]
 _AWAITED = ["socket", "aiohttp", "httpx2", "httpx"]
 
+# What --before adds to the name of a client that runs on an older source tree.
+BEFORE = "@before"
+
 # Of the clients that block, and of those that are awaited: all, and whom the others are held against.
 CLIENTS = (
     ["pycurl", *(OWN[backend] for backend in _BLOCKING), *(f"unifetch:{backend}" for backend in _BLOCKING)],
@@ -130,7 +133,8 @@ def main() -> int:
         if not names:
             continue
         with ExitStack() as stack:
-            bench = Bench(stack, clients, tls=any(CASES[name].tls for name in names), awaited=awaited)
+            tls = any(CASES[name].tls for name in names)
+            bench = Bench(stack, clients, tls=tls, awaited=awaited, before=arguments.before)
             print("clients: " + "; ".join(f"{name} {version}" for name, version in bench.versions.items()))
             for name in names:
                 case = shortened(CASES[name], arguments)
@@ -153,6 +157,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="turns of each client (default 9)")
     help = "the clients that the others are held against (default: urllib3; of those that are awaited aiohttp,httpx2)"
     parser.add_argument("--baseline", type=_names, help=help)
+    help = "the src directory of an older unifetch, which takes turns with this one"
+    parser.add_argument("--before", type=Path, metavar="SRC", help=help)
     parser.add_argument("--requests", type=int, help="requests in one turn, at most")
     parser.add_argument("--size", type=int, help="bytes of a large body, instead of what the case says")
     parser.add_argument("--quick", action="store_true", help="20 requests and 1 MiB at most: to see that it runs")
@@ -163,6 +169,8 @@ def parse_arguments() -> argparse.Namespace:
     for name in arguments.cases:
         if name not in known:
             parser.error(f"unknown case {name!r}; known are {', '.join(known)}")
+    if arguments.before and not (arguments.before / "unifetch").is_dir():
+        parser.error(f"--before {arguments.before}: there is no directory `unifetch` in it")
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return arguments
@@ -221,7 +229,9 @@ def shortened(case: Case, arguments: argparse.Namespace) -> Case:
 class Bench:
     """The server, and one process for each client; they end with the stack."""
 
-    def __init__(self, stack: ExitStack, clients: list[str], *, tls: bool, awaited: bool) -> None:
+    def __init__(
+        self, stack: ExitStack, clients: list[str], *, tls: bool, awaited: bool, before: Path | None = None
+    ) -> None:
         directory = self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         options = ["--tls", str(directory)] if tls else []
@@ -231,14 +241,20 @@ class Bench:
         self._ports = self._server.hear()
         self._workers: dict[str, Child] = {}
         self.versions: dict[str, str] = {}
+        kind = ["async"] if awaited else []
         for name in clients:
-            worker = Child(stack, environment, "worker.py", name, *(["async"] if awaited else []))
-            hello = worker.hear()
-            if "error" in hello:
-                print(f"left out: {name}: {hello['error']}", file=sys.stderr)
-            else:
-                self._workers[name] = worker
-                self.versions[name] = hello["version"]
+            self._start(name, Child(stack, environment, "worker.py", name, *kind))
+            if before and name.startswith("unifetch:"):
+                older = environment | {"PYTHONPATH": str(before)}
+                self._start(name + BEFORE, Child(stack, older, "worker.py", name, *kind))
+
+    def _start(self, name: str, worker: Child) -> None:
+        hello = worker.hear()
+        if "error" in hello:
+            print(f"left out: {name}: {hello['error']}", file=sys.stderr)
+        else:
+            self._workers[name] = worker
+            self.versions[name] = hello["version"]
 
     def measure(self, name: str, case: Case, rounds: int) -> dict[str, list[dict[str, float]]]:
         """The turns of each client, A B C … A B C …; a client that fails is left out of this case."""
@@ -311,13 +327,16 @@ def print_table(name: str, case: Case, turns: dict[str, list[dict[str, float]]],
     print(f"\n{name}: {case.title}; {amount} a turn, {rounds} turns each; client CPU, medians")
     memory = "   memory +" if case.bulk else ""
     heads = "   ".join(f"{'x ' + baseline:>10}" for baseline in baselines)
-    print(f"  {'client':<18}{unit:>9}   {'quartiles':>15}   {heads}   {'x own':>7}{memory}")
+    older = any(client.endswith(BEFORE) for client in turns)
+    heads += f"   {'x before':>10}" if older else ""
+    print(f"  {'client':<24}{unit:>9}   {'quartiles':>15}   {heads}   {'x own':>7}{memory}")
     for client, outcomes in turns.items():
         costs = [outcome["cpu"] * scale for outcome in outcomes]
         low, _, high = quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else costs * 3
-        row = f"  {client:<18}{_figure(median(costs)):>9}   {_figure(low) + '-' + _figure(high):>15}"
-        own = OWN.get(client.partition("unifetch:")[2], "")
+        row = f"  {client:<24}{_figure(median(costs)):>9}   {_figure(low) + '-' + _figure(high):>15}"
+        own = OWN.get(client.removesuffix(BEFORE).partition("unifetch:")[2], "")
         row += "".join(f"   {_ratio(turns, baseline, client):>10}" for baseline in baselines)
+        row += f"   {_ratio(turns, client + BEFORE, client):>10}" if older else ""
         row += f"   {_ratio(turns, own, client):>7}"
         if case.bulk:
             grown = max(outcome["grown"] for outcome in outcomes)
