@@ -127,6 +127,35 @@ def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
     assert "> Accept: text/plain" in lines
 
 
+@pytest.mark.parametrize(
+    ("option", "secure", "request_line", "answer"),
+    [
+        ("--http2", False, "> GET /a HTTP/1.1", "< HTTP/1.1 200 OK"),
+        ("--http2-only", False, "> GET /a HTTP/2", "< HTTP/2 200"),
+        ("--http2-only", True, "> GET /a HTTP/2", "< HTTP/2 200"),
+        ("--http2", True, "> GET /a", "< HTTP/2 200"),
+    ],
+)
+def test_verbose_names_the_version_that_is_spoken(
+    option: str, secure: bool, request_line: str, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The request line has HTTP/2 where it is certain, and no version where the server is still to choose."""
+    peer = pytest.importorskip("unifetch.testing.http2", exc_type=ImportError)
+    pytest.importorskip("h2", reason="HTTP/2 needs it")
+    authority = certificate_authority()
+    tls = authority.server_context() if secure else None
+    if tls is not None:
+        tls.set_alpn_protocols(["h2"])
+    speaks_http2 = "HTTP/2" in answer
+    with (peer.Server if speaks_http2 else Server)(tls=tls) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        code = main(["get", "-v", "-b", "socket", option, "--cacert", str(authority.ca_file), f"{url}/a"])
+    lines = capsys.readouterr().err.splitlines()
+
+    assert 0 == code
+    assert [request_line, answer] == [line for line in lines if line.startswith(("> GET", "< HTTP"))]
+
+
 def test_verbose_hides_credentials(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither the credentials that go out nor those that come in are shown; they are sent, though."""
     with Server(reply(headers={"Set-Cookie": "session=hunter2"})) as server:
@@ -573,6 +602,18 @@ def test_backends_shows_capabilities(capsys: pytest.CaptureFixture[str]) -> None
     assert len(http2.split()) == 1 + len(available_backends())
     assert http2.split()[1] == "no"
     assert "  speaks HTTP/2 where it is asked for and the server offers it" in lines
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_backends_says_what_http2_lacks(
+    there: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where `socket` has not the library that HTTP/2 needs, the row says so, and how to install it."""
+    monkeypatch.setattr(command_line, "find_spec", lambda name: object() if there else None)
+    main(["backends"])
+    out = capsys.readouterr().out
+
+    assert there is ("socket lacks the library h2 for it: pip install 'unifetch-http[http2]'" not in out)
 
 
 def test_backends_without_a_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

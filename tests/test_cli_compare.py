@@ -64,6 +64,36 @@ def test_redirects_are_counted() -> None:
         assert (302, both[:1]) == (records["httpx"]["status"], lines["httpx"])
 
 
+def test_the_ways_are_shown() -> None:
+    """Each way once, address by address, with who went it."""
+    with Server({"/old": reply(302, headers={"Location": "/new?token=s3cret"}), "/new": reply(200)}) as server:
+        url = server.url
+        command = [sys.executable, "-m", "unifetch", "compare", url + "/old"]
+        lines = subprocess.check_output(command, text=True, timeout=60).splitlines()
+    at = lines.index("where they went")
+
+    assert [f"  1 {url}/old", f"  2 {url}/new?token=REDACTED"] == lines[at + 1 : at + 3]
+    assert lines[at + 3].startswith("        urllib")
+    assert "unifetch over each" in " ".join(lines[at + 3 : at + 5])
+    if "httpx" in SUBJECTS:
+        assert f"  1 {url}/old" in lines[at + 4 :]
+
+
+@pytest.mark.parametrize("words", ["--cacert", "-k"])
+def test_a_certificate_of_the_readers_own(words: str) -> None:
+    """With `--cacert` or `-k` each subject gets through TLS, by whatever its own call has for it."""
+    from servers import certificate_authority
+
+    authority = certificate_authority()
+    with Server(reply(200, b"secret"), tls=authority.server_context()) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        records = compared(url, words, *([str(authority.ca_file)] if words == "--cacert" else []))
+
+    assert SUBJECTS == list(records)
+    for name, record in records.items():
+        assert (200, [f"{url}/"]) == (record.get("status"), [each["address"] for each in record["requests"]]), name
+
+
 def test_https_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes through TLS is watched before it is hidden."""
     from servers import certificate_authority

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+from importlib.util import find_spec
 
 from ..backends import BACKENDS, available_backends, how_to_install, is_installed, load
 from ..backends import capabilities as capabilities_of
@@ -84,3 +85,5 @@ def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style, 
         print("  ".join(cells).rstrip())
         for line in textwrap.wrap(capability.value, 78):
             print(style.dim(f"  {line}"))
+        if capability is Capability.HTTP2 and find_spec("h2") is None:
+            print(style.red("  socket lacks the library h2 for it: pip install 'unifetch-http[http2]'"))

@@ -11,13 +11,16 @@ import json
 import sys
 import textwrap
 import time
+import warnings
 from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 
 from ..backends import BACKENDS, available_backends, is_installed, load
 from ..client.sync_client import Client
 from ..errors import ConfigError
 from ..masking import masked, masked_field, masked_url
+from ..policies.tls import TLS
 from .parser import Parser
 from .terminal import Style, printable
 from .trace import watched
@@ -25,12 +28,14 @@ from .trace import watched
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..testing import Server
 
     Answer = tuple[int, Iterable[tuple[str, str]], bytes]
+    Call = Callable[[str, float, "Trust"], Answer]
 
 WIDTH = 79
 NOT_SENT = "(not there)"
@@ -55,16 +60,19 @@ def run(word: str, arguments: Sequence[str]) -> int:
         metavar="FILE",
         help="answer from FILE: bytes, sent as they are; a .py file is run, and has a SCRIPT of unifetch.testing",
     )
+    parser.add_argument("-k", "--insecure", action="store_true", help="each accepts any certificate")
+    parser.add_argument("--cacert", metavar="FILE", help="each trusts these certificates (PEM), and no others")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=10.0, help="for each; 10 by default")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(arguments)
     if not options.url and not options.script:
         parser.error("a URL or --script FILE is needed")
+    trust = Trust(options.cacert, insecure=options.insecure)
     with _server(options.script) as server:
         url = options.url
         if server is not None:
             url = f"{server.url}/{url.lstrip('/')}"
-        records = [_record(name, call, url, options.timeout, server) for name, call in _subjects()]
+        records = [_record(name, call, url, options.timeout, trust, server) for name, call in _subjects()]
     print(json.dumps(records, indent=2)) if options.json else _show(url, records)
     return 0 if any("status" in record for record in records) else CONNECTION_FAILED
 
@@ -84,57 +92,77 @@ def _server(file: str | None) -> Any:
     return Server(names["SCRIPT"])
 
 
+class Trust:
+    """Which certificates are accepted: where the user says nothing, each library's own opinion.
+
+    Attributes:
+        settings: of unifetch.
+        context: for the libraries that take one; None for their own.
+        verify: the same as requests has it.
+    """
+
+    settings: dict[str, Any]
+    context: ssl.SSLContext | None
+    verify: bool | str
+
+    def __init__(self, ca_file: str | None, *, insecure: bool) -> None:
+        self.settings = {"verify": False} if insecure else {"ca_file": ca_file} if ca_file else {}
+        self.context = TLS.of(self.settings).context() if self.settings else None
+        self.verify = not insecure and (ca_file or True)
+
+
 # --- Who is asked: each library by the call that its documentation shows first ---------------------
 
 
-def _urllib(url: str, timeout: float) -> Answer:
+def _urllib(url: str, timeout: float, trust: Trust) -> Answer:
     from urllib.request import urlopen
 
-    with urlopen(url, timeout=timeout) as response:  # noqa: S310  # the user named this URL
+    with urlopen(url, timeout=timeout, context=trust.context) as response:  # noqa: S310  # the user named this URL
         return response.status, response.headers.items(), response.read()
 
 
-def _requests(url: str, timeout: float) -> Answer:
+def _requests(url: str, timeout: float, trust: Trust) -> Answer:
     import requests
 
-    response = requests.get(url, timeout=timeout)
+    response = requests.get(url, timeout=timeout, verify=trust.verify)
     return response.status_code, response.headers.items(), response.content
 
 
-def _httpx(url: str, timeout: float) -> Answer:
+def _httpx(url: str, timeout: float, trust: Trust) -> Answer:
     import httpx
 
-    response = httpx.get(url, timeout=timeout)
+    response = httpx.get(url, timeout=timeout, verify=trust.context or True)
     return response.status_code, response.headers.multi_items(), response.content
 
 
-def _httpx2(url: str, timeout: float) -> Answer:
+def _httpx2(url: str, timeout: float, trust: Trust) -> Answer:
     import httpx2
 
-    response = httpx2.get(url, timeout=timeout)
+    response = httpx2.get(url, timeout=timeout, verify=trust.context or True)
     return response.status_code, response.headers.multi_items(), response.content
 
 
-def _urllib3(url: str, timeout: float) -> Answer:
+def _urllib3(url: str, timeout: float, trust: Trust) -> Answer:
     import urllib3
 
-    with urllib3.PoolManager() as pool:
+    with urllib3.PoolManager(ssl_context=trust.context) as pool:
         response = pool.request("GET", url, timeout=timeout)
         return response.status, list(response.headers.items()), response.data
 
 
-def _aiohttp(url: str, timeout: float) -> Answer:
+def _aiohttp(url: str, timeout: float, trust: Trust) -> Answer:
     import aiohttp
 
     async def ask() -> Answer:
         limit = aiohttp.ClientTimeout(total=timeout)
-        async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as response:
-            return response.status, list(response.headers.items()), await response.read()
+        async with aiohttp.ClientSession(timeout=limit) as session:
+            async with session.get(url, ssl=trust.context or True) as response:
+                return response.status, list(response.headers.items()), await response.read()
 
     return asyncio.run(ask())
 
 
-OWN: dict[str, Callable[[str, float], Answer]] = {
+OWN: dict[str, Call] = {
     "urllib": _urllib,
     "requests": _requests,
     "httpx": _httpx,
@@ -144,16 +172,16 @@ OWN: dict[str, Callable[[str, float], Answer]] = {
 }
 
 
-def _over(backend: str) -> Callable[[str, float], Answer]:
-    def ask(url: str, timeout: float) -> Answer:
-        with Client(backend=backend, timeout=timeout) as client:
+def _over(backend: str) -> Call:
+    def ask(url: str, timeout: float, trust: Trust) -> Answer:
+        with Client(backend=backend, timeout=timeout, tls=trust.settings) as client:
             response = client.get(url)
             return response.status, response.headers.items(), response.body
 
     return ask
 
 
-def _subjects() -> list[tuple[str, Callable[[str, float], Answer]]]:
+def _subjects() -> list[tuple[str, Call]]:
     for name in available_backends():
         if name in BACKENDS:
             load(name)  # so that no time is that of an import
@@ -164,21 +192,20 @@ def _subjects() -> list[tuple[str, Callable[[str, float], Answer]]]:
 # --- What happens ---------------------------------------------------------------------------------
 
 
-def _record(
-    name: str, call: Callable[[str, float], Answer], url: str, timeout: float, server: Server | None
-) -> dict[str, Any]:
-    sent: list[bytes] = []
+def _record(name: str, call: Call, url: str, timeout: float, trust: Trust, server: Server | None) -> dict[str, Any]:
+    sent: list[tuple[str, bytes]] = []  # with the scheme that they went by
 
     def keep(sock: socket.socket | None, mark: str, data: bytes) -> None:
         # The scripted server is in this process: what it sends is not what its clients send.
         if mark == ">" and not (sock is not None and server is not None and sock.getsockname()[1] == server.port):
-            sent.append(bytes(data))
+            sent.append(("https" if sock is None else "http", bytes(data)))
 
     record: dict[str, Any] = {"subject": name}
     started = time.perf_counter()
-    with watched(keep):
+    with watched(keep), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of certificates that are not verified: the user said so
         try:
-            status, headers, body = call(url, timeout)
+            status, headers, body = call(url, timeout, trust)
             record |= {
                 "status": status,
                 "headers": [[field, masked_field(field, value)] for field, value in headers],
@@ -187,14 +214,26 @@ def _record(
         except Exception as error:  # noqa: BLE001  # each library has classes of its own, and all are results here
             record["error"] = f"{type(error).__name__}: {masked(str(error))[:200]}"
     record["seconds"] = round(time.perf_counter() - started, 4)
-    record["requests"] = [_request(head) for head in b"".join(sent).split(b"\r\n\r\n") if head]
+    record["requests"] = [
+        _request(scheme, head)
+        for scheme, pieces in groupby(sent, key=lambda piece: piece[0])
+        for head in b"".join(data for _, data in pieces).split(b"\r\n\r\n")
+        if head
+    ]
     return record
 
 
-def _request(head: bytes) -> dict[str, Any]:
+def _request(scheme: str, head: bytes) -> dict[str, Any]:
     line, *rest = head.decode("latin-1").split("\r\n")
     fields = [(name, value.strip()) for name, _, value in (field.partition(":") for field in rest)]
-    return {"line": masked_url(line), "fields": [[name, masked_field(name, value)] for name, value in fields]}
+    method, _, target = line.rpartition(" ")[0].partition(" ")
+    host = next((value for name, value in fields if name.lower() == "host"), "")
+    address = f"{scheme}://{host}{target}" if target.startswith("/") else target
+    return {
+        "address": masked_url(address if method == "GET" else f"{address} ({method})"),
+        "line": masked_url(line),
+        "fields": [[name, masked_field(name, value)] for name, value in fields],
+    }
 
 
 # --- What is shown --------------------------------------------------------------------------------
@@ -214,6 +253,11 @@ def _show(url: str, records: list[dict[str, Any]]) -> None:
                 style.red(textwrap.fill(printable(record["error"]), WIDTH, initial_indent="  ", subsequent_indent="  "))
             )
     print("\nA body is counted as the library hands it over, so decoded where it decodes.\n")
+    hops = {record["subject"]: [each["address"] for each in record["requests"]] for record in records}
+    if any(len(addresses) > 1 for addresses in hops.values()):
+        print(style.bold("where they went"))
+        _show_hops(hops, style)
+        print()
     first = [record["requests"][0] if record["requests"] else {"line": NOT_SENT, "fields": []} for record in records]
     print(style.bold("what they send first"))
     _show_fields(names, [[("request line", each["line"]), *each["fields"]] for each in first], style)
@@ -221,6 +265,14 @@ def _show(url: str, records: list[dict[str, Any]]) -> None:
     if answered:
         print(style.bold("\nthe headers that they give you"))
         _show_fields([each["subject"] for each in answered], [each["headers"] for each in answered], style)
+
+
+def _show_hops(hops: dict[str, list[str]], style: Style) -> None:
+    """Each way once, address by address, and who went it."""
+    for way in dict.fromkeys(map(tuple, hops.values())):
+        for number, address in enumerate(way or (NOT_SENT,), 1):
+            print(f"  {number} {_cut(printable(address), WIDTH - 4)}")
+        print(style.cyan(_listed([name for name, addresses in hops.items() if tuple(addresses) == way], list(hops))))
 
 
 def _show_fields(names: list[str], messages: list[Any], style: Style) -> None:
@@ -232,11 +284,18 @@ def _show_fields(names: list[str], messages: list[Any], style: Style) -> None:
             whose.setdefault(row.get(field, NOT_SENT), []).append(name)
         print(f"  {printable(field)}")
         for value, who in whose.items():
-            text = printable(value)
-            print(f"    {text if len(text) <= WIDTH - 4 else text[: WIDTH - 5] + '…'}")
+            print(f"    {_cut(printable(value), WIDTH - 4)}")
             if len(who) < len(names):
-                label = textwrap.fill(_together(who, names), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
-                print(style.cyan(label))
+                print(style.cyan(_listed(who, names)))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _listed(who: list[str], names: list[str]) -> str:
+    indent = " " * 8
+    return textwrap.fill(_together(who, names), WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 def _joined(fields: Any) -> dict[str, str]:

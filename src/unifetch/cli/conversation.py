@@ -14,16 +14,22 @@ if TYPE_CHECKING:
 
 
 class Conversation:
-    """A listener that shows each step on standard error: heads as they go over the wire, and what led to the next."""
+    """A listener that shows each step on standard error: heads as they go over the wire, and what led to the next.
 
-    def __init__(self) -> None:
+    Args:
+        http2: the setting of the client, which says what a request line can say of the version.
+    """
+
+    def __init__(self, http2: bool | str = False) -> None:
         self._style = Style(sys.stderr)
+        self._http2 = http2
 
     def __call__(self, event: events.Event) -> None:
         style = self._style
         if isinstance(event, events.Attempt):
             say(style.dim(f"* {event.request.url.origin} through {printable(event.backend)}"))
-            say(f"> {style.bold(event.request.method)} {masked(event.request.url.target)} HTTP/1.1")
+            line = f"> {style.bold(event.request.method)} {masked(event.request.url.target)}"
+            say(f"{line} {self._version(event.request.url.scheme)}".rstrip())
             self._fields(">", event.headers)
         elif isinstance(event, events.InterimResponse):
             say(f"< {style.bold(str(event.status))} before the answer")
@@ -36,6 +42,11 @@ class Conversation:
         elif isinstance(event, events.Retry):
             why = f"{event.status}" if event.error is None else f"{type(event.error).__name__}: {event.error}"
             say(style.dim(f"* again in {event.delay:.1f} s, after {printable(why)}"))
+
+    def _version(self, scheme: str) -> str:
+        if self._http2 and scheme == "https" and self._http2 != "only":
+            return ""  # the server chooses while TLS is set up, which comes after this; its answer names the version
+        return "HTTP/2" if self._http2 == "only" else "HTTP/1.1"
 
     def _fields(self, mark: str, headers: Headers) -> None:
         for name, value in headers.pairs:

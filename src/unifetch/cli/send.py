@@ -96,7 +96,7 @@ def _listeners(options: argparse.Namespace, settings: dict[str, Any]) -> Timing 
         from .conversation import Conversation, Timing
 
         if options.verbose:
-            listeners.append(Conversation())
+            listeners.append(Conversation(settings.get("http2", False)))
         if options.timing:
             listeners.append(timing := Timing())
     settings["listeners"] = listeners
