@@ -61,7 +61,7 @@ for library in ("requests", "httpx", "httpx2", "urllib3", "aiohttp"):
 
 # What a backend may import of what stands beside it, besides `base`: what several of them share.
 SHARED = {
-    "urllib": {"socket.connection", "socket.pool"},
+    "urllib": {"socket"},
     "urllib3": {"socket.connection"},
     "requests": {"urllib3"},
     "httpx": {"httpx_family"},
@@ -245,6 +245,26 @@ def test_adapters_have_one_outline(name: str) -> None:
 def test_the_socket_backend_stands_on_its_own(path: str) -> None:
     """It is what http.client does underneath, so it does not import it."""
     assert not [name for name in imports(path) if name.startswith(("http", "urllib", "h11"))]
+
+
+# Names that several classes have, and where: one idea, once for each library; or an event that tells of a thing.
+SHARED_NAMES = {
+    "AsyncTransport": {"bridges/httpx.py", "bridges/httpx2.py"},
+    "Transport": {"bridges/httpx.py", "bridges/httpx2.py"},
+    "Retry": {"policies/retries.py", "observe/events.py"},
+}
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """No two classes of the package share a name, wherever they stand. (What only tests use, may.)"""
+    places: dict[str, set[str]] = {}
+    for path in FILES:
+        if not path.startswith("testing/"):
+            for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, set()).add(path)
+
+    assert {} == {name: found for name, found in places.items() if len(found) > 1 and found != SHARED_NAMES.get(name)}
 
 
 def test_file_names_say_something() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from unifetch.backends.socket.pool import IDLE_SECONDS, MAX_IDLE, Pool
+from unifetch.backends.base import IDLE_SECONDS
+from unifetch.backends.socket.pool import MAX_IDLE, Pool
 
 
 class Idle:

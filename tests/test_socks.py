@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from unifetch import ConfigError, ProxyError
-from unifetch.wire import tunnels
 from unifetch.wire.reader import ByteReader
-from unifetch.wire.socks import converse_awaited, socks5
+from unifetch.wire.socks import socks5
 
 HELLO, LOGIN, WELCOME = b"\x05\x00", b"\x05\x02", b"\x01\x00"
 TO_NAME = b"\x05\x01\x00\x03\x06h.test\x01\xbb"
 CONNECTED = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x04\x38"
 
-Talk = Callable[[Any, str, int, bytes, int], tuple[bytes, bytes]]
 
-
-def awaited(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tuple[bytes, bytes]:
+def talk(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tuple[bytes, bytes]:
     """What was said, and what of the proxy's bytes was left, which come in pieces of this size."""
-    said, left = bytearray(), bytearray(heard)
-
-    async def say(data: bytes) -> None:
-        said.extend(data)
-
-    async def hear(most: int) -> bytes:
-        piece = bytes(left[: min(size, most)])
-        del left[: len(piece)]
-        return piece
-
-    asyncio.run(converse_awaited(socks5(proxy, host, port), say, hear))
-    return bytes(said), bytes(left)
-
-
-def by_reader(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tuple[bytes, bytes]:
-    """The same in steps that are fed, as our own dialing takes them."""
     said, left, reader = bytearray(), bytearray(heard), ByteReader()
-    for step in tunnels.socks5(reader, proxy, host, port):
+    for step in socks5(reader, proxy, host, port):
         if isinstance(step, bytes):
             said += step
         elif left:
@@ -49,13 +28,6 @@ def by_reader(proxy: Any, host: str, port: int, heard: bytes, size: int) -> tupl
         else:
             reader.feed_eof()
     return bytes(said), reader.take(len(reader)) + bytes(left)
-
-
-@pytest.fixture(params=[awaited, by_reader])
-def talk(request: pytest.FixtureRequest) -> Talk:
-    """Each driver in turn."""
-    driver: Talk = request.param
-    return driver
 
 
 def proxy(username: str | None = None, password: str | None = None) -> Any:
@@ -81,7 +53,7 @@ def proxy(username: str | None = None, password: str | None = None) -> Any:
         ((), "h.test", HELLO + b"\x05\x00\x00\x03\x00\x00\x50", b"\x05\x01\x00" + TO_NAME),
     ],
 )
-def test_a_connection(talk: Talk, login: tuple[str, str], host: str, heard: bytes, said: bytes, size: int) -> None:
+def test_a_connection(login: tuple[str, str], host: str, heard: bytes, said: bytes, size: int) -> None:
     """In whatever pieces the proxy answers, it is told this, and not a byte of the origin's is taken."""
     assert (said, b"origin") == talk(proxy(*login), host, 443, heard + b"origin", size)
 
@@ -99,7 +71,7 @@ def test_a_connection(talk: Talk, login: tuple[str, str], host: str, heard: byte
         ((), HELLO + b"\x05\x63\x00\x01", "it did not connect to h.test:443: reply 99"),
     ],
 )
-def test_a_refusal(talk: Talk, login: tuple[str, str], heard: bytes, message: str) -> None:
+def test_a_refusal(login: tuple[str, str], heard: bytes, message: str) -> None:
     """It is told in words, and the password is not among them."""
     with pytest.raises(ProxyError) as caught:
         talk(proxy(*login), "h.test", 443, heard, 1000)
@@ -109,7 +81,7 @@ def test_a_refusal(talk: Talk, login: tuple[str, str], heard: bytes, message: st
 
 
 @pytest.mark.parametrize("length", range(len(HELLO + CONNECTED)))
-def test_an_end_before_the_end(talk: Talk, length: int) -> None:
+def test_an_end_before_the_end(length: int) -> None:
     """A proxy that ends the connection, wherever that is, has refused."""
     with pytest.raises(ProxyError) as caught:
         talk(proxy(), "h.test", 443, (HELLO + CONNECTED)[:length], 1000)
@@ -121,7 +93,7 @@ def test_an_end_before_the_end(talk: Talk, length: int) -> None:
     ("login", "host", "what"),
     [(("m" * 256, "p"), "h.test", "user name"), (("m", "p" * 256), "h.test", "password"), ((), "h" * 256, "host")],
 )
-def test_too_long_for_the_protocol(talk: Talk, login: tuple[str, str], host: str, what: str) -> None:
+def test_too_long_for_the_protocol(login: tuple[str, str], host: str, what: str) -> None:
     """It has one byte for a length; more is not cut, and nothing of it is sent."""
     with pytest.raises(ConfigError, match=f"SOCKS5 takes a {what} of at most 255 bytes, not 256"):
         talk(proxy(*login), host, 443, (LOGIN + WELCOME if login else HELLO) + CONNECTED, 1000)

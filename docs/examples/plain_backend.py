@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from unifetch import Capability, ConnectTimeout, ReadTimeout, UnifetchError, WriteTimeout, errors
-from unifetch.backends.base import Attempt, connect_error
+from unifetch.backends.base import Exchange, connect_error
 from unifetch.model.messages import RawRequest, RawResponse
 from unifetch.wire.http11 import Head, read_body, read_head
 from unifetch.wire.reader import ByteReader
@@ -48,29 +48,29 @@ class PlainBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = Attempt(request.timeout, request.deadline)
-        connection = self._connect(request, attempt)
+        exchange = Exchange(request.timeout, request.deadline)
+        connection = self._connect(request, exchange)
         reader = ByteReader()
         try:
-            with translated(attempt, WriteTimeout):
-                self._write(connection, request, attempt)
-            with translated(attempt, ReadTimeout):
-                head = self._head(connection.sock, request, reader, attempt)
+            with translated(exchange, WriteTimeout):
+                self._write(connection, request, exchange)
+            with translated(exchange, ReadTimeout):
+                head = self._head(connection.sock, request, reader, exchange)
         except BaseException:
             connection.close()
             raise
-        attempt.sent = "yes"
+        exchange.sent = "yes"
 
-        chunks = self._chunks(connection.sock, request, reader, read_body(reader, head.framing), attempt)
+        chunks = self._chunks(connection.sock, request, reader, read_body(reader, head.framing), exchange)
         return RawResponse(head.status, head.reason, head.version, head.headers, chunks, connection.close)
 
     # [end]
 
     # [rest]
-    def _connect(self, request: RawRequest, attempt: Attempt) -> http.client.HTTPConnection:
+    def _connect(self, request: RawRequest, exchange: Exchange) -> http.client.HTTPConnection:
         host, port = request.host, request.port
         try:
-            seconds = attempt.within(request.timeout.connect)
+            seconds = exchange.within(request.timeout.connect)
             if request.tls is None:
                 connection = http.client.HTTPConnection(host, port, timeout=seconds)
             else:
@@ -84,9 +84,9 @@ class PlainBackend:
             raise connect_error(error, host, port) from error
         return connection
 
-    def _write(self, connection: http.client.HTTPConnection, request: RawRequest, attempt: Attempt) -> None:
-        connection.sock.settimeout(attempt.within(request.timeout.write))
-        attempt.sent = "maybe"
+    def _write(self, connection: http.client.HTTPConnection, request: RawRequest, exchange: Exchange) -> None:
+        connection.sock.settimeout(exchange.within(request.timeout.write))
+        exchange.sent = "maybe"
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers:
             connection.putheader(name, value)
@@ -94,33 +94,33 @@ class PlainBackend:
         if request.body is None or isinstance(request.body, bytes):
             return
         for block in request.body:
-            connection.sock.settimeout(attempt.within(request.timeout.write))
+            connection.sock.settimeout(exchange.within(request.timeout.write))
             connection.send(b"%x\r\n%b\r\n" % (len(block), block) if request.chunked else block)
         if request.chunked:
             connection.send(b"0\r\n\r\n")
 
-    def _head(self, sock: Any, request: RawRequest, reader: ByteReader, attempt: Attempt) -> Head:
+    def _head(self, sock: Any, request: RawRequest, reader: ByteReader, exchange: Exchange) -> Head:
         heads = read_head(reader, request.method)
         while True:
             try:
                 if next(heads) is None:  # else it is an interim response, which nobody is told
-                    self._feed(sock, request, reader, attempt)
+                    self._feed(sock, request, reader, exchange)
             except StopIteration as end:
                 head: Head = end.value
                 return head
 
     def _chunks(
-        self, sock: Any, request: RawRequest, reader: ByteReader, pieces: Iterator[bytes | None], attempt: Attempt
+        self, sock: Any, request: RawRequest, reader: ByteReader, pieces: Iterator[bytes | None], exchange: Exchange
     ) -> Iterator[bytes]:
-        with translated(attempt, ReadTimeout):
+        with translated(exchange, ReadTimeout):
             for piece in pieces:
                 if piece is None:
-                    self._feed(sock, request, reader, attempt)
+                    self._feed(sock, request, reader, exchange)
                 else:
                     yield bytes(piece)
 
-    def _feed(self, sock: Any, request: RawRequest, reader: ByteReader, attempt: Attempt) -> None:
-        sock.settimeout(attempt.within(request.timeout.read))
+    def _feed(self, sock: Any, request: RawRequest, reader: ByteReader, exchange: Exchange) -> None:
+        sock.settimeout(exchange.within(request.timeout.read))
         if data := sock.recv(65_536):
             reader.feed(data)
         else:
@@ -131,21 +131,21 @@ class PlainBackend:
 
 
 @contextmanager
-def translated(attempt: Attempt, timed_out: type[UnifetchError]) -> Iterator[None]:
+def translated(exchange: Exchange, timed_out: type[UnifetchError]) -> Iterator[None]:
     """Raise our errors in place of the library's."""
     try:
         yield
     except UnifetchError:
         raise
     except TimeoutError as error:
-        raise timed_out("the server neither sent nor took a byte in time", request_sent=attempt.sent) from error
+        raise timed_out("the server neither sent nor took a byte in time", request_sent=exchange.sent) from error
     except tuple(ERRORS) as error:
-        if refused := certificate_refused(error, attempt.sent):
+        if refused := certificate_refused(error, exchange.sent):
             raise refused from error
         kind = next(kind for library, kind in ERRORS.items() if isinstance(error, library))
-        if kind is errors.ConnectionLost and attempt.sent == "yes":
+        if kind is errors.ConnectionLost and exchange.sent == "yes":
             kind = errors.IncompleteBody  # the head was there already
-        raise kind(f"{type(error).__name__}: {error}", request_sent=attempt.sent) from error
+        raise kind(f"{type(error).__name__}: {error}", request_sent=exchange.sent) from error
 
 
 # [end]

@@ -54,8 +54,9 @@ from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
 from .base import (
     HTTP_1_CAPABILITIES,
-    Attempt,
+    IDLE_SECONDS,
     Capability,
+    Exchange,
     causes,
     connect_ends,
     connect_error,
@@ -218,7 +219,6 @@ def _release(connection: Connection, clean: bool) -> None:
 
 # All that may take time is bounded by us.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_IDLE = 30.0  # seconds that an idle connection is kept
 _KNOWN = 1000  # destinations that are remembered
 
 
@@ -233,12 +233,12 @@ class _Way:
         self._clock = clock
         if route.unix_socket is not None and route.proxy is None:
             self.connector: aiohttp.BaseConnector = aiohttp.UnixConnector(
-                route.unix_socket, limit=0, keepalive_timeout=_IDLE
+                route.unix_socket, limit=0, keepalive_timeout=IDLE_SECONDS
             )
         else:
             self.connector = aiohttp.TCPConnector(
                 limit=0,
-                keepalive_timeout=_IDLE,
+                keepalive_timeout=IDLE_SECONDS,
                 use_dns_cache=False,
                 resolver=_Resolver(),
                 socket_factory=lambda address: new_socket(address[0]),
@@ -432,11 +432,11 @@ async def _once(request: Any, handler: Any) -> aiohttp.ClientResponse:
 
 
 async def _through_session(session: aiohttp.ClientSession, request: RawRequest) -> AsyncRawResponse:
-    attempt = Attempt(request.timeout, request.deadline)
-    attempt.sent = "maybe"
-    ends = attempt.deadline
+    exchange = Exchange(request.timeout, request.deadline)
+    exchange.sent = "maybe"
+    ends = exchange.deadline
     try:
-        left = None if ends is None else attempt.within(None)
+        left = None if ends is None else exchange.within(None)
         async with asyncio.timeout(left):
             response = await session.request(
                 request.method,
@@ -448,23 +448,23 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
                 allow_redirects=False,
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=attempt.timeout.connect, sock_read=attempt.timeout.read
+                    total=None, sock_connect=exchange.timeout.connect, sock_read=exchange.timeout.read
                 ),
                 max_line_size=_MOST,
                 max_field_size=_MOST,
                 middlewares=(_once,),
             )
     except _RAISED as error:
-        raise _translated(error, attempt, request) from error
+        raise _translated(error, exchange, request) from error
 
     if response.cookies:
         _forget(session.cookie_jar, response)
 
     # The head
-    attempt.sent = "yes"
+    exchange.sent = "yes"
     version = response.version
     fields = Headers.trusted([(n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers])
-    body = _SessionBody(response, attempt, request)
+    body = _SessionBody(response, exchange, request)
     return AsyncRawResponse(
         response.status,
         (response.reason or "").encode("utf-8", "surrogateescape").decode("latin-1"),
@@ -490,21 +490,21 @@ async def _blocks(body: Any) -> AsyncIterator[bytes]:
 class _SessionBody:
     """The chunks, as the session's own response gives them."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt, request: RawRequest) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, exchange: Exchange, request: RawRequest) -> None:
         self._request = request
         self._response = response
-        self._attempt = attempt
+        self._exchange = exchange
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            async with asyncio.timeout(self._attempt.within(None)):
+            async with asyncio.timeout(self._exchange.within(None)):
                 block: bytes = await self._response.content.readany()
         except _RAISED as error:
             self._response.close()
-            raise _translated(error, self._attempt, self._request) from error
+            raise _translated(error, self._exchange, self._request) from error
         except BaseException:
             self._response.close()
             raise
@@ -519,16 +519,16 @@ class _SessionBody:
         self._response.release()
 
 
-def _translated(error: Exception, attempt: Attempt, request: RawRequest) -> UnifetchError:
+def _translated(error: Exception, exchange: Exchange, request: RawRequest) -> UnifetchError:
     wrapped = list(causes(error))
     kind = next(ours for theirs, ours in ERRORS.items() if any(isinstance(cause, theirs) for cause in wrapped))
     if kind in (errors.ConnectError, errors.NameResolutionError, errors.TLSError):
         return connect_error(error, request.host, request.port)
     if kind in (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL, errors.InvalidRequest):
-        attempt.sent = "no"
-    elif kind is errors.ConnectionLost and attempt.sent == "yes":
+        exchange.sent = "no"
+    elif kind is errors.ConnectionLost and exchange.sent == "yes":
         kind = errors.IncompleteBody
-    return kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=attempt.sent)
+    return kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=exchange.sent)
 
 
 def conflict(session: aiohttp.ClientSession) -> str | None:

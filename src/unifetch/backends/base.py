@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from time import monotonic
 
-from ..errors import ConfigConflict, ConnectError, NameResolutionError, ProxyError, TLSError, evidence
+from ..errors import ConfigConflict, ConnectError, NameResolutionError, TLSError
 from ..model.messages import AsyncRawResponse as AsyncRawResponse  # public here, as is all that a backend needs
 from ..model.messages import RawRequest as RawRequest
 from ..model.messages import RawResponse as RawResponse
@@ -73,6 +73,10 @@ if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
 
 
+# How long a connection may stay idle, on every backend. Servers close theirs after 60 seconds (nginx: 75) and more, and
+# to go first avoids the race between their close and our next request.
+IDLE_SECONDS = 50.0
+
 # What it takes to go through a proxy, by its scheme.
 PROXY_CAPABILITIES = {
     "http": Capability.PROXY,
@@ -126,7 +130,7 @@ class AsyncBackend(Protocol):
         """Close idle connections; a native object that was injected stays open."""
 
 
-class Attempt:
+class Exchange:
     """One exchange as a backend's hooks see it: what the next step may take, and what has happened so far.
 
     Attributes:
@@ -262,32 +266,6 @@ def connect_error(error: BaseException, host: str, port: int) -> ConnectError:
         if isinstance(cause, OSError):
             return ConnectError(f"no connection to {host}:{port}: {cause}")
     return ConnectError(f"no connection to {host}:{port}: {error}")
-
-
-def proxy_error(error: BaseException, url: str) -> ProxyError:
-    """What kept a connection through the proxy of this URL from coming about. The request has not left."""
-    failure = ProxyError(f"no connection through {url}: {error}")
-    failure.status = getattr(error, "status", None)
-    return failure
-
-
-def tunnel_target(host: str, port: int) -> str:
-    """What a CONNECT asks for (RFC 9112 §3.2.3); an IPv6 address is given without its brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def check_tunnel(target: str, status: int, reason: str) -> None:
-    """What a CONNECT was answered (RFC 9110 §9.3.6). After any 2xx the tunnel begins with the next byte.
-
-    Content-Length and Transfer-Encoding are to be ignored then; and of a refusal nothing else counts.
-
-    Raises:
-        ProxyError: it was refused.
-    """
-    if not 200 <= status < 300:
-        refusal = ProxyError(f"it refused a tunnel to {target}: {status} {evidence(reason)[1:-1]}".rstrip())
-        refusal.status = status
-        raise refusal
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -27,7 +27,7 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import Attempt, Capability, came_too_late, connect_error, refuse_conflicts
+from .base import Capability, Exchange, came_too_late, connect_error, refuse_conflicts
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
 TYPE_CHECKING: bool = False
@@ -116,36 +116,36 @@ class PoolBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange; see `Backend.send`."""
-        attempt = Attempt(request.timeout, request.deadline)
+        exchange = Exchange(request.timeout, request.deadline)
         try:
             if self._client is None:
-                answer = self._through_pool(request, attempt)
+                answer = self._through_pool(request, exchange)
                 status, fields = answer.status, answer.headers
             else:
-                answer = self._through_client(self._client, request, attempt)
+                answer = self._through_client(self._client, request, exchange)
                 status, fields = answer.status_code, answer.headers.raw
         except UnifetchError:
             raise  # from our own network
         except self.family.raised as error:
-            raise self.family.translated(error, attempt, request) from error
+            raise self.family.translated(error, exchange, request) from error
 
         # --- The head -----------------------------------------------------------------------------
-        attempt.sent = "yes"
+        exchange.sent = "yes"
         headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
         return RawResponse(
             status,
             answer.extensions.get("reason_phrase", b"").decode("latin-1"),
             _version(answer),
             headers,
-            _chunks(self.family, answer, attempt, request),
+            _chunks(self.family, answer, exchange, request),
             answer.close,
         )
 
-    def _through_pool(self, request: RawRequest, attempt: Attempt) -> Any:
-        return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, attempt))
+    def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
+        return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, exchange))
 
-    def _through_client(self, client: Any, request: RawRequest, attempt: Attempt) -> Any:
-        theirs = _for_client(self.family, request, attempt, self.family.upload(request.body))
+    def _through_client(self, client: Any, request: RawRequest, exchange: Exchange) -> Any:
+        theirs = _for_client(self.family, request, exchange, self.family.upload(request.body))
         return client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
     def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
@@ -195,27 +195,27 @@ class AsyncPoolBackend:
 
     async def send(self, request: RawRequest) -> AsyncRawResponse:
         """Perform one exchange; see `AsyncBackend.send`."""
-        attempt = Attempt(request.timeout, request.deadline)
+        exchange = Exchange(request.timeout, request.deadline)
         try:
             if self._client is None:
-                answer = await self._through_pool(request, attempt)
+                answer = await self._through_pool(request, exchange)
                 status, fields = answer.status, answer.headers
             else:
-                answer = await self._through_client(self._client, request, attempt)
+                answer = await self._through_client(self._client, request, exchange)
                 status, fields = answer.status_code, answer.headers.raw
         except UnifetchError:
             raise  # from our own network
         except self.family.raised as error:
-            raise self.family.translated(error, attempt, request) from error
+            raise self.family.translated(error, exchange, request) from error
         finally:
             # A generator that was not asked for all that it has would be left to the event loop.
             if (end := getattr(request.body, "aclose", None)) is not None:
                 await end()
 
         # --- The head -----------------------------------------------------------------------------
-        attempt.sent = "yes"
+        exchange.sent = "yes"
         headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
-        chunks = _AsyncChunks(self.family, answer, attempt, request)
+        chunks = _AsyncChunks(self.family, answer, exchange, request)
         return AsyncRawResponse(
             status,
             answer.extensions.get("reason_phrase", b"").decode("latin-1"),
@@ -225,13 +225,13 @@ class AsyncPoolBackend:
             chunks.aclose,
         )
 
-    async def _through_pool(self, request: RawRequest, attempt: Attempt) -> Any:
+    async def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
         return await self._pool_for(request.tls, request.route).handle_async_request(
-            _for_pool(self.family, request, attempt)
+            _for_pool(self.family, request, exchange)
         )
 
-    async def _through_client(self, client: Any, request: RawRequest, attempt: Attempt) -> Any:
-        theirs = _for_client(self.family, request, attempt, self.family.async_upload(request.body))
+    async def _through_client(self, client: Any, request: RawRequest, exchange: Exchange) -> Any:
+        theirs = _for_client(self.family, request, exchange, self.family.async_upload(request.body))
         return await client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
     def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
@@ -249,7 +249,7 @@ class AsyncPoolBackend:
                 await pool.aclose()
 
 
-def _for_pool(family: Family, request: RawRequest, attempt: Attempt) -> Any:
+def _for_pool(family: Family, request: RawRequest, exchange: Exchange) -> Any:
     engine = family.engine
     theirs = engine.Request(
         request.method.encode("ascii"),
@@ -260,13 +260,13 @@ def _for_pool(family: Family, request: RawRequest, attempt: Attempt) -> Any:
             target=request.target.encode("ascii"),
         ),
         content=request.body,
-        # The other phases are the business of whoever dials, and of the streams, whose timeout is the attempt.
+        # The other phases are the business of whoever dials, and of the streams, whose timeout is the exchange.
         extensions={
             "timeout": {
-                "pool": attempt.within(attempt.timeout.pool),
+                "pool": exchange.within(exchange.timeout.pool),
                 "connect": DialedFor(request),
-                "write": attempt,
-                "read": attempt,
+                "write": exchange,
+                "read": exchange,
             }
         },
     )
@@ -274,18 +274,18 @@ def _for_pool(family: Family, request: RawRequest, attempt: Attempt) -> Any:
     return theirs
 
 
-def _for_client(family: Family, request: RawRequest, attempt: Attempt, stream: Any) -> Any:
+def _for_client(family: Family, request: RawRequest, exchange: Exchange, stream: Any) -> Any:
     return family.library.Request(
         request.method,
         request.url,
         headers=encoded(request.headers),
         stream=stream,
-        extensions={"timeout": _timeouts(attempt), "target": request.target.encode("ascii")},
+        extensions={"timeout": _timeouts(exchange), "target": request.target.encode("ascii")},
     )
 
 
-def _timeouts(attempt: Attempt) -> dict[str, float | None]:
-    within, phases = attempt.within, attempt.timeout
+def _timeouts(exchange: Exchange) -> dict[str, float | None]:
+    within, phases = exchange.within, exchange.timeout
     return {
         "pool": within(phases.pool),
         "connect": within(phases.connect),
@@ -331,14 +331,14 @@ def _version(answer: Any) -> str:
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest) -> Iterator[bytes]:
+def _chunks(family: Family, answer: Any, exchange: Exchange, request: RawRequest) -> Iterator[bytes]:
     try:
         yield from answer.stream
         stream = answer.extensions.get("network_stream")
         if isinstance(stream, NetworkStream):
             stream.done()
     except family.raised as error:
-        raise family.translated(error, attempt, request) from error
+        raise family.translated(error, exchange, request) from error
     finally:
         answer.close()
 
@@ -346,7 +346,7 @@ def _chunks(family: Family, answer: Any, attempt: Attempt, request: RawRequest) 
 class _AsyncChunks:
     """The same, awaited. No generator, for one that is not read to its end would be left to the event loop to close."""
 
-    def __init__(self, family: Family, answer: Any, attempt: Attempt, request: RawRequest) -> None:
+    def __init__(self, family: Family, answer: Any, exchange: Exchange, request: RawRequest) -> None:
         stream = answer.extensions.get("network_stream")
         self._stream = stream if isinstance(stream, AsyncNetworkStream) else None
         # Past the pool's own generator, where there is our stream.
@@ -354,7 +354,7 @@ class _AsyncChunks:
         self._chunks = chunks.__aiter__()
         self._family = family
         self._answer = answer
-        self._attempt = attempt
+        self._exchange = exchange
         self._request = request
 
     def __aiter__(self) -> _AsyncChunks:
@@ -370,7 +370,7 @@ class _AsyncChunks:
             raise
         except self._family.raised as error:
             await self.aclose()
-            raise self._family.translated(error, self._attempt, self._request) from error
+            raise self._family.translated(error, self._exchange, self._request) from error
         except BaseException:
             await self.aclose()
             raise
@@ -425,7 +425,7 @@ class Family:
         }
         self.raised = tuple(self.errors)
 
-    def translated(self, error: Exception, attempt: Attempt, request: RawRequest) -> UnifetchError:
+    def translated(self, error: Exception, exchange: Exchange, request: RawRequest) -> UnifetchError:
         """Our error for what the library raised."""
         if isinstance(error, TimeoutError):
             return ConnectTimeout(str(error))  # no time was left before the library was called
@@ -433,20 +433,20 @@ class Family:
             return connect_error(error, request.host, request.port)
         kind = next((ours for theirs, ours in self.errors.items() if isinstance(error, theirs)), ProtocolError)
         if issubclass(kind, (ConnectionLost, ProtocolError)):
-            if attempt.sent == "yes" and (attempt.ended or kind is ConnectionLost):
+            if exchange.sent == "yes" and (exchange.ended or kind is ConnectionLost):
                 return IncompleteBody(f"the connection ended inside the body: {error}", request_sent="yes")
-            if attempt.ended:
+            if exchange.ended:
                 kind = ConnectionLost
         if issubclass(kind, TimedOut):
             message = f"{request.host}:{request.port} was not done in time: {error or kind.__name__}"
             if kind is ReadTimeout:
-                message = came_too_late("yes" if attempt.answered else attempt.sent)
+                message = came_too_late("yes" if exchange.answered else exchange.sent)
                 message = f"{message} ({error})" if str(error) else message
         else:
             message = str(error) or f"{type(error).__name__} from {request.host}:{request.port}"
-        translated = kind(message, request_sent="yes" if attempt.answered else attempt.sent)
+        translated = kind(message, request_sent="yes" if exchange.answered else exchange.sent)
         if isinstance(translated, ConnectionLost):
-            translated.reused = attempt.reused and not attempt.answered
+            translated.reused = exchange.reused and not exchange.answered
         return translated
 
     def refuse_conflicts(self, client: Any) -> None:

@@ -1,7 +1,7 @@
 """What the engines of httpx and httpx2 stand on here: connections that take our route and keep to the deadline.
 
 The `network_backend` of `httpcore` and `httpcore2` is documented; by it each connection is one that we have dialed
-(`wire/dial.py`), and the total timeout reaches every read. What is handed to it as a timeout is the `Attempt`. The
+(`wire/dial.py`), and the total timeout reaches every read. What is handed to it as a timeout is the `Exchange`. The
 awaited pool has connections of our own, too, which a cancelled task leaves closed. The engines' own proxies are not
 used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
 
@@ -18,7 +18,7 @@ from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
 from ..wire.sending import send_or_hear
 from ..wire.tls_errors import certificate_refused
-from .base import arrivals
+from .base import IDLE_SECONDS, arrivals
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..model.messages import RawRequest
     from ..wire.anyio_wire import AnyioWire
     from ..wire.blocking import BlockingWire
-    from .base import Attempt
+    from .base import Exchange
 
 # --- The pools ------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ def new_pool(engine: Any) -> Any:
         ssl_context=_NoContext(),
         max_connections=None,
         max_keepalive_connections=20,
-        keepalive_expiry=30.0,
+        keepalive_expiry=IDLE_SECONDS,
         network_backend=_Network(engine),
     )
 
@@ -80,7 +80,7 @@ def encoded(headers: Pairs) -> list[tuple[bytes, bytes]]:
 def async_pool(engine: Any) -> type:
     """The class of the awaited pools of this engine, of connections of ours."""
 
-    class Connection(PooledConnection, engine.AsyncConnectionInterface):  # type: ignore[misc]  # as below
+    class EngineConnection(PooledConnection, engine.AsyncConnectionInterface):  # type: ignore[misc]  # as below
         """With what the engine asks of a connection, and has an answer to by itself."""
 
     class AsyncPool(engine.AsyncConnectionPool):  # type: ignore[misc]  # of an engine that is only known when it runs
@@ -90,7 +90,7 @@ def async_pool(engine: Any) -> type:
             super().__init__(max_connections=None, max_keepalive_connections=None)
 
         def create_connection(self, origin: Any) -> PooledConnection:
-            return Connection(engine, origin)
+            return EngineConnection(engine, origin)
 
     return AsyncPool
 
@@ -166,7 +166,7 @@ class PooledConnection:
             return False
         # It asks at every request, of every connection. Who takes one looks once more.
         idle = monotonic() - self._idle_since
-        return idle > 30 or (idle > 1 and self._stream.is_doubtful())
+        return idle > IDLE_SECONDS or (idle > 1 and self._stream.is_doubtful())
 
     def info(self) -> str:
         return f"{self._origin}, HTTP/1.1, {self._state}"
@@ -188,19 +188,19 @@ class NetworkStream(Exchanges):
         self._early: bytes | None = None  # what came while a write waited
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
-        attempt: Attempt = timeout
-        if attempt is not self.attempt:
-            if self.attempt is not None and self._is_doubtful():
+        exchange: Exchange = timeout
+        if exchange is not self.exchange:
+            if self.exchange is not None and self._is_doubtful():
                 # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
                 # yet, and it takes another.
                 raise self._engine.ConnectionNotAvailable
-            self.begin(attempt, buffer)
+            self.begin(exchange, buffer)
         left = memoryview(buffer)
-        seconds = partial(attempt.within, attempt.timeout.write)
+        seconds = partial(exchange.within, exchange.timeout.write)
         with _as(self._engine.WriteTimeout, self._engine.WriteError):
             seconds()
             self._sock.settimeout(0)
-            attempt.sent = "maybe"
+            exchange.sent = "maybe"
             while left:
                 count = send_or_hear(self._sock, left[:RECEIVE], seconds)
                 if not count and self._hears():
@@ -215,12 +215,12 @@ class NetworkStream(Exchanges):
         return True
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
-        attempt: Attempt = timeout
+        exchange: Exchange = timeout
         with _as(self._engine.ReadTimeout, self._engine.ReadError):
-            self._sock.settimeout(attempt.within(attempt.timeout.read))
+            self._sock.settimeout(exchange.within(exchange.timeout.read))
             data = self._sock.recv(max_bytes) if self._early is None else self._early
         self._early = None
-        self.took(attempt, data)
+        self.took(exchange, data)
         return data
 
     def start_tls(self, ssl_context: object, server_hostname: str | None = None, timeout: Any = None) -> NetworkStream:
@@ -256,25 +256,25 @@ class AsyncNetworkStream(Exchanges):
         self._wire = wire
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:
-        attempt: Attempt = timeout
-        if attempt is not self.attempt:
-            self.begin(attempt, buffer)
+        exchange: Exchange = timeout
+        if exchange is not self.exchange:
+            self.begin(exchange, buffer)
         if not buffer:
             return
-        limit = partial(attempt.within, attempt.timeout.write)
+        limit = partial(exchange.within, exchange.timeout.write)
         with _as(self._engine.WriteTimeout, self._engine.WriteError):
             limit()
-            attempt.sent = "maybe"
+            exchange.sent = "maybe"
             if not await self._wire.write(buffer, limit):
                 raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
-        attempt: Attempt = timeout
-        limit = partial(attempt.within, attempt.timeout.read)
+        exchange: Exchange = timeout
+        limit = partial(exchange.within, exchange.timeout.read)
         with _as(self._engine.ReadTimeout, self._engine.ReadError):
             limit()
             data = await self._wire.read(max_bytes, limit)
-        self.took(attempt, data)
+        self.took(exchange, data)
         return data
 
     async def aclose(self) -> None:

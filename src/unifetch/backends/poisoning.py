@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .base import Attempt
+    from .base import Exchange
 
 
 class Exchanges:
     """What a stream knows of its connection: the exchange that it is at, and where the response of that ends.
 
     Attributes:
-        attempt: that exchange; None before the first.
+        exchange: that exchange; None before the first.
         spoilt: whether the connection cannot be used again.
     """
 
     def __init__(self) -> None:
-        self.attempt: Attempt | None = None
+        self.exchange: Exchange | None = None
         self.spoilt = False
         self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
         self._method = ""
@@ -43,23 +43,23 @@ class Exchanges:
         self._left: float = 0.0  # bytes that the response still has, where there are no steps; less than 0 beyond it
         self._in_head = False
 
-    def begin(self, attempt: Attempt, head: bytes) -> None:
+    def begin(self, exchange: Exchange, head: bytes) -> None:
         """Another request goes out; this is its head."""
-        attempt.reused = self.attempt is not None
-        self.attempt = attempt
+        exchange.reused = self.exchange is not None
+        self.exchange = exchange
         self._method = bytes(head[:100]).partition(b" ")[0].decode("latin-1")
         self._reader, self._steps, self._in_head = ByteReader(), None, True
 
-    def took(self, attempt: Attempt, data: bytes) -> None:
+    def took(self, exchange: Exchange, data: bytes) -> None:
         """Something has come; `b""` is the end of the connection.
 
         Raises:
             ProtocolError, TooLarge: as `http11.read_head` and `http11.read_body`.
         """
         if not data:
-            attempt.ended = True
+            exchange.ended = True
             return
-        attempt.answered = True
+        exchange.answered = True
         if self._steps is None and not self._in_head:
             self._left -= len(data)
             return

@@ -8,16 +8,9 @@ from __future__ import annotations
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
-    class Connection(Protocol):
-        """What a body comes by."""
-
-        def release(self) -> None:
-            """The response was read to its end."""
-
-        def close(self) -> None:
-            """It was not."""
+    from .httpx_network import PooledConnection
 
 
 class PooledBody:
@@ -31,7 +24,7 @@ class PooledBody:
         interrupted: what ended `aclose`, which never raises: the pool would not finish its own.
     """
 
-    def __init__(self, connection: Connection, stream: Any) -> None:
+    def __init__(self, connection: PooledConnection, stream: Any) -> None:
         self._connection = connection
         self._stream = stream
         self._chunks: Any = None

@@ -27,7 +27,7 @@ from urllib3.util import SKIP_HEADER
 from .. import errors
 from ..errors import InvalidSetting, UnifetchError
 from .base import HTTP_1_CAPABILITIES, Capability, refuse_conflicts
-from .urllib3 import CURRENT, Pool, PooledExchange, TLSPool, guarded, pool_for
+from .urllib3 import CURRENT, PlainPool, PooledExchange, TLSPool, guarded, pool_for
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class RequestsBackend:
         if native is None:
             native = requests.Session()
             for scheme in ("http://", "https://"):
-                native.mount(scheme, Adapter(pool_connections=100, pool_maxsize=100))
+                native.mount(scheme, TransportAdapter(pool_connections=100, pool_maxsize=100))
         elif not isinstance(native, requests.Session):
             raise InvalidSetting(f"backend: requests takes a Session, not {type(native).__name__}")
         elif lost := conflict(native):
@@ -89,19 +89,19 @@ class RequestsBackend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = PooledExchange(request, sent="maybe" if self._injected else "no")
-        outer, CURRENT.exchange = CURRENT.exchange, attempt  # a body may be a stream that makes requests of its own
+        exchange = PooledExchange(request, sent="maybe" if self._injected else "no")
+        outer, CURRENT.exchange = CURRENT.exchange, exchange  # a body may be a stream that makes requests of its own
         try:
-            response = self._send(request, attempt)
+            response = self._send(request, exchange)
         except _RAISED as error:
-            failure = attempt.translated(error, ERRORS)
+            failure = exchange.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
             CURRENT.exchange = outer
 
-        return attempt.handed_on(response, ERRORS)
+        return exchange.handed_on(response, ERRORS)
 
-    def _send(self, request: RawRequest, attempt: PooledExchange) -> HTTPResponse:
+    def _send(self, request: RawRequest, exchange: PooledExchange) -> HTTPResponse:
         # `Request.prepare` would encode, frame and add; all that is decided.
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
@@ -112,7 +112,7 @@ class RequestsBackend:
                 headers.setdefault(name, SKIP_HEADER)
         prepared.headers = headers  # type: ignore[assignment]  # it keeps duplicates, and reads like requests' own
         phases, session = request.timeout, self._session
-        timeout: Any = (attempt.within(phases.connect), attempt.within(phases.read))
+        timeout: Any = (exchange.within(phases.connect), exchange.within(phases.read))
         verify: Any = session.verify
         adapter = session.get_adapter(request.url)
         response = adapter.send(prepared, stream=True, timeout=timeout, verify=verify, cert=session.cert)
@@ -142,13 +142,13 @@ def conflict(session: requests.Session) -> str | None:
     return None
 
 
-class Adapter(HTTPAdapter):
+class TransportAdapter(HTTPAdapter):
     """A transport adapter whose connections are ours. It has no `send`: that is what mocks replace."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """As inherited, with our pools."""
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
         """The pool of the connections that may carry the current request."""

@@ -17,15 +17,11 @@ from __future__ import annotations
 import urllib.request
 
 from ..errors import ConfigConflict
-from ..model.route import DIRECT
-from ..wire.blocking import dial
 from .base import HTTP_1_CAPABILITIES
-from .socket.connection import Connection
-from .socket.pool import Pool
+from .socket import SocketBackend
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
     from typing import Any, Literal
 
     from ..errors import UnifetchError
@@ -79,26 +75,17 @@ class Carried(urllib.request.Request):
 
 
 class KeepAliveHandler(urllib.request.BaseHandler):
-    """Opens http and https URLs on connections that it keeps."""
+    """Opens http and https URLs by the socket client, which keeps its connections."""
 
     def __init__(self) -> None:
-        self._pool = Pool()
+        self._carrier = SocketBackend()
 
     def http_open(self, carried: Any) -> RawResponse:
         """Send a `Carried`; called by `OpenerDirector.open`."""
-        request: RawRequest = carried.raw
-        key: Hashable = (request.scheme, request.host, request.port, request.tls)
-        if request.route is not DIRECT:
-            key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = None if request.fresh else self._pool.take(key)
-        if connection is None:
-            connection = Connection(dial(request, self._pool.sessions.get(key)))
-            self._pool.opened(connection)
-        return connection.exchange(request, self._pool, key)
+        return self._carrier.send(carried.raw)
 
     https_open = http_open
 
     def close(self) -> None:
         """Close the idle connections."""
-        for connection in self._pool.empty():
-            connection.close()
+        self._carrier.close()

@@ -31,8 +31,7 @@ from ..model.headers import Headers
 from ..model.messages import RawResponse
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
-from .base import HTTP_1_CAPABILITIES, Capability, causes, refuse_conflicts
-from .base import Attempt as BaseAttempt
+from .base import HTTP_1_CAPABILITIES, Capability, Exchange, causes, refuse_conflicts
 from .socket.connection import Connection
 
 TYPE_CHECKING: bool = False
@@ -90,7 +89,7 @@ class Urllib3Backend:
         self.capabilities = INJECTED_CAPABILITIES if self._injected else CAPABILITIES
         if native is None:
             native = PoolManager(num_pools=100, maxsize=100)
-            native.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
+            native.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
         elif not isinstance(native, PoolManager):
             raise InvalidSetting(f"backend: urllib3 takes a PoolManager, not {type(native).__name__}")
         elif lost := conflict(native):
@@ -101,23 +100,23 @@ class Urllib3Backend:
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange, up to the head of the final response."""
-        attempt = PooledExchange(request, sent="maybe" if self._injected else "no")
-        outer, CURRENT.exchange = CURRENT.exchange, attempt  # a body may be a stream that makes requests of its own
+        exchange = PooledExchange(request, sent="maybe" if self._injected else "no")
+        outer, CURRENT.exchange = CURRENT.exchange, exchange  # a body may be a stream that makes requests of its own
         try:
-            response = (self._send_natively if self._injected else self._send)(request, attempt)
+            response = (self._send_natively if self._injected else self._send)(request, exchange)
         except _RAISED as error:
-            failure = attempt.translated(error, ERRORS)
+            failure = exchange.translated(error, ERRORS)
             raise failure from failure.__cause__
         finally:
             CURRENT.exchange = outer
 
-        return attempt.handed_on(response, ERRORS)
+        return exchange.handed_on(response, ERRORS)
 
-    def _send(self, request: RawRequest, attempt: PooledExchange) -> BaseHTTPResponse:
+    def _send(self, request: RawRequest, exchange: PooledExchange) -> BaseHTTPResponse:
         pool = pool_for(request, self._manager)
         return pool.urlopen(request.method, request.target, headers={}, assert_same_host=False, **NOTHING_MORE)
 
-    def _send_natively(self, request: RawRequest, attempt: PooledExchange) -> BaseHTTPResponse:
+    def _send_natively(self, request: RawRequest, exchange: PooledExchange) -> BaseHTTPResponse:
         headers = HTTPHeaderDict(request.headers)
         for name in ("User-Agent", "Accept-Encoding"):
             headers.setdefault(name, SKIP_HEADER)
@@ -128,7 +127,7 @@ class Urllib3Backend:
             body=guarded(request.body),
             headers=headers,
             chunked=request.chunked,
-            timeout=Timeout(connect=attempt.within(phases.connect), read=attempt.within(phases.read)),
+            timeout=Timeout(connect=exchange.within(phases.connect), read=exchange.within(phases.read)),
             **NOTHING_MORE,
         )
 
@@ -152,7 +151,7 @@ def conflict(manager: PoolManager) -> str | None:
 # --- The exchange, on its way through a pool --------------------------------------------------------
 
 
-class PooledExchange(BaseAttempt):
+class PooledExchange(Exchange):
     """One request on its way through the library, and what comes back past it.
 
     Attributes:
@@ -374,7 +373,7 @@ class TLSConnection(Hooked, HTTPSConnection):  # type: ignore[misc]  # as above
         self.is_verified = True
 
 
-class Pool(urllib3.HTTPConnectionPool):
+class PlainPool(urllib3.HTTPConnectionPool):
     """A pool of our connections."""
 
     ConnectionCls = PlainConnection

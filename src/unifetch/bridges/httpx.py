@@ -8,14 +8,14 @@ from __future__ import annotations
 import httpx
 
 from . import httpx_family
-from .httpx_family import AwaitedTransport, Family, SyncTransport
+from .httpx_family import AwaitedTransport, Library, SyncTransport
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-FAMILY = Family(httpx)
+FAMILY = Library(httpx)
 
 
 class Transport(SyncTransport, httpx.BaseTransport):

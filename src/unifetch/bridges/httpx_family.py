@@ -44,7 +44,7 @@ class SyncTransport:
         ConfigError: for an unknown setting or a value that will not do.
     """
 
-    family: ClassVar[Family]
+    family: ClassVar[Library]
 
     def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
         told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
@@ -78,7 +78,7 @@ class SyncTransport:
 class AwaitedTransport:
     """The same, awaited, on asyncio and on trio."""
 
-    family: ClassVar[Family]
+    family: ClassVar[Library]
 
     def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
         self._chooses = settings.get("backend") is None
@@ -120,7 +120,7 @@ def fields(request: Any) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
 
 
-class Family:
+class Library:
     """One of the two libraries, and what it has in place of what is ours.
 
     Args:
@@ -240,10 +240,10 @@ def _head(response: Response[Any]) -> tuple[Any, ...]:
     return version, response.status, reason, _raw(response)
 
 
-def _streams(family: Family, library: Any) -> tuple[type, type]:
+def _streams(family: Library, library: Any) -> tuple[type, type]:
     # The library asks of a body that it is one of its own streams.
 
-    class Stream(library.SyncByteStream):  # type: ignore[misc]  # of a library that is only known when it runs
+    class ResponseStream(library.SyncByteStream):  # type: ignore[misc]  # of a library that is only known when it runs
         """The body of a response, as it was sent."""
 
         def __init__(self, response: Response[Any], request: Any, trace: Any) -> None:
@@ -272,7 +272,7 @@ def _streams(family: Family, library: Any) -> tuple[type, type]:
             if self._trace is not None:
                 self._trace("http11.response_closed.complete", {"return_value": None})
 
-    class AsyncStream(library.AsyncByteStream):  # type: ignore[misc]  # likewise
+    class AsyncResponseStream(library.AsyncByteStream):  # type: ignore[misc]  # likewise
         """The same, awaited."""
 
         def __init__(self, response: Response[Any], request: Any, trace: Any) -> None:
@@ -302,14 +302,14 @@ def _streams(family: Family, library: Any) -> tuple[type, type]:
             if self._trace is not None:
                 await self._trace("http11.response_closed.complete", {"return_value": None})
 
-    return Stream, AsyncStream
+    return ResponseStream, AsyncResponseStream
 
 
 # --- In place of the library's own transports -------------------------------------------------------
 
 
 def replace_transports(
-    family: Family, transport: type, async_transport: type, settings: dict[str, Any]
+    family: Library, transport: type, async_transport: type, settings: dict[str, Any]
 ) -> Callable[[], None]:
     """Have the library's own transports be ours from now on; what is returned takes that back.
 

@@ -171,7 +171,7 @@ class _Exchange:
             failure: theirs.HTTPError | None = None
             try:
                 answer = self._client.exchange(method, url, headers=self._fields(), body=_content(body), timeout=within)
-                response = RawResponse(answer, method, retries)
+                response = StreamedResponse(answer, method, retries)
             except ConfigError:
                 raise
             except errors.InvalidHeader as error:
@@ -310,7 +310,7 @@ class _Original:
         self._body.close()
 
 
-class RawResponse(HTTPResponse):
+class StreamedResponse(HTTPResponse):
     """urllib3's response over our stream."""
 
     def __init__(self, answer: Response[Any], method: str, retries: Retry) -> None:

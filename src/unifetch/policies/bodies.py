@@ -148,7 +148,7 @@ class Bytes(Body):
         return (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
 
 
-class Stream(Body):
+class StreamedBody(Body):
     """A body that is produced block by block, once for each time it is sent."""
 
     def open(self) -> Iterable[bytes]:
@@ -203,7 +203,7 @@ def _too_few(length: int, left: int) -> InvalidBody:
     return InvalidBody(f"the body ended {left} bytes before the {length} of its Content-Length", request_sent="maybe")
 
 
-class File(Stream):
+class File(StreamedBody):
     """A binary file, from where it stands to its end; declared by its size where it can seek."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -234,7 +234,7 @@ class File(Stream):
             raise InvalidBody(f"the file ended {remaining} bytes before the size that it had", request_sent="maybe")
 
 
-class Blocks(Stream):
+class Blocks(StreamedBody):
     """Any iterable of bytes; a one-shot iterator can be sent only once."""
 
     def __init__(self, iterable: Iterable[bytes]) -> None:
@@ -255,7 +255,7 @@ class Blocks(Stream):
                 yield bytes(block)
 
 
-class AsyncBlocks(Stream):
+class AsyncBlocks(StreamedBody):
     """Any asynchronous iterable of bytes, for an AsyncClient."""
 
     def __init__(self, iterable: AsyncIterable[bytes]) -> None:
@@ -270,7 +270,7 @@ class AsyncBlocks(Stream):
                 yield bytes(block)
 
 
-class Watched(Stream):
+class Watched(StreamedBody):
     """Another body, and somebody who wants to know how much of it has been sent."""
 
     def __init__(self, body: Body, progress: Progress) -> None:

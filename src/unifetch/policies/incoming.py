@@ -98,11 +98,11 @@ class Incoming:
             return True
         return False
 
-    def place(self) -> Place | None:
+    def place(self) -> Buffer | None:
         """Where a large body is read into, instead of being fed, if it has a length and no coding; else None."""
         if self.expected is None or self.expected < IN_PLACE or self._decoder is not None:
             return None
-        return Place(self, self.expected)
+        return Buffer(self, self.expected)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
@@ -119,7 +119,7 @@ class Incoming:
         return () if self._decoder is None else self._decoder.finish()
 
 
-class Place:
+class Buffer:
     """Memory for a body whose length is declared, to be filled from its start: that saves the copy from pieces.
 
     A declared length is only a word. What is set aside at once is bounded, and grows with what has come; as a system

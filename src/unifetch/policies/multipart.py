@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..errors import InvalidBody, evidence
 from ..model.headers import Headers
 from ..model.url import form_urlencode
-from .bodies import BLOCK, Body, Bytes, File, Stream, content_of, form_fields
+from .bodies import BLOCK, Body, Bytes, File, StreamedBody, content_of, form_fields
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _NEWLINE = re.compile(rb"\r\n|\r|\n")
 _CONTENT_TYPE = re.compile(r"[!-.0-~]{1,127}/[!-~][ -~]{0,1000}\Z")  # a loose RFC 9110 §8.3.1; nothing ends a line
 
 
-class Multipart(Stream):
+class Multipart(StreamedBody):
     """Other bodies, one after the other."""
 
     def __init__(self, bodies: list[Body], content_type: str) -> None:
@@ -47,7 +47,7 @@ class Multipart(Stream):
             yield from body.blocks()
 
 
-class Path(Stream):
+class Path(StreamedBody):
     """A file by its path: declared by the size that it has now, opened each time it is sent, and closed after."""
 
     def __init__(self, path: os.PathLike[Any], name: str) -> None:

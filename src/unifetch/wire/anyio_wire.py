@@ -17,6 +17,8 @@ import ssl
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .reader import RECEIVE
+
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     # The seconds that the next wait may take, None for any number; it raises TimeoutError if there are none left.
     Limit: TypeAlias = Callable[[], float | None]
 
-# Bytes that one read of the socket asks for, and that are encrypted at once.
-SIZE = 64 * 1024
 # Reads and writes in a row that do not have to wait. Then the other tasks have their turn.
 AT_ONCE = 16
 
@@ -67,7 +67,7 @@ class AnyioWire:
                 break
             except ssl.SSLWantReadError:
                 await self._send(layer.outgoing.read(), depth, limit)
-                layer.feed(await self._read(SIZE, depth, limit))
+                layer.feed(await self._read(RECEIVE, depth, limit))
             except ssl.SSLError:
                 # The alert that tells the server why goes out if it can.
                 with contextlib.suppress(OSError):
@@ -91,8 +91,8 @@ class AnyioWire:
             OSError: what the peer has said may be read nevertheless.
         """
         view = memoryview(data)
-        for start in range(0, len(view), SIZE):
-            if not await self._send(view[start : start + SIZE], len(self._layers), limit, listening=True):
+        for start in range(0, len(view), RECEIVE):
+            if not await self._send(view[start : start + RECEIVE], len(self._layers), limit, listening=True):
                 return False
         return True
 
@@ -118,7 +118,7 @@ class AnyioWire:
             except (BlockingIOError, InterruptedError):
                 await self._wait(_wait_for_either if listening else anyio.wait_writable, limit)
                 if listening:
-                    self._early = self._received(SIZE, depth)
+                    self._early = self._received(RECEIVE, depth)
                     if self._early is not None:
                         return False
         await self._not_always_at_once()
@@ -156,7 +156,7 @@ class AnyioWire:
             try:
                 return layer.tls.read(size)
             except ssl.SSLWantReadError:
-                data = self._received(SIZE, depth - 1)
+                data = self._received(RECEIVE, depth - 1)
                 if data is None:
                     return None
                 layer.feed(data)

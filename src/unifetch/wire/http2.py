@@ -12,7 +12,7 @@ one is at fault, stands here, in the order in which the bytes travel:
 - Window is given back when the caller takes the bytes, so that a slow caller slows the server, not fills the memory.
 
 A `Session` does no I/O and waits for nothing: bytes go in by `receive` and come out by `outgoing`, and a driver looks
-at its `Stream` again whenever something came.
+at its `HTTP2Stream` again whenever something came.
 
 Left out: server push (switched off), priorities, Upgrade from HTTP/1.1 (which RFC 9113 has given up), CONNECT.
 """
@@ -69,7 +69,7 @@ _END_STREAM, _PADDED = 1, 8
 # === §1 A stream: one request, and what came of it ====================================================
 
 
-class Stream:
+class HTTP2Stream:
     """One exchange, beside which the connection may carry others.
 
     Attributes:
@@ -167,8 +167,8 @@ class Session:
         self._updates = [_window_update(0, CONNECTION_WINDOW - 65_535)]
         self._window = CONNECTION_WINDOW
         self._unreturned = 0
-        self.streams: dict[int, Stream] = {}
-        self.changed: set[Stream] = set()
+        self.streams: dict[int, HTTP2Stream] = {}
+        self.changed: set[HTTP2Stream] = set()
         self.is_settled = self.is_closing = False
         self.failure: UnifetchError | None = None
         self.exchanges = 0
@@ -198,14 +198,14 @@ class Session:
 
     # --- Sending the request ---
 
-    def open(self, request: RawRequest) -> Stream:
+    def open(self, request: RawRequest) -> HTTP2Stream:
         """Begin a request: its head is to be written next.
 
         Raises:
             InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
             ConnectionLost: there is no connection any more.
         """
-        stream = Stream(self._next, request.method)
+        stream = HTTP2Stream(self._next, request.method)
         fields = request_fields(request)
         try:
             self._h2.send_headers(stream.number, fields, end_stream=request.body is None)
@@ -224,19 +224,19 @@ class Session:
         lost.unprocessed = "again"
         return lost
 
-    def sendable(self, stream: Stream) -> int:
+    def sendable(self, stream: HTTP2Stream) -> int:
         """How many bytes of a body can be sent now: 0 or less while the server takes none (§6.9.2)."""
         if stream.number not in self.streams:
             return 0
         window: int = self._h2.local_flow_control_window(stream.number)
         return min(window, self._h2.max_outbound_frame_size, RECEIVE)
 
-    def send_data(self, stream: Stream, data: bytes | memoryview) -> None:
+    def send_data(self, stream: HTTP2Stream, data: bytes | memoryview) -> None:
         """Send some of the body, no more than is sendable."""
         self._h2.send_data(stream.number, bytes(data))
         self._allowed += 2
 
-    def send_end(self, stream: Stream, trailers: Pairs = ()) -> None:
+    def send_end(self, stream: HTTP2Stream, trailers: Pairs = ()) -> None:
         """End the request.
 
         Raises:
@@ -248,7 +248,7 @@ class Session:
             self._h2.end_stream(stream.number)
         stream.is_sent = True
 
-    def abandon(self, stream: Stream) -> None:
+    def abandon(self, stream: HTTP2Stream) -> None:
         """Want no more of this stream, nor go on with its request. The window of what was not taken is given back."""
         self._return(stream)
         stream._pieces.clear()
@@ -261,7 +261,7 @@ class Session:
 
     # --- Receiving the response ---
 
-    def take_whole(self, stream: Stream) -> bytes | None:
+    def take_whole(self, stream: HTTP2Stream) -> bytes | None:
         """All of the body, if the exchange is over and the length is as declared; None if it has to be read."""
         if not stream.is_over or not stream.is_sent or stream.trailers or stream.head is None:
             return None
@@ -269,7 +269,7 @@ class Session:
             return None
         return self.take(stream)
 
-    def take(self, stream: Stream) -> bytes:
+    def take(self, stream: HTTP2Stream) -> bytes:
         """All that has come of a body; b"" if nothing has. The server may send as much again."""
         pieces = stream._pieces
         if not pieces:
@@ -279,7 +279,7 @@ class Session:
         self._return(stream)
         return data
 
-    def _return(self, stream: Stream) -> None:
+    def _return(self, stream: HTTP2Stream) -> None:
         # What was taken may be sent anew; that is told once it is worth a frame.
         size, stream._untaken = stream._untaken, 0
         self._return_to_connection(size)
@@ -315,7 +315,7 @@ class Session:
             self._break(TooLarge(f"a head of more than {MAX_HEAD // 1024} KiB", request_sent="yes"))
         except H2Error as error:
             self._break(ProtocolError(f"not as HTTP/2 has it: {evidence(str(error), 200)[1:-1]}", request_sent="yes"))
-        except _Refused as refused:
+        except _Fatal as refused:
             with suppress(H2Error):
                 self._h2.close_connection(refused.code)
             self._break(refused.kind(refused.args[0], request_sent="yes"))
@@ -328,7 +328,7 @@ class Session:
             for stream in list(self.streams.values()):
                 self._fail(stream, self._broken_off(stream, reason))
 
-    def _broken_off(self, stream: Stream, reason: str) -> UnifetchError:
+    def _broken_off(self, stream: HTTP2Stream, reason: str) -> UnifetchError:
         if stream.head is not None:
             return IncompleteBody(f"the body broke off: {reason}", request_sent="yes")
         lost = ConnectionLost(reason, request_sent=stream.sent)
@@ -342,7 +342,7 @@ class Session:
             # Each has an error of its own, as its caller adds to it.
             self._fail(stream, type(failure)(str(failure), request_sent="yes"))
 
-    def _fail(self, stream: Stream, failure: UnifetchError) -> None:
+    def _fail(self, stream: HTTP2Stream, failure: UnifetchError) -> None:
         stream.failure = failure
         self.streams.pop(stream.number, None)
         self.changed.add(stream)
@@ -358,14 +358,14 @@ class Session:
             head = reader.data[at : at + 9]
             length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
             if head.startswith(b"HTTP/1."):
-                raise _Refused(
+                raise _Fatal(
                     "the server answers in HTTP/1.1, and does not speak HTTP/2 there: ask without http2=",
                     ErrorCodes.PROTOCOL_ERROR,
                 )
             if length > MAX_FRAME:
-                raise _Refused(f"a frame of {length} bytes, where {MAX_FRAME} are allowed", ErrorCodes.FRAME_SIZE_ERROR)
+                raise _Fatal(f"a frame of {length} bytes, where {MAX_FRAME} are allowed", ErrorCodes.FRAME_SIZE_ERROR)
             if kind == _HEADERS and not head[8] & 1:  # §5.1.1; h2 takes it for a stream that was pushed
-                raise _Refused("a HEADERS on a stream that is not of the client", ErrorCodes.PROTOCOL_ERROR)
+                raise _Fatal("a HEADERS on a stream that is not of the client", ErrorCodes.PROTOCOL_ERROR)
             self._weigh(kind, flags, length)
             while len(reader) < 9 + length:
                 yield
@@ -389,27 +389,25 @@ class Session:
         if kind in (_HEADERS, _CONTINUATION):
             self._block += length
             if self._block > MAX_HEAD:
-                raise _Refused(
-                    f"a head of more than {MAX_HEAD // 1024} KiB", ErrorCodes.ENHANCE_YOUR_CALM, kind=TooLarge
-                )
+                raise _Fatal(f"a head of more than {MAX_HEAD // 1024} KiB", ErrorCodes.ENHANCE_YOUR_CALM, kind=TooLarge)
         elif kind != _DATA or (not length and not flags & _END_STREAM):
             self._count_idle()
 
     def _count_idle(self) -> None:
         self._allowed -= 1
         if self._allowed < 0:
-            raise _Refused("too many frames that bring nothing", ErrorCodes.ENHANCE_YOUR_CALM)
+            raise _Fatal("too many frames that bring nothing", ErrorCodes.ENHANCE_YOUR_CALM)
 
     def _data(self, frame: bytes, flags: int, number: int) -> bytes:
         # The body is kept here; h2 is told of its end, and of DATA where none should be: as a frame that is empty.
         size = len(frame) - 9
         self._window -= size
         if self._window < 0:
-            raise _Refused("more data than the window of the connection allows", ErrorCodes.FLOW_CONTROL_ERROR)
+            raise _Fatal("more data than the window of the connection allows", ErrorCodes.FLOW_CONTROL_ERROR)
         data = frame[9:]
         if flags & _PADDED:
             if not data or data[0] >= size:
-                raise _Refused("a frame of padding alone", ErrorCodes.PROTOCOL_ERROR)
+                raise _Fatal("a frame of padding alone", ErrorCodes.PROTOCOL_ERROR)
             data = data[1 : size - data[0]]
         stream = self.streams.get(number)
         if stream is None or stream.head is None or stream.is_over:
@@ -417,7 +415,7 @@ class Session:
         else:
             stream._window -= size
             if stream._window < 0:
-                raise _Refused("more data than the window of the stream allows", ErrorCodes.FLOW_CONTROL_ERROR)
+                raise _Fatal("more data than the window of the stream allows", ErrorCodes.FLOW_CONTROL_ERROR)
             stream._untaken += size
             if data:
                 stream._pieces.append(data)
@@ -433,7 +431,7 @@ class Session:
     def _go_away(self, payload: bytes) -> None:
         # §6.8. What is above was not processed; what is not goes on to be answered.
         if len(payload) < 8:
-            raise _Refused("a GOAWAY that is too short", ErrorCodes.FRAME_SIZE_ERROR)
+            raise _Fatal("a GOAWAY that is too short", ErrorCodes.FRAME_SIZE_ERROR)
         self.is_closing = True
         last, code = int.from_bytes(payload[:4]) & LAST_NUMBER, int.from_bytes(payload[4:8])
         for stream in [each for each in self.streams.values() if each.number > last]:
@@ -519,13 +517,13 @@ class Session:
         else:
             self.changed.update(self.streams.values())
 
-    def _stream(self, event: Any) -> Stream | None:
+    def _stream(self, event: Any) -> HTTP2Stream | None:
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             self.changed.add(stream)
         return stream
 
-    def _malformed(self, stream: Stream, error: ProtocolError) -> None:
+    def _malformed(self, stream: HTTP2Stream, error: ProtocolError) -> None:
         error.request_sent = "yes"
         with suppress(H2Error):
             self._h2.reset_stream(stream.number, ErrorCodes.PROTOCOL_ERROR)
@@ -534,7 +532,7 @@ class Session:
 
     # === §5 The fields of a response (RFC 9113 §8.2, §8.3.2) ===========================================
 
-    def _head(self, stream: Stream, fields: Fields) -> Head:
+    def _head(self, stream: HTTP2Stream, fields: Fields) -> Head:
         name, status = fields[0] if fields else (b"", b"")
         if name != b":status" or not _STATUS.fullmatch(status) or status == b"101":
             raise ProtocolError(f"the response does not begin with a :status that it may have: {evidence(status)}")
@@ -548,7 +546,7 @@ class Session:
         return Head(code, "", "HTTP/2", Headers.trusted(pairs, index), length, persists=True)
 
 
-class _Refused(Exception):
+class _Fatal(Exception):
     """The connection cannot go on."""
 
     def __init__(self, message: str, code: ErrorCodes, *, kind: type[ProtocolError] = ProtocolError) -> None:

@@ -10,6 +10,8 @@ import ssl
 from contextlib import suppress
 from time import monotonic
 
+from .reader import RECEIVE
+
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +69,7 @@ class TLSInTLS:
             except ssl.SSLWantReadError:
                 self._flush(ends)
                 self._set_time(ends)
-                if data := self._outer.recv(64 * 1024):
+                if data := self._outer.recv(RECEIVE):
                     self._incoming.write(data)
                 else:
                     self._incoming.write_eof()  # the origin has not said that it is done: the next step fails

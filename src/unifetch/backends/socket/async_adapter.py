@@ -70,9 +70,9 @@ class AsyncSocketBackend:
         if isinstance(connection, AsyncConnection):
             response: AsyncRawResponse = await connection.exchange(request, self._pool, key)
             return response
-        from .async_http2_connection import Exchange
+        from .async_http2_connection import StreamExchange
 
-        exchange = Exchange(connection, request)
+        exchange = StreamExchange(connection, request)
         stream = exchange.stream
         try:
             head = await exchange.send()

@@ -22,9 +22,9 @@ from ...wire.asyncio_wire import Pieces
 from ...wire.fast_paths import LastHead
 from ...wire.reader import RECEIVE, ByteReader
 from ...wire.tls_errors import certificate_refused
-from ..base import came_too_late
+from ..base import IDLE_SECONDS, came_too_late
 from .connection import broken_by
-from .pool import IDLE_SECONDS, MAX_AGE
+from .pool import MAX_AGE
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """One open connection in HTTP/2, awaited, and the exchanges that it carries side by side.
 
 Whatever arrives is sorted out to the streams the moment it does (`AsyncHTTP2Connection.hear`), by the event loop
-itself: there is no task that reads, and so none that could be cancelled or left behind. An `Exchange` is one stream and
-who waits for it. It has its own timeouts and its own deadline, and if it ends early, by an error or a cancellation, it
-resets its stream and nothing else. Bytes are handed to the transport at once, whoever writes them, so that they keep
-their order; who has much to send waits until the transport has got rid of it.
+itself: no task reads, so none can be cancelled or left behind. A `StreamExchange` is one stream and whoever waits for
+it. It has timeouts and a deadline of its own, and if it ends early, by an error or a cancellation, it resets its stream
+and nothing else. Bytes go to the transport at once, whoever writes them, so they keep their order; whoever has much to
+send waits until the transport has sent what it holds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ...wire import http11
 from ...wire.asyncio_wire import Pieces
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
-from .pool import IDLE_SECONDS, MAX_AGE
+from ..base import IDLE_SECONDS
+from .pool import MAX_AGE
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ...errors import TimedOut
     from ...model.messages import RawRequest
     from ...wire.asyncio_wire import AsyncioTLS, AsyncioWire
-    from ...wire.http2 import Stream
+    from ...wire.http2 import HTTP2Stream
     from ...wire.http11 import Head
     from ...wire.timer import Clock
 
@@ -49,7 +50,7 @@ class AsyncHTTP2Connection:
         self._tell = tell  # those who wait for a connection: it may take more streams now
         self._dies = self.heard + MAX_AGE
         self._idle_until = self._dies
-        self._waiters: dict[Stream, asyncio.Future[bool]] = {}
+        self._waiters: dict[HTTP2Stream, asyncio.Future[bool]] = {}
         self._was_full = False
         sock.told = self.hear
         self.hear()
@@ -109,7 +110,7 @@ class AsyncHTTP2Connection:
             self.session.end("TLS broke")
         self._was_full = self._was_full or self.sock.is_full
 
-    async def wait(self, stream: Stream, ends: float | None) -> None:
+    async def wait(self, stream: HTTP2Stream, ends: float | None) -> None:
         """Wait until something has come for this stream, or the transport takes more.
 
         Raises:
@@ -150,7 +151,7 @@ class AsyncHTTP2Connection:
         self.sock.close()
 
 
-class Exchange:
+class StreamExchange:
     """One request on a connection that has room for it.
 
     Raises:

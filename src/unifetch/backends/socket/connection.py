@@ -19,8 +19,8 @@ from ...wire.reader import RECEIVE, ByteReader
 from ...wire.sending import send_or_hear
 from ...wire.sized_body import SizedBody
 from ...wire.tls_errors import certificate_refused
-from ..base import arrivals, came_too_late, kernel_timeouts
-from .pool import IDLE_SECONDS, MAX_AGE
+from ..base import IDLE_SECONDS, arrivals, came_too_late, kernel_timeouts
+from .pool import MAX_AGE
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

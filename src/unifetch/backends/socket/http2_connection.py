@@ -15,8 +15,8 @@ from ...errors import ConnectionLost, ReadTimeout, WriteTimeout
 from ...wire import http11
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
+from ..base import IDLE_SECONDS
 from .connection import Connection
-from .pool import IDLE_SECONDS
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from ...model.messages import RawRequest
     from ...wire.blocking import BlockingWire
-    from ...wire.http2 import Stream
+    from ...wire.http2 import HTTP2Stream
     from ...wire.http11 import Framing, Head
 
 
 class HTTP2Connection(Connection):
     """A socket, and the session on it; it is asked the same as a `Connection`."""
 
-    _stream: Stream
+    _stream: HTTP2Stream
 
     def __init__(self, sock: BlockingWire) -> None:
         super().__init__(sock)

@@ -15,6 +15,8 @@ from contextlib import suppress
 from math import inf
 from weakref import WeakSet
 
+from ..base import IDLE_SECONDS
+
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 # In all, or as many as were in use at once: a crawler would keep some to each origin, and some systems allow 256 files.
 MAX_IDLE = 128
-IDLE_SECONDS = 50.0  # servers close idle connections after 60 (nginx: 75) and more; going first avoids the race
 MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change of address
 
 
