@@ -159,11 +159,11 @@ def test_an_event_over_the_limit():
         list(events([b"data:" + b"x" * 96], max_event=100))
 
 
-def test_lines_may_come_from_anywhere():
-    """The parser takes lines, so that an asyncio driver can feed it."""
+def test_chunks_may_come_from_anywhere():
+    """The parser is fed, so that an awaited body can use it as well."""
     parser = EventParser()
 
-    assert [parser.feed_line(line) for line in ("id: 1", "data: a", "")] == [None, None, event("a", id="1")]
+    assert [list(parser.feed(chunk)) for chunk in (b"id: 1\n", b"data: a", b"\n\n")] == [[], [], [event("a", id="1")]]
 
 
 def test_an_event_is_a_value():

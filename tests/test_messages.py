@@ -21,11 +21,13 @@ from unifetch import (
     InvalidURL,
     Request,
     Response,
+    ServerSentEvent,
     StatusError,
     StreamError,
     Timeout,
 )
 from unifetch.model.headers import REDACTED
+from unifetch.model.links import Link
 from unifetch.model.messages import RawRequest, RawResponse
 
 REQUEST = Request("GET", "http://h/path?q", headers={"X-A": "1"})
@@ -308,3 +310,17 @@ def test_raw_response() -> None:
         list(raw.body),
         closed,
     )
+
+
+def test_a_record_takes_each_of_its_fields_once() -> None:
+    """In their order or by name; what is left out has its default, and what cannot be right is a TypeError."""
+    event = ServerSentEvent("add", id="7")
+
+    assert {"event": "add", "data": "", "id": "7", "retry": None} == vars(event)
+    assert event == event.replace(data="")
+    assert hash(event) == hash(ServerSentEvent(id="7", event="add"))
+    for given, named in ([(1, 2, 3, 4, 5), {}], [(1,), {"event": 2}], [(), {"typ": 1}]):
+        with pytest.raises(TypeError, match=r"^ServerSentEvent takes event, data, id, retry, each once$"):
+            ServerSentEvent(*given, **named)  # type: ignore[arg-type]  # that it is wrong is what is tested
+    with pytest.raises(TypeError, match=r"^Link needs url, rel, params$"):
+        Link(rel="next")  # type: ignore[call-arg]  # likewise

@@ -124,6 +124,7 @@ VALUES: dict[str, Any] = {
 # Those that cannot hold a credential, and those that the others above derive from.
 WITHOUT = {
     "Value",
+    "Record",
     "Auth",
     "Entry",
     "Limits",

@@ -1,25 +1,35 @@
-"""Frozen values: what every setting, request and response of unifetch is.
+"""Frozen values: what every setting, request, response and event of unifetch is.
 
-Written by hand instead of with `dataclasses`, because importing that module costs more than the rest
-of this package (it pulls in `inspect`), and because its frozen `__init__` sets one attribute at a time.
+Not `dataclasses`: importing that module costs more than the rest of this package (it pulls in `inspect`), and its
+frozen `__init__` sets one attribute at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
+from ..errors import InvalidSetting
 from ..masking import masked
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from typing import Any, Self, TypeVar
+    from collections.abc import Iterable
+    from typing import Any, Self, TypeVar, dataclass_transform
 
     V = TypeVar("V", bound="Value")
+else:
+
+    def dataclass_transform(**options: object) -> object:
+        """For type checkers alone: `typing` is not imported for it."""
+        return lambda kind: kind
 
 
 class Value:
     """Compared, hashed, shown and pickled by its fields; never changed.
 
-    A subclass sets its fields once, in `__init__`, by `vars(self).update(…)`, and gets a changed copy
-    by `replace(…)`, which runs `__init__` and so its checks.
+    A subclass sets its fields once, in `__init__`, with `vars(self).update(…)`. `replace(…)` makes a changed copy; it
+    runs `__init__`, and so its checks.
     """
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -46,7 +56,7 @@ class Value:
         return type(self)(**{**vars(self), **changes})
 
     def __copy__(self) -> Self:
-        return self  # nobody can tell a copy of what never changes
+        return self  # a copy of what never changes could not be told from it
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -58,15 +68,62 @@ class Value:
         vars(self).update(state)
 
 
+@dataclass_transform(frozen_default=True)
+class Record(Value):
+    """A value without checks. Its class lists the fields; they are given in that order, or by name."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        kind: Any = type(self)
+        names = _fields(kind)
+        values = {**dict(zip(names, given, strict=False)), **named}
+        if len(values) != len(given) + len(named) or not values.keys() <= set(names):
+            raise TypeError(f"{kind.__name__} takes {', '.join(names)}, each once")
+        try:
+            fields = {name: values[name] if name in values else getattr(kind, name) for name in names}
+        except AttributeError:
+            raise TypeError(f"{kind.__name__} needs {', '.join(names)}") from None
+        vars(self).update(fields)
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(name for each in reversed(kind.__mro__) for name in getattr(each, "__annotations__", ()))
+
+
 _new = object.__new__
 _set_fields = vars(Value)["__dict__"].__set__
 
 
 def trusted(kind: type[V], fields: dict[str, Any]) -> V:
-    """A value from all of its fields, in their order, that are known to be right: no check and no `__init__`.
+    """A value from all of its fields, in order, that are known to be right: no check and no `__init__`.
 
-    It is for the values that every request needs: a call of the class takes longer.
+    For the values that every request needs, because calling the class takes longer.
     """
     value = _new(kind)
     _set_fields(value, fields)
     return value
+
+
+def of_fields(kind: type[V], name: str, setting: object) -> V:
+    """A setting of this kind from what a caller wrote: the value itself, or a mapping of its fields.
+
+    Raises:
+        InvalidSetting: for another type or an unknown key; it begins with the setting's name.
+    """
+    if isinstance(setting, kind):
+        return setting
+    if not isinstance(setting, Mapping):
+        raise InvalidSetting(f"{name}: must be a {kind.__name__} or its fields, not {type(setting).__name__}")
+    check_keys(name, setting, kind.__annotations__)
+    return kind(**setting)
+
+
+def check_keys(name: str, setting: Mapping[Any, Any], known: Iterable[str]) -> None:
+    """Refuse a mapping with a key that this setting does not have.
+
+    Raises:
+        InvalidSetting: it names the key, and those that are accepted.
+    """
+    known = list(known)
+    if unknown := sorted(str(key) for key in setting if key not in known):
+        raise InvalidSetting(f"{name}: unknown key {unknown[0]!r}; accepted are {', '.join(known)}")

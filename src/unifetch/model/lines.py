@@ -1,8 +1,8 @@
 """A streamed body as lines, and as server-sent events, wherever its chunks are cut.
 
-Both are fed and answer at once, without I/O, so that a blocking and an asyncio driver use the same. A line
-ends at LF, CRLF or CR and nothing else: not at the form feeds and Unicode separators of `str.splitlines`.
-We do not reconnect: an event tells what is needed for that, and when to do it is the caller's.
+Both are fed and answer at once, without I/O, so that blocking and awaited bodies share them. A line ends at LF, CRLF
+or CR and nothing else: not at the form feeds and Unicode separators of `str.splitlines`. We do not reconnect: an event
+carries what that needs, and the caller decides when.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from codecs import getincrementaldecoder
 
 from ..errors import TooLarge
-from .frozen import Value
+from .frozen import Record
 from .text import BYTE_ORDER_MARKS, codec_of
 
 TYPE_CHECKING: bool = False
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
 
 MAX_LINE = 16 * 1024**2  # characters; a picture in base64 comes as one line
-
-UTF_8 = (b"\xef\xbb\xbf",)  # the mark that may stand before an event stream
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _RETRY = re.compile(r"[0-9]{1,15}\Z")
@@ -61,7 +59,7 @@ class LineSplitter:
 
     Args:
         content_type, max_line: as there.
-        marks: the byte order marks that count.
+        marks: the byte order marks to recognise.
     """
 
     def __init__(
@@ -85,12 +83,12 @@ class LineSplitter:
         if self._decoder is None:
             chunk = self._head = self._head + chunk
             if any(mark.startswith(chunk) and mark != chunk for mark in self._marks):
-                return []  # it may become a byte order mark
+                return []  # it may yet become a byte order mark
         return self._split(self._decode(chunk))
 
     def finish(self) -> list[str]:
         """The last line, if the body does not end with a line end."""
-        # What was held back as the start of a byte order mark was none.
+        # What was held back as the start of a byte order mark was not one.
         done = self._split(self._decode(b"" if self._decoder else self._head, final=True))
         return [*done, "".join(self._parts)] if self._parts else done
 
@@ -102,8 +100,8 @@ class LineSplitter:
         return self._decoder.decode(chunk, final)
 
     def _split(self, text: str) -> list[str]:
-        # A CR ends its line at once: waiting for a LF that may never come would hold back an event. A LF that
-        # does come belongs to it.
+        # A CR ends its line at once: to wait for an LF that may never come would hold back an event. If one comes, it
+        # belongs to that CR.
         if self._after_cr and text:
             text = text.removeprefix("\n") if text[0] == "\n" else text
             self._after_cr = False
@@ -123,23 +121,20 @@ class LineSplitter:
         return done
 
 
-class ServerSentEvent(Value):
+class ServerSentEvent(Record):
     """One event of a `text/event-stream` (WHATWG HTML §9.2).
 
     Attributes:
         event: its type; `"message"` if it names none.
         data: its data, the lines joined with LF.
-        id: the last event id, which may have come with an earlier event: what to send as `Last-Event-ID`.
-        retry: milliseconds to wait before reconnecting, if that was set since the event before.
+        id: the last event id, perhaps of an earlier event: what to send as `Last-Event-ID`.
+        retry: milliseconds to wait before reconnecting, if the server has set it since the last event.
     """
 
-    event: str
-    data: str
-    id: str
-    retry: int | None
-
-    def __init__(self, event: str = "message", data: str = "", id: str = "", retry: int | None = None) -> None:
-        vars(self).update(event=event, data=data, id=id, retry=retry)
+    event: str = "message"
+    data: str = ""
+    id: str = ""
+    retry: int | None = None
 
 
 def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iterator[ServerSentEvent]:
@@ -152,28 +147,26 @@ def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iter
     Raises:
         TooLarge: for a larger event.
     """
-    splitter, parser = LineSplitter(max_line=max_event, marks=UTF_8), EventParser(max_event=max_event)
+    parser = EventParser(max_event=max_event)
     for chunk in chunks:
-        for line in splitter.feed(chunk):
-            if (event := parser.feed_line(line)) is not None:
-                yield event
+        yield from parser.feed(chunk)
 
 
 async def async_events(
     chunks: AsyncIterable[bytes], *, max_event: int | None = MAX_LINE
 ) -> AsyncIterator[ServerSentEvent]:
     """The same of a body that is awaited; see `events`."""
-    splitter, parser = LineSplitter(max_line=max_event, marks=UTF_8), EventParser(max_event=max_event)
+    parser = EventParser(max_event=max_event)
     async for chunk in chunks:
-        for line in splitter.feed(chunk):
-            if (event := parser.feed_line(line)) is not None:
-                yield event
+        for event in parser.feed(chunk):
+            yield event
 
 
 class EventParser:
-    """Makes events of lines (WHATWG HTML §9.2.6); see `events`."""
+    """Parses a body into events (WHATWG HTML §9.2.6); see `events`."""
 
     def __init__(self, *, max_event: int | None = MAX_LINE) -> None:
+        self._lines = LineSplitter(max_line=max_event, marks=[b"\xef\xbb\xbf"])
         self._max_event = max_event
         self._event = ""
         self._data: list[str] = []
@@ -181,12 +174,17 @@ class EventParser:
         self._id = ""
         self._retry: int | None = None
 
-    def feed_line(self, line: str) -> ServerSentEvent | None:
-        """The event that this line completes: an empty line does, after data.
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """The events that this chunk completes.
 
         Raises:
-            TooLarge: for data over `max_event`.
+            TooLarge: for a line or data over `max_event`.
         """
+        for line in self._lines.feed(chunk):
+            if (event := self._feed_line(line)) is not None:
+                yield event
+
+    def _feed_line(self, line: str) -> ServerSentEvent | None:
         if not line:
             return self._dispatch()
         field, _, value = line.partition(":")  # a comment is a field without a name

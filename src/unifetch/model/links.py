@@ -1,6 +1,6 @@
 """Links in header fields (RFC 8288): where a server says that the next page, the licence, the author is.
 
-A link to anything but http and https, and one about another resource than the response (`anchor`), is left out.
+Left out are links to anything but http and https, and those about another resource than the response (`anchor`).
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 import re
 
 from ..errors import InvalidURL
-from .frozen import Value
+from .frozen import Record
 from .url import URL, location_url
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# RFC 8288 §3. A quoted string is matched as a whole, so that no comma in it separates links. Nothing is tried twice
-# (`*+`): there would be as many ways to share the blanks as there are subsets of them.
+# RFC 8288 §3. A quoted string is matched as a whole, so that a comma in it separates no links. The quantifiers are
+# possessive (`*+`): backtracking over blanks would take exponential time.
 _LINK = re.compile(r"""[ \t,]*+<([^>]*+)>((?:[ \t]*+;(?:"(?:[^"\\]|\\.)*+"|[^",])*+)?)[ \t]*+(?:,|\Z)""").match
 _PARAMETER = re.compile(r""";[ \t]*([^\s;,="]+)[ \t]*(?:=[ \t]*("(?:[^"\\]|\\.)*"|[^;,\s"]*))?""")
 
 
-class Link(Value):
+class Link(Record):
     """One link of a response.
 
     Attributes:
@@ -34,14 +34,11 @@ class Link(Value):
     rel: str
     params: Mapping[str, str]
 
-    def __init__(self, url: URL, rel: str, params: Mapping[str, str]) -> None:
-        vars(self).update(url=url, rel=rel, params=params)
-
 
 def links(base: URL, value: str) -> dict[str, Link]:
     """The links in the value of the Link fields, by relation in lower case, the first of each.
 
-    What stands after a link that is malformed is left out, as nobody could tell where it begins.
+    Whatever follows a malformed link is left out, because nobody could tell where it begins.
 
     Args:
         base: the URL of the response, to which links are relative.

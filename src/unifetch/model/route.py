@@ -1,13 +1,13 @@
-"""How to get to an origin: directly or through a proxy, by name or to an address, over TCP or a unix socket.
+"""How to reach an origin: directly or through a proxy, by name or by address, over TCP or a unix socket.
 
-The core chooses the route of each attempt; a backend takes it or has refused it beforehand, by its
-capabilities. It never falls back to another one: a dead proxy does not mean a direct connection.
+The call chooses the route of each attempt; a backend takes it, or has refused it beforehand by its capabilities. There
+is no falling back to another route: a dead proxy does not mean a direct connection.
 """
 
 from __future__ import annotations
 
 from ..errors import ConfigError, ConnectError
-from .frozen import Value
+from .frozen import Record
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -18,54 +18,34 @@ if TYPE_CHECKING:
     from .headers import Pairs
 
 
-class Route(Value):
+class Route(Record):
     """Where one attempt connects to.
 
     Attributes:
         proxy: the proxy to go through, with `scheme`, `host`, `port`, `username` and `password`; or None. To an
             http origin, an http or https proxy is asked with the absolute URL, which the request target already
             is, and its credentials are among the headers. To an https origin it is asked for a tunnel by
-            CONNECT, with `connect_headers`. A socks5 proxy is asked for a connection to the name's address,
-            socks5h for one to the name.
+            CONNECT, with `connect_headers`. A socks5 proxy is asked to connect to the address, socks5h to the name.
         connect_headers: every field of that CONNECT; none of them is for the origin.
         proxy_tls: the context for a proxy of scheme https.
         unix_socket: the path of a unix socket to connect to, instead of the host.
-        address: the address to connect to, instead of those of the host. The host keeps its name for TLS.
+        address: the address to connect to, instead of those of the host. TLS still goes by the host's name.
         public_only: whether to refuse addresses that are not public, after resolution and before connecting.
     """
 
-    proxy: Any
-    connect_headers: Pairs
-    proxy_tls: ssl.SSLContext | None
-    unix_socket: str | None
-    address: str | None
-    public_only: bool
-
-    def __init__(
-        self,
-        *,
-        proxy: Any = None,
-        connect_headers: Pairs = (),
-        proxy_tls: ssl.SSLContext | None = None,
-        unix_socket: str | None = None,
-        address: str | None = None,
-        public_only: bool = False,
-    ) -> None:
-        vars(self).update(
-            proxy=proxy,
-            connect_headers=connect_headers,
-            proxy_tls=proxy_tls,
-            unix_socket=unix_socket,
-            address=address,
-            public_only=public_only,
-        )
+    proxy: Any = None
+    connect_headers: Pairs = ()
+    proxy_tls: ssl.SSLContext | None = None
+    unix_socket: str | None = None
+    address: str | None = None
+    public_only: bool = False
 
     def __repr__(self) -> str:
         shown = {name: value for name, value in vars(self).items() if value and name != "connect_headers"}
         return f"Route({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("a Route is of one attempt, and its credentials do not travel in a pickle")
+        raise TypeError("a Route belongs to one attempt, and its credentials do not travel in a pickle")
 
 
 DIRECT = Route()
@@ -75,7 +55,7 @@ def is_looked_up(route: Route, host: str) -> bool:
     """Whether a host on this route is looked up here, and not by the proxy.
 
     Raises:
-        ConfigError: it is for the proxy to do, which cannot keep to what the route says of addresses.
+        ConfigError: the proxy does it, and so cannot keep to what the route says of addresses.
     """
     proxy = route.proxy
     if proxy is None or proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
@@ -87,16 +67,16 @@ def is_looked_up(route: Route, host: str) -> bool:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a name stands for this machine, which no resolver is asked for (RFC 6761 §6.3)."""
+    """Whether a name means this machine, so that no resolver is asked (RFC 6761 §6.3)."""
     return f".{host.removesuffix('.').lower()}".endswith(".localhost")
 
 
 def refuse_private(host: str, address: str) -> None:
     """Refuse an address that only this machine or its own network can reach, whatever name led to it.
 
-    Loopback, private, link-local (the cloud's metadata among them), unspecified, multicast and reserved addresses are
-    refused, and of IPv6 all that nobody was given, 6to4 and Teredo. So is one of these inside an IPv6 address:
-    IPv4-mapped, NAT64 or ISATAP. The table is our own, for the interpreter's changes with its version.
+    That is loopback, private, link-local (with the cloud's metadata service), unspecified, multicast and reserved
+    addresses; of IPv6 also unassigned space, 6to4 and Teredo; and any of these inside an IPv6 address (IPv4-mapped,
+    NAT64, ISATAP). The table is our own, because that of `ipaddress` changes with the interpreter.
 
     Args:
         host: the name that was asked for.
@@ -112,12 +92,12 @@ def refuse_private(host: str, address: str) -> None:
 
 
 # What is not public, by the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) as of November 2026, and
-# multicast. An assignment within a larger one that is not public is refused with it.
+# multicast. A public assignment inside a larger one that is not public is refused with it.
 _SPECIAL_IPV4 = """
     0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
     192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
 """
-# Of IPv6 only this is given to anybody (IANA IPv6 Global Unicast Address Space), less the following.
+# Of IPv6, only this is assigned to anybody (IANA IPv6 Global Unicast Address Space), less the following.
 _UNICAST_IPV6 = "2000::/3"
 _SPECIAL_IPV6 = "2001::/23 2001:db8::/32 2002::/16 3fff::/20"
 
@@ -132,7 +112,7 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
         return not is_in(_SPECIAL_IPV4)
     number = int(address)
     inside = IPv4Address(number & 0xFFFFFFFF)
-    if number >> 32 in (0xFFFF, 0x64FF9B << 64):  # IPv4-mapped, and NAT64 (RFC 6052), which leads to what is inside
+    if number >> 32 in (0xFFFF, 0x64FF9B << 64):  # IPv4-mapped and NAT64 (RFC 6052) lead to the address inside
         return _is_public(inside)
     if number >> 32 & 0xFDFFFFFF == 0x5EFE and not _is_public(inside):  # ISATAP (RFC 5214 §6.1), in any network
         return False

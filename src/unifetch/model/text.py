@@ -1,8 +1,7 @@
 """What the bytes of a body mean as text, and as JSON.
 
-No charset is guessed from the contents (that is how "café" becomes Japanese), and none is taken from a
-Content-Type but those of the WHATWG Encoding Standard: Python also knows `hex`, `idna` or `utf-7`, which are
-no text encodings or dangerous ones.
+No charset is guessed from the contents (that is how "café" becomes Japanese), and a Content-Type can only name those of
+the WHATWG Encoding Standard: Python also has `hex`, `idna` and `utf-7`, which are dangerous or no text encodings.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 
-# WHATWG Encoding §4.2: the labels of each encoding, in small letters and without punctuation, by the codec that
-# Python has for it. Some mean more than they say: all of ISO-8859-1 is windows-1252 here, as in every browser.
-# Left out are `replacement`, whose labels the standard makes undecodable, and `x-user-defined`. The few bytes that
-# the standard reads as C1 controls, because a code page gives them no meaning, are U+FFFD here.
+# WHATWG Encoding §4.2: the labels of each encoding, in lower case and without punctuation, by Python's codec for it.
+# Some mean more than they say: ISO-8859-1 is windows-1252 here, as in every browser. Left out are `replacement`, whose
+# labels the standard makes undecodable, and `x-user-defined`. The few bytes to which a code page gives no meaning are
+# C1 controls in the standard, and U+FFFD here.
 _LABELS = {
     "utf-8": "utf8 unicode11utf8 unicode20utf8 xunicode20utf8",
     "utf-16-be": "utf16be unicodefffe",
@@ -74,7 +73,7 @@ _PUNCTUATION = re.compile("[^a-z0-9]+")
 def decode_text(body: bytes, content_type: str) -> str:
     """The body by its byte order mark, else its charset parameter, else UTF-8 (WHATWG Encoding §6, "decode").
 
-    Bytes that do not decode become U+FFFD, and the mark is taken off.
+    Bytes that do not decode become U+FFFD; the mark is removed.
 
     Args:
         body: the decoded body.
@@ -85,7 +84,7 @@ def decode_text(body: bytes, content_type: str) -> str:
 
 
 def codec_of(head: bytes, content_type: str, marks: Collection[bytes] = BYTE_ORDER_MARKS) -> tuple[str, int]:
-    """The codec for a body that starts with these bytes (three tell), and the length of its byte order mark."""
+    """The codec for a body that starts with these bytes (three are enough), and the length of its byte order mark."""
     for mark in marks:
         if head.startswith(mark):
             return BYTE_ORDER_MARKS[mark], len(mark)
@@ -109,8 +108,8 @@ def _codecs() -> dict[str, str]:
 def decode_json(body: bytes, content_type: str = "", arguments: Mapping[str, Any] | None = None) -> Any:
     """The body as JSON (RFC 8259), whatever its Content-Type says.
 
-    UTF-8 is what JSON is in (§8.1); a byte order mark, UTF-16 and UTF-32 are recognised. `NaN` and `Infinity`,
-    which Python would read, are not JSON (§6).
+    JSON is in UTF-8 (§8.1); a byte order mark, UTF-16 and UTF-32 are recognised. `NaN` and `Infinity`, which Python
+    would accept, are not JSON (§6).
 
     Args:
         body: the decoded body.
@@ -140,9 +139,9 @@ def decode_json(body: bytes, content_type: str = "", arguments: Mapping[str, Any
         what = f"{error.msg} at character {error.pos}: {evidence(error.doc[error.pos : error.pos + 16])}"
     except RecursionError:
         what = "it is nested too deeply"
-    except ValueError as error:  # a constant that is none, or a number with thousands of digits
+    except ValueError as error:  # NaN, or a number with thousands of digits
         what = str(error)
-    # Theirs is not chained: it would hold, and show in some reports, the whole body.
+    # The cause is not chained: it holds the whole body, and some reports would show it.
     raise InvalidJSON(f"the body is not JSON: {what}", request_sent="yes")
 
 

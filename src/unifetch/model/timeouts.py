@@ -1,7 +1,7 @@
 """How long each phase may take, and all of them together.
 
-A timeout is never infinite unless `None` is written out. The total is a deadline: it covers the wait
-for a connection, name resolution, connecting, TLS, every redirect and retry, and the body.
+No timeout is infinite unless the caller writes `None`. The total is a deadline: it covers the wait for a connection,
+name resolution, connecting, TLS, every redirect and retry, and the body.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import InvalidSetting
-from .frozen import Value
+from .frozen import Value, check_keys
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -47,21 +47,20 @@ class Timeout(Value):
         write: float | None = 30,
         pool: float | None = 30,
     ) -> None:
-        fields = {"total": total, "connect": connect, "read": read, "write": write, "pool": pool}
-        for name, seconds in fields.items():
+        vars(self).update(total=total, connect=connect, read=read, write=write, pool=pool)
+        for name, seconds in vars(self).items():
             _check(name, seconds)
-        vars(self).update(fields)
 
     @classmethod
     def of(cls, setting: TimeoutTypes) -> Timeout:
-        """What a caller may write, on top of the defaults; see `changed`."""
+        """From what a caller may write, on top of the defaults; see `changed`."""
         return setting if isinstance(setting, Timeout) else cls().changed(setting)
 
     def changed(self, setting: TimeoutTypes) -> Timeout:
-        """This, with what a caller says on top: the client of what `configure` said, a call of what the client said.
+        """These timeouts with what a caller says on top: a client on top of `configure`, a call on top of its client.
 
-        A number bounds the whole: it is the total, and each wait but that to connect may take all of it. A mapping
-        changes the fields that it names. A `Timeout` says all of them, and None says that there is no limit at all.
+        A number is the total, and each wait except connecting may take all of it. A mapping changes the fields that
+        it names. A `Timeout` replaces all of them, and None means no limit at all.
 
         Raises:
             InvalidSetting: for any other type, an unknown key, or a number that is no duration.
@@ -77,23 +76,18 @@ class Timeout(Value):
                 f"timeout: total must be one number; a pair is Timeout(connect={connect!r}, read={read!r})"
             )
         if isinstance(setting, Mapping):
-            unknown = setting.keys() - {"total", "connect", "read", "write", "pool"}
-            if unknown:
-                raise InvalidSetting(
-                    f"timeout: unknown key {sorted(map(str, unknown))[0]!r}; "
-                    "accepted are total, connect, read, write and pool"
-                )
+            check_keys("timeout", setting, vars(self))
             return self.replace(**setting)
         _check("total", setting)
         return self.replace(total=setting, read=setting, write=setting, pool=setting)
 
 
 def _check(name: str, seconds: object) -> None:
-    # bool is an int in Python; `timeout=True` is a mistake, not one second.
     if seconds is None:
         return
+    # bool is an int in Python, but `timeout=True` is a mistake, not one second.
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidSetting(f"timeout: {name} must be a number of seconds or None, not {type(seconds).__name__}")
-    # A year is more than any platform's socket timeout needs, and less than what overflows it.
+    # A year is more than anybody needs, and less than what overflows a platform's socket timeout.
     if not 0 < seconds <= 31_536_000:
         raise InvalidSetting(f"timeout: {name} must be above 0 and at most a year of seconds, not {seconds!r}")

@@ -1,15 +1,14 @@
-"""What happens during a call, told as frozen values to whoever listens.
+"""What happens during a call, as frozen values for whoever listens.
 
-A listener is a callable that takes one event. A call begins with `RequestStarted` and ends with `Finished`
-or `Failed`; in between comes every `Attempt`, also those of a redirect, a retry or a 401 that was answered.
-Listeners are told in their order, on the call's own path: what one raises ends the call, and those after it
-are not told. They are told what happens and change nothing. How a stream is read after its head, they are
-not told: that is its reader's own doing.
+A listener is a callable that takes one event. A call begins with `RequestStarted` and ends with `Finished` or `Failed`;
+in between comes every `Attempt`, also after a redirect, a retry or a 401 that was answered. Listeners are called in
+their order, as part of the call: if one raises, the call ends, and the others are not told. They change nothing. What
+happens to a stream after its head is not told, because its reader does it.
 """
 
 from __future__ import annotations
 
-from ..model.frozen import Value
+from ..model.frozen import Record
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -21,21 +20,18 @@ if TYPE_CHECKING:
     from ..model.url import URL
 
 
-class Event(Value):
+class Event(Record):
     """What all events have in common.
 
     Attributes:
-        call: the same number in all events of one call, and in those of no other in this process.
-        request: what is being asked: first as its caller meant it, after a redirect what that leads to.
+        call: a number that all events of one call share, and no other call in this process has.
+        request: the request as its caller meant it, or after a redirect the one that follows.
         time: `time.monotonic()` when it happened, in seconds.
     """
 
     call: int
     request: Request
     time: float
-
-    def __init__(self, call: int, request: Request, time: float) -> None:
-        vars(self).update(call=call, request=request, time=time)
 
 
 class RequestStarted(Event):
@@ -46,7 +42,7 @@ class Attempt(Event):
     """The request is handed to the backend.
 
     Attributes:
-        number: 1 for the first attempt of the call; redirects, retries and answers to a 401 count on.
+        number: 1 for the first attempt of the call; redirects, retries and answers to a 401 count up.
         headers: every field that is sent, credentials included; its `repr` masks them.
         backend: the name of the backend.
     """
@@ -55,12 +51,9 @@ class Attempt(Event):
     headers: Headers
     backend: str
 
-    def __init__(self, call: int, request: Request, time: float, number: int, headers: Headers, backend: str) -> None:
-        vars(self).update(call=call, request=request, time=time, number=number, headers=headers, backend=backend)
-
 
 class InterimResponse(Event):
-    """A 1xx response came before the answer, from a backend that tells of them.
+    """A 1xx response came before the final one, from a backend that reports them.
 
     Attributes:
         status, headers: of the interim response.
@@ -69,12 +62,9 @@ class InterimResponse(Event):
     status: int
     headers: Headers
 
-    def __init__(self, call: int, request: Request, time: float, status: int, headers: Headers) -> None:
-        vars(self).update(call=call, request=request, time=time, status=status, headers=headers)
-
 
 class ResponseHead(Event):
-    """The head of a response has come, and nothing in it was checked yet.
+    """The head of a response has come; nothing in it has been checked yet.
 
     Attributes:
         status, reason, http_version, headers: as in `Response`.
@@ -84,12 +74,6 @@ class ResponseHead(Event):
     reason: str
     http_version: str
     headers: Headers
-
-    def __init__(
-        self, call: int, request: Request, time: float, status: int, reason: str, http_version: str, headers: Headers
-    ) -> None:
-        head = {"status": status, "reason": reason, "http_version": http_version, "headers": headers}
-        vars(self).update(call=call, request=request, time=time, **head)
 
 
 class Redirect(Event):
@@ -102,9 +86,6 @@ class Redirect(Event):
 
     status: int
     url: URL
-
-    def __init__(self, call: int, request: Request, time: float, status: int, url: URL) -> None:
-        vars(self).update(call=call, request=request, time=time, status=status, url=url)
 
 
 class Retry(Event):
@@ -120,11 +101,6 @@ class Retry(Event):
     error: UnifetchError | None
     status: int | None
 
-    def __init__(
-        self, call: int, request: Request, time: float, delay: float, error: UnifetchError | None, status: int | None
-    ) -> None:
-        vars(self).update(call=call, request=request, time=time, delay=delay, error=error, status=status)
-
 
 class Finished(Event):
     """The response is complete; for a stream, its head is.
@@ -135,15 +111,6 @@ class Finished(Event):
 
     response: Response[bytes | Iterator[bytes] | AsyncIterator[bytes]]
 
-    def __init__(
-        self,
-        call: int,
-        request: Request,
-        time: float,
-        response: Response[bytes | Iterator[bytes] | AsyncIterator[bytes]],
-    ) -> None:
-        vars(self).update(call=call, request=request, time=time, response=response)
-
 
 class Failed(Event):
     """The call ends with an error.
@@ -153,6 +120,3 @@ class Failed(Event):
     """
 
     error: BaseException
-
-    def __init__(self, call: int, request: Request, time: float, error: BaseException) -> None:
-        vars(self).update(call=call, request=request, time=time, error=error)

@@ -6,15 +6,15 @@
     configure(listeners=log_events)
     logging.basicConfig(level="INFO")
 
-Off until a client or `configure` is given the listener: a failure is an exception already, and whoever wants
-no lines pays nothing for them, not even the import of `logging`. After that the level of the logger decides:
+Off until a client or `configure` is given the listener: a failure is an exception anyway, and whoever wants no lines
+pays nothing, not even the import of `logging`. Then the level of the logger decides:
 
     DEBUG      each attempt, the head of each response (also of a 1xx), each redirect
     INFO       each call that got its response, with the seconds it took (for a stream, to the head)
     WARNING    each retry, and each call that failed
 
-A line shows no header field and no body, because any of them may be a credential, and a query only as
-`masking` lets it. Whatever a server sent is escaped: it cannot forge a line or command a terminal.
+A line shows no header field and no body, because any of them may be a credential; in a query, secrets are masked.
+Whatever a server sent is escaped: it cannot forge a line or control a terminal.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _failed(event: Failed) -> str:
 
 
 def _error(error: BaseException) -> str:
-    # What others put into their messages is not for us to publish: say, what the caller's own body raised.
+    # The message of an error that is not ours (of the caller's own body, say) is not for us to publish.
     return f"{type(error).__name__}: {error}" if isinstance(error, UnifetchError) else type(error).__name__
 
 

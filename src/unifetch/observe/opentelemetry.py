@@ -5,19 +5,18 @@
 
     configure(listeners=OpenTelemetry())
 
-Each attempt is a client span, a child of whatever span is current where the call is made, and one value of
-the histogram `http.client.request.duration`. It ends when the body is complete; for a stream with its head, as
-the conventions want it where a body may be left unread; for an attempt that another one follows, no later than
-that one starts.
+Each attempt is a client span, a child of the span that is current where the call is made, and one value of the
+histogram `http.client.request.duration`. It ends when the body is complete; for a stream with its head, as the
+conventions ask where a body may be left unread; at the latest when the next attempt starts.
 
-Left out: header fields, bodies, fragments and tracebacks, any of which may hold a credential. A listener
-changes nothing, so it cannot add `traceparent` to a request either; this sends the caller's own span along:
+Left out: header fields, bodies, fragments and tracebacks, any of which may hold a credential. A listener changes
+nothing, so it cannot add `traceparent` to a request; this sends the caller's own span along:
 
     fields: dict[str, str] = {}
     opentelemetry.propagate.inject(fields)
     get(url, headers=fields)
 
-It needs `unifetch-http[otel]`. A library underneath that is instrumented as well makes spans of its own.
+It needs `unifetch-http[otel]`. If the library underneath is instrumented as well, it makes spans of its own.
 """
 
 from __future__ import annotations
@@ -35,24 +34,24 @@ from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Re
 
 SCHEMA = "https://opentelemetry.io/schemas/1.23.1"  # where the conventions for HTTP became stable
 
-# Any other is recorded as _OTHER, so that no caller can make the values of an attribute too many to count.
+# Any other is recorded as _OTHER, so that the attribute has few values.
 KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 
 # Seconds: the boundaries that the conventions advise.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
-# What one attempt ended with if another follows without a word: it went to a connection that was closed already.
+# How an attempt ended if another follows without an event between them: its connection was closed already.
 STALE = "unifetch.errors.ConnectionLost"
 
 
 class OpenTelemetry:
     """A listener that makes spans and measures durations; one serves any number of clients and threads.
 
-    Of several listeners it should be the first: it is not told that a call ends if one before it raises.
+    Put it first among several listeners: if one before it raises, it does not learn that the call has ended.
 
     Args:
-        tracer_provider, meter_provider: where they go to; by default the global providers.
-        known_methods: the methods that are recorded by their name.
+        tracer_provider, meter_provider: where they go; by default to the global providers.
+        known_methods: the methods that are recorded by name.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class OpenTelemetry:
             description="Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=BUCKETS,
         )
-        self._open: dict[int, _Open] = {}  # the attempt that each call is at; every access is atomic
+        self._open: dict[int, _Open] = {}  # the current attempt of each call; every access is atomic
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -80,7 +79,7 @@ class OpenTelemetry:
 
     def _attempt(self, event: Attempt) -> None:
         last = self._open.get(event.call)
-        if last is not None:  # no Redirect and no Retry came between: after a 401, say, that is answered now
+        if last is not None:  # no Redirect and no Retry came between, as after a 401 that is answered
             if "http.response.status_code" not in last.attributes:
                 last.fail(STALE)
             self._end(event)
@@ -118,7 +117,7 @@ class OpenTelemetry:
         if error is not None:
             kind = type(error)
             name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-            # What others put into their messages is not for us to publish.
+            # The message of an error that is not ours is not for us to publish.
             opened.fail(name, masked(str(error)) if isinstance(error, UnifetchError) else None)
         opened.span.end()
         context = set_span_in_context(opened.span)  # links a value of the metric to this span, as an exemplar

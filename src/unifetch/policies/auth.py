@@ -1,11 +1,11 @@
 """Who is asking: credentials for the origin that a request was written for, and for no other.
 
-An `Auth` is a frozen setting. The exchange asks it to `authorize` each final request, and after a 401
-whether it can `answer`; it asks for the origin of the first request only, never once a redirect has left
-it. What is learnt on the way (the nonces of Digest, the entries of a netrc) is kept in an `AuthMemory`.
+An `Auth` is a frozen setting. The call asks it to `authorize` each request before it is sent, and after a 401 whether
+it can `answer`: only for the origin of the first request, never after a redirect to another. What is learnt on the way
+(the nonces of Digest, the entries of a netrc) is kept in an `AuthMemory`.
 
-An Authorization field that the caller wrote wins. No credential shows in a `repr`, and none travels in a
-pickle. Left out: what a proxy asks for, Digest's `auth-int` and `nextnonce`, Negotiate and NTLM.
+An Authorization field that the caller wrote wins. No credential shows in a `repr`, and none travels in a pickle. Left
+out: authentication to a proxy, Digest's `auth-int` and `nextnonce`, Negotiate and NTLM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
 from ..masking import REDACTED, masked
-from ..model.frozen import Value
+from ..model.frozen import Record, Value, check_keys
 from ..model.headers import Headers
 
 TYPE_CHECKING: bool = False
@@ -35,27 +35,24 @@ if TYPE_CHECKING:
     Challenge = tuple[str, dict[str, str]]
 
 
-class FinalRequest(Value):
+class FinalRequest(Record):
     """A request as it will be sent: what a callable signs.
 
     Attributes:
         method: the method.
-        url: the URL that is asked; `url.target` is what is written.
-        headers: every field that will be sent, but those that this Auth adds.
-        content: the body: bytes, an iterable that is the backend's alone to read, or None.
+        url: the URL; `url.target` is what is written.
+        headers: every field that will be sent, except those that this Auth adds.
+        content: the body: bytes, an iterable that only the backend may read, or None.
     """
 
     method: str
     url: URL
     headers: Headers
-    content: bytes | Iterable[bytes] | None
-
-    def __init__(self, method: str, url: URL, headers: Headers, content: bytes | Iterable[bytes] | None = None) -> None:
-        vars(self).update(method=method, url=url, headers=headers, content=content)
+    content: bytes | Iterable[bytes] | None = None
 
     @property
     def body(self) -> bytes:
-        """The bytes of the body; none if there is no body.
+        """The bytes of the body; empty if there is none.
 
         Raises:
             InvalidBody: the body is a stream, whose bytes are not known before they are sent.
@@ -69,7 +66,7 @@ class FinalRequest(Value):
 
 
 class AuthMemory:
-    """What one `Auth` has learnt, for the requests that follow; used by many threads, copied into no pickle.
+    """What one `Auth` has learnt, for later requests; used by many threads, and never pickled.
 
     Args:
         cnonce: makes the client's nonce of Digest.
@@ -91,15 +88,15 @@ class AuthMemory:
 class Auth(Value):
     """What every kind of authentication does. A subclass gives its `credentials`, and may `answer` a 401.
 
-    Neither of them waits. What blocks, or has to be awaited, is a `fetch`: a `Client` calls it, and an `AsyncClient`
-    does so in a thread, and awaits what it returns.
+    Neither may block. What blocks, or has to be awaited, is a `fetch`: a `Client` calls it; an `AsyncClient` calls it
+    in a thread and awaits what it returns.
     """
 
     FIELDS: tuple[str, ...] = ()
 
     @staticmethod
     def of(setting: AuthTypes) -> Auth | None:
-        """An `Auth` from what a caller may write.
+        """From what a caller may write.
 
         Args:
             setting: an `Auth`; `(username, password)` for Basic; `"netrc"`; a callable that signs; None; or plain
@@ -124,7 +121,7 @@ class Auth(Value):
         )
 
     def of_user(self, url: URL) -> Auth:
-        """This Auth for a call whose URL has userinfo, which counts for nothing where there is an Auth."""
+        """This Auth for a call whose URL has userinfo, which is ignored where there is an Auth."""
         return self
 
     def wants(self, memory: AuthMemory) -> bool:
@@ -132,7 +129,7 @@ class Auth(Value):
         return False
 
     def fetch(self, request: FinalRequest, memory: AuthMemory) -> Any:
-        """What `fetched` makes credentials of, or an awaitable of it. What it raises passes through."""
+        """What `fetched` needs, or an awaitable of it. What it raises passes through."""
         raise NotImplementedError
 
     def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
@@ -140,7 +137,7 @@ class Auth(Value):
         raise NotImplementedError
 
     def authorize(self, request: FinalRequest, memory: AuthMemory) -> Pairs:
-        """The fields to add to a request, before each time it is sent, where nothing `wants` to be fetched.
+        """The fields to add to a request each time it is sent, unless something has to be fetched.
 
         Raises:
             ConfigError: this Auth was pickled, and so has lost its credentials.
@@ -152,15 +149,15 @@ class Auth(Value):
         return () if value is None else (("Authorization", value),)
 
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
-        """The fields with which to send a request again after a 401, or None: the 401 is the answer.
+        """The fields with which to send a request again after a 401; None if the 401 is final.
 
-        None are needed where it makes the memory one that `wants` a fetch: that gives them.
+        They are empty if the memory now `wants` a fetch, which gives them.
 
         Args:
-            request: the request, without the fields that `authorize` had added.
+            request: the request, without the fields that `authorize` added.
             memory: the memory that `authorize` was given.
             response: the fields of the 401.
-            answered: how many 401s were answered for this request before.
+            answered: how many 401s to this request were answered before.
         """
         return None
 
@@ -179,28 +176,20 @@ class Auth(Value):
     def __getstate__(self) -> dict[str, Any]:
         return dict.fromkeys(vars(self), REDACTED)
 
-    def __copy__(self) -> Auth:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Auth:
-        return self
-
 
 def _from_plain_data(data: Mapping[str, Any]) -> Auth:
     kind = KINDS.get(data["type"]) if isinstance(data.get("type"), str) else None
     if kind is None:
         raise InvalidSetting(f'auth: "type" must be one of {", ".join(KINDS)}')
-    fields = {key: value for key, value in data.items() if key != "type"}
-    if wrong := [key for key in fields if key not in kind.FIELDS]:
-        raise InvalidSetting(f"auth: unknown key {wrong[0]!r}; accepted are type, {', '.join(kind.FIELDS)}")
+    check_keys("auth", data, ("type", *kind.FIELDS))
     try:
-        return kind(**fields)
+        return kind(**{key: value for key, value in data.items() if key != "type"})
     except TypeError:  # a key is missing; the constructors raise no other
         raise InvalidSetting(f'auth: type "{data["type"]}" needs {" and ".join(kind.FIELDS)}') from None
 
 
 class Basic(Auth):
-    """RFC 7617, in UTF-8, with the first request: there is no waiting for a 401.
+    """RFC 7617, in UTF-8, with the first request: a 401 is not waited for.
 
     Raises:
         InvalidSetting: for a colon in the name, a control character, or what is not text.
@@ -217,7 +206,7 @@ class Basic(Auth):
 
     @classmethod
     def of_url(cls, url: URL) -> Basic | None:
-        """From the userinfo of a URL: a name alone, as many services take for a token, has an empty password."""
+        """From the userinfo of a URL. A name alone, which many services use for a token, has an empty password."""
         return cls(url.username or "", url.password or "") if url.username or url.password else None
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
@@ -229,8 +218,8 @@ class Bearer(Auth):
     """RFC 6750 §2.1: a token in the Authorization field.
 
     Args:
-        token: the token; or a callable that fetches one. It is called before the first request, and once more in a
-            call that is answered 401, whose request is then repeated. A client keeps its own auth's token.
+        token: the token; or a callable that fetches one. It is called before the first request, and once more when a
+            call gets a 401; then the request is repeated. A client keeps the token for its later calls.
 
     Raises:
         InvalidSetting: the token is empty, or not visible ASCII.
@@ -246,7 +235,7 @@ class Bearer(Auth):
         return callable(self.token) and (memory.token is None or memory.is_stale)
 
     def fetch(self, request: FinalRequest, memory: AuthMemory) -> Any:
-        # A field of the caller's own wins.
+        # The caller's own field wins.
         return self.token() if callable(self.token) and "authorization" not in request.headers else None
 
     def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
@@ -258,7 +247,7 @@ class Bearer(Auth):
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
         if not callable(self.token) or answered or "authorization" in request.headers:
             return None
-        memory.is_stale = True  # another is fetched; meanwhile other threads may still send this one
+        memory.is_stale = True  # a new one is fetched; until then other threads may still send the old one
         return ()
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:
@@ -266,7 +255,7 @@ class Bearer(Auth):
 
 
 def _token(token: object) -> str:
-    # RFC 6750 §2.1 allows less, but tokens with "|" or ":" are about; visible ASCII cannot break a field.
+    # RFC 6750 §2.1 allows less, but tokens with "|" or ":" exist; visible ASCII cannot break a field.
     if not re.match(r"[!-~]+\Z", text := _text("token", token)):
         raise InvalidSetting("auth: token must be visible ASCII without spaces; leave out the word Bearer")
     return text
@@ -292,7 +281,7 @@ class Signed(Auth):
 
     def fetched(self, found: Any, request: FinalRequest, memory: AuthMemory) -> Pairs:
         if not isinstance(found, (Mapping, list, tuple)):
-            # None, say, from one that meant to change the request: sending it unsigned would be silent.
+            # Such as None, from one that meant to change the request: to send it unsigned would be silent.
             kind = type(found).__name__
             raise InvalidSetting(f"auth: the callable must return a mapping or a list of header pairs, not {kind}")
         headers = Headers(found)
@@ -303,7 +292,7 @@ class Signed(Auth):
 
 
 def at_once(found: Any) -> Any:
-    """What was fetched, for a client that awaits nothing.
+    """What was fetched, for a client that cannot await.
 
     Raises:
         InvalidSetting: it has to be awaited.
@@ -311,7 +300,7 @@ def at_once(found: Any) -> Any:
     if not isinstance(found, Awaitable):
         return found
     if hasattr(found, "close"):
-        found.close()  # a coroutine, which else would warn that nobody awaited it
+        found.close()  # a coroutine, which would warn that it was never awaited
     raise InvalidSetting("auth: the callable has to be awaited, which an AsyncClient does, and a Client cannot")
 
 
@@ -337,8 +326,8 @@ def _utf8(text: str) -> bytes:
 class Digest(Auth):
     """RFC 7616 with `qop=auth`, or without qop as in RFC 2069: answers a 401; the password is never sent.
 
-    The strongest algorithm on offer is taken. A 401 is answered once, and once more if it says `stale=true`;
-    later requests to the same origin are authorized in advance with the nonce that was accepted.
+    The strongest offered algorithm is used. A 401 is answered once, and once more if it says `stale=true`; later
+    requests to the same origin use the accepted nonce in advance.
 
     Raises:
         InvalidSetting: for a control character, or what is not text.
@@ -363,7 +352,7 @@ class Digest(Auth):
             return None
         if len(memory.nonces) >= 100:
             memory.nonces.clear()  # each costs one more 401
-        # One cnonce for a nonce: the key of "-sess" is made of the first one (RFC 7616 §3.4.2).
+        # One cnonce for each nonce: the key of "-sess" is made with the first (RFC 7616 §3.4.2).
         memory.nonces[request.url.origin] = _Nonce(challenge, memory.cnonce())
         return self.authorize(request, memory)
 
@@ -389,7 +378,7 @@ class _Nonce:
         def hashed(*parts: bytes) -> bytes:
             return hashlib.new(function, b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
 
-        # A field's text holds one byte a character, so this gives the very bytes that the server sent.
+        # In a field, one character is one byte, so these are the bytes that the server sent.
         user, realm = _utf8(auth.username), challenge["realm"].encode("latin-1")
         nonce, cnonce = challenge["nonce"].encode("latin-1"), self.cnonce.encode("ascii")
         key = hashed(user, realm, _utf8(auth.password))
@@ -399,7 +388,7 @@ class _Nonce:
         counted = bool(challenge.get("qop"))
         parts = (nonce, nc.encode("ascii"), cnonce, b"auth", action) if counted else (nonce, action)
 
-        # RFC 7616 §3.4.4: the name hashed, or extended where the server has said that it knows UTF-8, or as it is.
+        # RFC 7616 §3.4.4: the name hashed, or extended if the server says that it knows UTF-8, or as it is.
         if challenge.get("userhash", "").lower() == "true":
             fields = [f'username="{hashed(user, realm).decode("ascii")}"', "userhash=true"]
         elif not user.isascii() and challenge.get("charset", "").upper() == "UTF-8":
@@ -424,7 +413,7 @@ def _extended(data: bytes) -> str:
     return re.sub(rb"[^!#$&+\-.^_`|~0-9A-Za-z]", lambda found: b"%%%02X" % found[0][0], data).decode("ascii")
 
 
-# RFC 7616 §3.3, the strongest first, by the names that hashlib knows them by.
+# RFC 7616 §3.3, the strongest first, with the names that hashlib has for them.
 ALGORITHMS = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
 
 
@@ -463,8 +452,8 @@ _GAP = re.compile(r"[ \t,]*")
 def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
     """The challenges in these WWW-Authenticate fields, in order (RFC 9110 §11.6.1).
 
-    What is malformed ends its field, and takes the challenge before it along: after a broken quote, anything
-    may look like a challenge.
+    A malformed part ends its field and voids the challenge before it: after a broken quote, anything may look like a
+    challenge.
 
     Args:
         fields: the values of the fields.
@@ -498,9 +487,9 @@ def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
 
 
 class Netrc(Auth):
-    """Basic with the entry of a netrc file for the host, read once, when it is first needed.
+    """Basic with the entry of a netrc file for the host. The file is read once, when it is first needed.
 
-    A name in the URL chooses among the entries; where none fits, the URL's own credentials are used.
+    A name in the URL chooses among the entries; if none fits, the URL's own credentials are used.
 
     Args:
         path: the file; by default what `$NETRC` names, else `~/.netrc` (on Windows `~/_netrc`) if it is there.
@@ -511,49 +500,37 @@ class Netrc(Auth):
 
     FIELDS = ("path",)
     path: str | None
+    _user: str | None = None
+    _otherwise: Basic | None = None
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise InvalidSetting(f"auth: path must be a path, not {type(path).__name__}")
         vars(self).update(path=path if path is None else os.fspath(path))
 
-    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
-        return self._credentials(request, memory, None, None)
-
     def of_user(self, url: URL) -> Auth:
-        return _NetrcOfUser(self, url.username, Basic.of_url(url))
+        # What the URL of the call says counts on each hop; a Location never says it.
+        of_user = Netrc(self.path)
+        vars(of_user).update(_user=url.username or None, _otherwise=Basic.of_url(url))
+        return of_user
 
-    def _credentials(
-        self, request: FinalRequest, memory: AuthMemory, user: str | None, otherwise: Basic | None
-    ) -> str | None:
+    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
         if memory.netrc is None:
             memory.netrc = read_netrc(self.path)
-        basic = memory.netrc.lookup(request.url.host, user=user or None) or otherwise
+        basic = memory.netrc.lookup(request.url.host, user=self._user) or self._otherwise
         return None if basic is None else basic.credentials(request, memory)
 
-    # A path is no secret.
-    __repr__ = Value.__repr__
-    __getstate__ = Value.__getstate__
+    def __repr__(self) -> str:
+        return f"Netrc(path={self.path!r})"
 
-
-class _NetrcOfUser(Auth):
-    """The same for one call, whose URL says who asks. What it says counts on each hop, and a Location never says it."""
-
-    netrc: Netrc
-    user: str | None
-    otherwise: Basic | None
-
-    def __init__(self, netrc: Netrc, user: str | None, otherwise: Basic | None) -> None:
-        vars(self).update(netrc=netrc, user=user, otherwise=otherwise)
-
-    def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
-        return self.netrc._credentials(request, memory, self.user, self.otherwise)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}  # which is no secret
 
 
 def read_netrc(path: str | None) -> NetrcEntries:
-    """The entries of this file, or of the default one; the only input and output in this module.
+    """The entries of this file, or of the default one; the only I/O in this module.
 
-    Warns of a file that others may read, or that belongs to somebody else.
+    Warns if others may read the file, or own it.
 
     Raises:
         ConfigError: a file that was named cannot be read, or is not a netrc.
@@ -585,6 +562,7 @@ def read_netrc(path: str | None) -> NetrcEntries:
     return entries
 
 
+# The words of a netrc, one entry or comment at a time.
 _NETRC = re.compile(
     r"""\s*(?:
         \#[^\n]*
@@ -601,17 +579,17 @@ _UNKNOWN_WORD = re.compile(r'(?!(?:machine|login|password|account|macdef|default
 
 
 class NetrcEntries:
-    """What a netrc file says, in its order: for each entry `machine` (none in `default`), `login` and `password`."""
+    """What a netrc file says, in order: of each entry the `machine` (none in `default`), `login` and `password`."""
 
     __slots__ = ("entries", "skipped")
 
     def __init__(self, entries: Iterable[dict[str, str]], skipped: Iterable[int] = ()) -> None:
         self.entries = tuple(entries)
-        self.skipped = tuple(skipped)  # the lines with words that are no netrc's
+        self.skipped = tuple(skipped)  # lines with words that belong to no netrc
 
     @classmethod
     def parse(cls, text: str) -> NetrcEntries:
-        """From the text of a file. Values may be in double quotes; macros are skipped, and words of other tools, too.
+        """From the text of a file. Values may be in double quotes; macros and the words of other tools are skipped.
 
         Raises:
             ConfigError: it names the line and does not show it.
@@ -642,11 +620,11 @@ class NetrcEntries:
         return cls(entries, skipped)
 
     def lookup(self, host: str, *, user: str | None = None) -> Basic | None:
-        """The credentials for exactly this host, else those of `default`; None where name or password is missing.
+        """The credentials for exactly this host, else those of `default`; None if name or password is missing.
 
         Args:
             host: in lower case, an IPv6 address without brackets.
-            user: the name that the URL asks for; an entry with another is passed over.
+            user: the name that the URL asks for; entries with another are passed over.
         """
         entries = [entry for entry in self.entries if entry.get("machine") == host]
         for entry in entries or [entry for entry in self.entries if "machine" not in entry]:

@@ -1,20 +1,19 @@
-"""What a server may cost us, as numbers.
+"""What a server may cost us, in numbers.
 
-The limits on the head of a response are the same for every backend, so that a response that one accepts is accepted
-by all. They are not settings. `wire/http11.py` holds a head to them while it comes, `check_head` one that a library
-has read.
+The limits on the head of a response are the same for every backend, so that what one accepts, all accept. They are not
+settings. `wire/http11.py` applies them while a head arrives, `check_head` to one that a library has read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import chain
 
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
-from ..model.frozen import Value
+from ..model.frozen import Value, of_fields
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     from ..model.headers import Pairs
@@ -30,12 +29,11 @@ class Limits(Value):
     """Bounds on what a client uses and accepts; `None` means no bound.
 
     Args:
-        connections: connections that one client uses at once, to all origins together; a further call waits, for
-            `Timeout.pool` at most. Those of a client hold for all of its calls, whatever a call says.
+        connections: connections that a client uses at once, to all origins together; a call that finds none free
+            waits, at most for `Timeout.pool`. The client's value holds for all of its calls.
         connections_per_origin: the same, to one origin.
         body: decoded bytes of a body that is read into memory. A stream is bounded by its reader.
-        ratio: decoded bytes for each byte that was received, in a body that is read into memory; it
-            counts from 16 MiB on.
+        ratio: decoded bytes for each byte received, in a body that is read into memory; it counts from 16 MiB on.
 
     Raises:
         InvalidSetting: for anything but a positive whole number or None.
@@ -54,41 +52,25 @@ class Limits(Value):
         body: int | None = 1024**3,
         ratio: int | None = 200,
     ) -> None:
-        fields = {
-            "connections": connections,
-            "connections_per_origin": connections_per_origin,
-            "body": body,
-            "ratio": ratio,
-        }
-        for name, bound in fields.items():
+        vars(self).update(
+            connections=connections, connections_per_origin=connections_per_origin, body=body, ratio=ratio
+        )
+        for name, bound in vars(self).items():
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
                 raise InvalidSetting(f"limits: {name} must be a positive whole number or None, not {bound!r}")
-        vars(self).update(fields)
 
     @classmethod
     def of(cls, setting: LimitsTypes) -> Limits:
-        """A `Limits` from what a caller may write: a Limits, or a mapping of its fields.
-
-        Raises:
-            InvalidSetting: for another type or an unknown key.
-        """
-        if isinstance(setting, Limits):
-            return setting
-        if not isinstance(setting, Mapping):
-            raise InvalidSetting(f"limits: must be a Limits or its fields, not {type(setting).__name__}")
-        if unknown := setting.keys() - cls.__annotations__.keys():
-            raise InvalidSetting(
-                f"limits: unknown key {sorted(map(str, unknown))[0]!r}; accepted are {', '.join(cls.__annotations__)}"
-            )
-        return cls(**setting)
+        """From what a caller may write: a Limits, or a mapping of its fields; see `of_fields`."""
+        return of_fields(cls, "limits", setting)
 
 
 def check_head(status: int, http_version: str, pairs: Pairs) -> None:
-    """Hold the head of a response to what every backend must agree on.
+    """Refuse the head of a response that not every backend could accept.
 
     Raises:
-        ProtocolError: for another version of HTTP, and for a status that ends no exchange.
-        TooLarge: for more fields, a longer line or a larger head than the limits allow.
+        ProtocolError: for another version of HTTP, or a status that is not final.
+        TooLarge: for too many fields, a line too long, or a head too large.
     """
     if http_version != "HTTP/1.1" and http_version not in ("HTTP/1.0", "HTTP/2"):
         raise ProtocolError(f"the response is in {evidence(http_version)}", request_sent="yes")

@@ -1,7 +1,7 @@
 """Where a redirect leads, and what may go there (Fetch, "HTTP-redirect fetch"; RFC 9110 §15.4).
 
-A change of origin (scheme, host or port) takes every credential off the request. A redirect never
-leads to a scheme other than http and https, and userinfo in a Location is ignored.
+A change of origin (scheme, host or port) takes every credential off the request. A redirect leads to http and https
+only, and userinfo in a Location is ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# What belongs to one origin and must not be seen by another.
+# What belongs to one origin, and no other may see.
 _OF_ORIGIN = ("authorization", "cookie", "proxy-authorization", "host")
 # What described the body that a redirect to GET drops (Fetch, "request-body-header name").
 _OF_BODY = ("content-encoding", "content-language", "content-location", "content-type", "content-length", "expect")
@@ -27,13 +27,12 @@ def follow(request: Request, status: int, headers: Headers, *, replayable: bool)
 
     Args:
         request: the request that was answered.
-        status: the status of the response.
-        headers: the fields of the response.
+        status, headers: of the response.
         replayable: whether the body of the request can be sent a second time.
 
     Raises:
-        RedirectError: for a Location that is ambiguous or leads to no http or https URL, and for a
-            redirect that keeps a body which cannot be sent again.
+        RedirectError: for a Location that is ambiguous or no http or https URL, and for a redirect that keeps a body
+            which cannot be sent again.
     """
     if status not in REDIRECTS:
         return None

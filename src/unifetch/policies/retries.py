@@ -1,7 +1,7 @@
-"""Whether a request is sent again, and after how long: decided here, carried out by the exchange.
+"""Whether a request is sent again, and after how long: decided here, carried out by the call.
 
-Off unless it is asked for. What may have had an effect is not repeated (RFC 9110 §9.2.2), nor is a body that
-cannot be sent twice, nor what will fail in the same way again. Left out: a budget over many requests.
+Off by default. Not repeated are requests that may have had an effect (RFC 9110 §9.2.2), bodies that cannot be sent
+twice, and failures that would only happen again. Left out: a budget over many requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import (
     TLSError,
     TotalTimeout,
 )
-from ..model.frozen import Value
+from ..model.frozen import Value, of_fields
 from ..model.headers import is_token
 
 TYPE_CHECKING: bool = False
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 
     RetryTypes: TypeAlias = "int | Mapping[str, Any] | Retry | None"
 
-# Errors that may not come again, and those among them that will.
+# Errors that another attempt may not meet, and those among them that it would.
 _PASSING = (ConnectError, ConnectionLost, IncompleteBody, TimedOut)
 _LASTING = (TLSError, TotalTimeout)
-_KEYS = ("attempts", "backoff", "max_wait", "statuses", "methods", "respect_retry_after")
 
 
 class Retry(Value):
@@ -43,11 +42,11 @@ class Retry(Value):
 
     Args:
         attempts: how often it is sent at most, the first time included.
-        backoff: seconds; before attempt n + 1 the wait is random, up to `backoff * 2 ** (n - 1)` ("full jitter").
-        max_wait: seconds that one wait takes at most. A Retry-After that is longer is an error.
-        statuses: the responses to ask again for.
-        methods: which methods may be repeated though they may have arrived; by default the idempotent ones.
-        respect_retry_after: wait as long as a response's Retry-After says, in place of the back-off.
+        backoff: seconds; the wait before attempt n + 1 is random, up to `backoff * 2 ** (n - 1)` ("full jitter").
+        max_wait: the longest wait in seconds. A longer Retry-After is an error.
+        statuses: the status codes to retry.
+        methods: the methods to repeat even if the server may have received the request; by default the idempotent ones.
+        respect_retry_after: whether to wait as long as a response's Retry-After says, instead of the back-off.
 
     Raises:
         InvalidSetting: it names the key.
@@ -92,18 +91,14 @@ class Retry(Value):
 
     @classmethod
     def of(cls, setting: RetryTypes) -> Retry | None:
-        """A `Retry` from what a caller may write: the number of attempts, a mapping, or None for no retry.
+        """From what a caller may write: the number of attempts, a mapping of the fields, or None for no retry.
 
         Raises:
-            InvalidSetting: for any other type, an unknown key, or a value that will not do.
+            InvalidSetting: for another type, an unknown key, or a value out of range.
         """
-        if setting is None or isinstance(setting, Retry):
-            return setting
-        if not isinstance(setting, Mapping):
-            return cls(setting)
-        if wrong := [key for key in setting if key not in _KEYS]:
-            raise InvalidSetting(f"retry: unknown key {wrong[0]!r}; accepted are {', '.join(_KEYS)}")
-        return cls(**setting)
+        if setting is None:
+            return None
+        return of_fields(cls, "retry", setting) if isinstance(setting, (Retry, Mapping)) else cls(setting)
 
     def wait_before(
         self,
@@ -117,10 +112,9 @@ class Retry(Value):
         now: float,
         random: float,
     ) -> float | None:
-        """Seconds to wait before sending a request again, or None: what came of it is final.
+        """Seconds to wait before sending a request again, or None if its outcome is final.
 
-        More than `max_wait` comes of a Retry-After only: the server asks for more patience than there is, which
-        is for the caller to raise.
+        Only a Retry-After gives more than `max_wait`: then the server asks for too much, and the call fails.
 
         Args:
             attempt: how often the request was sent so far.
@@ -142,7 +136,7 @@ class Retry(Value):
         elif not isinstance(error, _PASSING) or isinstance(error, _LASTING):
             return None
         if self.respect_retry_after and error is None and headers is not None:
-            # Of two, neither is the one to believe.
+            # With two, neither can be believed.
             values = headers.get_all("retry-after")
             after = retry_after(values[0], now) if len(values) == 1 else None
             if after is not None:
@@ -154,7 +148,7 @@ def _all(values: object, fits: Callable[[Any], bool]) -> bool:
     return isinstance(values, (list, tuple, set, frozenset)) and all(map(fits, values))
 
 
-# RFC 9110 §5.6.7: IMF-fixdate, and the two that are obsolete: RFC 850 and asctime.
+# RFC 9110 §5.6.7: IMF-fixdate, and the two obsolete forms, RFC 850 and asctime.
 _DATE = re.compile(
     r"""(?: [A-Z][a-z]{2},[ ][0-9]{2}[ ][A-Z][a-z]{2}[ ][1-9][0-9]{3}[ ]TIME[ ]GMT
           | [A-Z][a-z]+day,[ ][0-9]{2}-[A-Z][a-z]{2}-[0-9]{2}[ ]TIME[ ]GMT
@@ -166,10 +160,10 @@ _DATE = re.compile(
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Seconds from a Retry-After field (RFC 9110 §10.2.3), 0 for a date that is past, None for what is neither.
+    """Seconds from a Retry-After field (RFC 9110 §10.2.3): 0 for a date in the past, None for anything malformed.
 
     Args:
-        value: seconds, or an HTTP-date. RFC 9110 knows whole seconds only; servers of language models say `0.7`.
+        value: seconds, or an HTTP-date. RFC 9110 has only whole seconds, but servers of language models send `0.7`.
         now: seconds since the epoch.
     """
     if re.match(r"[0-9]+(?:\.[0-9]+)?\Z", value):
