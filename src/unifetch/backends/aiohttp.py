@@ -13,7 +13,7 @@ decided by `wire/dial.py`, as everywhere: our resolver hands the addresses to th
 Eyeballs (RFC 8305), keeps idle connections apart by their destination, and closes them after a time. Proxies are spoken
 to by us, because aiohttp's CONNECT carries fields of its own and wants 200 for an answer, and it knows no SOCKS.
 
-Ours: resolve, TLS (by `loop.start_tls`), write, parse. The library's: connect, pool.
+Ours: resolve, TLS, write, parse. The library's: connect, pool.
 
 An injected `ClientSession` sends and receives by itself. What can no longer be promised is not declared then; nor does
 a write timeout reach it. The cookies that it receives are taken out of its jar again.
@@ -47,6 +47,7 @@ from ..errors import (
 )
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
+from ..wire.asyncio_wire import AsyncioTLS
 from ..wire.dial import dial, new_socket, refusal
 from ..wire.reader import RECEIVE
 from ..wire.resolution import look_up_awaited
@@ -338,6 +339,8 @@ class ConnectorDialer:
         elif wire.has_ended():
             problem = ConnectError("it closed the connection at once")
         await self._go_on(self._steps, problem)
+        if self.wire is not wire:
+            wire.carry(self.wire)
 
     async def failure(self, error: Exception) -> UnifetchError:
         """What is raised if aiohttp could not connect."""
@@ -376,16 +379,17 @@ class ConnectorDialer:
         return addresses
 
     async def send(self, data: bytes) -> None:
-        await self.wire.send(data, None)  # all of it has one timeout
+        sent = 0
+        while sent < len(data):
+            sent += await self.wire.send(data[sent:], None)  # all of it has one timeout
 
     async def receive(self) -> bytes:
         data: bytes = await self.wire.recv(RECEIVE, None)
         return data
 
     async def start_tls(self, context: ssl.SSLContext, host: str, _: object) -> None:
-        if self.wire.holds_data() or self.wire.has_ended():
-            raise ConnectionAbortedError("it sent something before it was asked")
-        await self.wire.start_tls(context, host)
+        self.wire = AsyncioTLS(self.wire, context, host)
+        await self.wire.handshake(None)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,14 +1,14 @@
 """A connection that a library of asyncio has opened, taken over for HTTP/1.1 of our own.
 
 A library of asyncio hands out a connection with a protocol of its own on it, and asyncio documents how to put another
-one there. That is all that is needed to read and write as the socket client does: through an `AsyncConnection`.
-This opens no connection and keeps none, and knows no library.
+one there. That is all that is needed to read and write as the socket client does: through an `AsyncConnection`, and
+through TLS of ours where there is some. asyncio's own drops what came before a write that failed, be it the alert in
+which a server says why it refuses us. This opens no connection and keeps none, and knows no library.
 """
 
 from __future__ import annotations
 
 import os
-import ssl
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..model.messages import AsyncRawResponse, RawRequest
+    from ..wire.asyncio_wire import AsyncioTLS
     from ..wire.timer import Clock
 
 
@@ -41,16 +42,14 @@ class TakenOver(AsyncioWire):
         super().__init__(transport.get_extra_info("socket"), clock)
         self._former = former
         self._give_back: Callable[[bool], None] | None = None
-        self._tls: Any = None
-        self._adopt(transport)
+        self.connection_made(transport)
         transport.set_protocol(self)
         self.connection = AsyncConnection(self)
         _open.add(self)
 
-    def _adopt(self, transport: Any) -> None:
-        self._transport = transport
-        transport.set_write_buffer_limits(high=1, low=0)  # TLS of asyncio would pause at 0 bytes for ever
-        self._tls = transport.get_extra_info("ssl_object")  # asked for once: a closed transport does not tell
+    def carry(self, tls: AsyncioTLS) -> None:
+        """Speak HTTP inside of this, which goes over the connection."""
+        self.connection = AsyncConnection(tls)
 
     async def exchange(self, request: RawRequest, give_back: Callable[[bool], None]) -> AsyncRawResponse:
         """Perform one exchange, up to the head of the final response.
@@ -77,31 +76,9 @@ class TakenOver(AsyncioWire):
         super().close()
         self._over(clean=False)
 
-    def _abort(self) -> None:
-        _abort(self._transport)
-
-    # --- Before the first exchange ---
-
     def has_ended(self) -> bool:
-        """Whether the peer has ended it already."""
+        """Whether the peer has ended it already, before the first exchange."""
         return self._ended or bool(self._transport.is_closing())
-
-    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
-        """Go on in TLS, inside of whatever this is already.
-
-        Args:
-            context, name: the peer's.
-
-        Raises:
-            OSError, ValueError: the handshake failed; `ssl.SSLError` is such.
-        """
-        if self._tls is not None:
-            _mend_failure(self._transport)
-        transport = await self._clock.loop.start_tls(self._transport, self, context, server_hostname=name)
-        if transport is None:
-            raise ConnectionAbortedError("it closed the connection")
-        self._adopt(transport)
-        self._former.connection_made(transport)
 
     # --- What the transport tells ---
 
@@ -112,20 +89,9 @@ class TakenOver(AsyncioWire):
             self.close()
 
     def eof_received(self) -> bool:
-        """The peer has ended its side. asyncio does not tell whether TLS ended by close_notify (RFC 9112 §9.8)."""
-        if self._tls is not None and not self._drain():
-            self._broken = ConnectionAbortedError("TLS ended without close_notify (RFC 9112 §9.8)")
+        """The peer has ended its side. What is idle is to close."""
         super().eof_received()
-        # What is idle is to close; and asyncio closes TLS whatever it is told.
-        return self._tls is None and not self._is_idle()
-
-    def _drain(self) -> bool:
-        # asyncio hands over one buffer of what was decrypted before the end, and drops the rest.
-        with suppress(ssl.SSLError):  # OpenSSL would still wait for more
-            while piece := self._tls.read(RECEIVE):
-                self._data += piece
-            return True
-        return False
+        return not self._is_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, here or there."""
@@ -137,8 +103,6 @@ class TakenOver(AsyncioWire):
 
     def _save_answer(self) -> None:
         # asyncio closes the socket after this call. Where others have closed it before, there is nothing to copy.
-        if self._tls is not None:
-            return
         with suppress(OSError, AttributeError, TypeError), self._sock.dup() as copy:
             self._data += copy.recv(RECEIVE)
 
@@ -149,22 +113,6 @@ class TakenOver(AsyncioWire):
         """
         self._former.transport = None
         _inherited.append(self)
-
-
-def _abort(transport: Any) -> None:
-    # TLS of asyncio forgets what it closes at the second close, and cannot be aborted after it. Then it has ended.
-    with suppress(AttributeError):
-        transport.abort()
-
-
-def _mend_failure(outer: Any) -> None:
-    # Hook: where TLS inside TLS fails, asyncio of Python 3.11 ends the outer one by a call that raises a TypeError, and
-    # then never tells whoever waits for the handshake.
-    def force_close(_: object) -> None:
-        del outer._force_close  # what abort() may call in turn
-        _abort(outer)
-
-    outer._force_close = force_close
 
 
 _open: WeakSet[TakenOver] = WeakSet()

@@ -210,7 +210,9 @@ class NetworkStream(Exchanges):
     def _hears(self) -> bool:
         try:
             self._early = self._sock.recv(RECEIVE)
-        except OSError:  # a message of TLS
+        except OSError as error:  # a message of TLS
+            if certificate_refused(error, "maybe"):
+                raise
             return False
         return True
 

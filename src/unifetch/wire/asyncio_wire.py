@@ -350,7 +350,11 @@ class AsyncioTLS:
             sent += await self._outer.send(memoryview(records)[sent:] if sent else records, ends)
 
     def recv_now(self, most: int) -> bytes | None:
-        """What is there; b"" after the end, and None if nothing has come: a record may be incomplete, or TLS's own."""
+        """What is there; b"" after the end, and None if nothing has come: a record may be incomplete, or TLS's own.
+
+        Raises:
+            ssl.SSLError: TLS is at its end.
+        """
         while (records := self._outer.recv_now(RECEIVE)) is not None:
             self._feed(records)
             if not records:
@@ -359,8 +363,6 @@ class AsyncioTLS:
             return self._tls.read(most)
         except ssl.SSLWantReadError:
             return None
-        except ssl.SSLError:
-            return b""
 
     def poll(self) -> bool:
         """Whether something has come, be it only a message of TLS itself."""

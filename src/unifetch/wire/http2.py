@@ -32,7 +32,16 @@ from h2.exceptions import DenialOfServiceError, H2Error
 from h2.settings import SettingCodes, Settings
 from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
-from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError, evidence
+from ..errors import (
+    ConnectionLost,
+    IncompleteBody,
+    InvalidRequest,
+    ProtocolError,
+    TLSError,
+    TooLarge,
+    UnifetchError,
+    evidence,
+)
 from ..masking import is_secret
 from ..model.headers import Headers
 from .http11 import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing
@@ -203,8 +212,10 @@ class Session:
 
         Raises:
             InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
-            ConnectionLost: there is no connection any more.
+            ConnectionLost, TLSError: there is no connection any more.
         """
+        if self.failure is not None:
+            raise self._unusable(self.failure)
         stream = HTTP2Stream(self._next, request.method)
         fields = request_fields(request)
         try:
@@ -220,6 +231,8 @@ class Session:
 
     def _unusable(self, error: Exception) -> UnifetchError:
         self.is_closing = True
+        if isinstance(error, TLSError):
+            return TLSError(str(error))  # another connection would fare no better
         lost = ConnectionLost(f"the connection takes no request any more: {error}")
         lost.unprocessed = "again"
         return lost
@@ -320,13 +333,19 @@ class Session:
                 self._h2.close_connection(refused.code)
             self._break(refused.kind(refused.args[0], request_sent="yes"))
 
-    def end(self, reason: str) -> None:
-        """Say that the connection has ended: nothing more will come."""
+    def end(self, reason: str, refused: TLSError | None = None) -> None:
+        """Say that the connection has ended: nothing more will come.
+
+        Args:
+            reason: what to say of it.
+            refused: if it has because of the certificate that the server has got, or not.
+        """
         if self.failure is None:
-            self.failure = ConnectionLost(reason)
+            self.failure = refused or ConnectionLost(reason)
             self.is_closing = True
             for stream in list(self.streams.values()):
-                self._fail(stream, self._broken_off(stream, reason))
+                failure = self._broken_off(stream, reason)
+                self._fail(stream, TLSError(str(refused), request_sent=stream.sent) if refused else failure)
 
     def _broken_off(self, stream: HTTP2Stream, reason: str) -> UnifetchError:
         if stream.head is not None:

@@ -203,7 +203,10 @@ class AsyncConnection:
         # reads when it comes around: first to us, and then to the transport.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        data = self.sock.recv_now(RECEIVE)
+        try:
+            data = self.sock.recv_now(RECEIVE)
+        except OSError as error:
+            raise self._lost(error) from error
         if data is None:
             return None
         self._feed(data)

@@ -19,6 +19,7 @@ from ...wire import http11
 from ...wire.asyncio_wire import Pieces
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
+from ...wire.tls_errors import certificate_refused
 from ..base import IDLE_SECONDS
 from .pool import MAX_AGE
 
@@ -76,12 +77,15 @@ class AsyncHTTP2Connection:
         """Sort out what is there. The wire calls it whenever something has happened, and it raises nothing."""
         session = self.session
         settled, room = session.is_settled, session.room
-        while session.failure is None and (data := self.sock.recv_now(RECEIVE)) is not None:
-            if data:
-                self.heard = monotonic()
-                session.receive(data, self.heard)
-            else:
-                session.end("the connection ended")
+        try:
+            while session.failure is None and (data := self.sock.recv_now(RECEIVE)) is not None:
+                if data:
+                    self.heard = monotonic()
+                    session.receive(data, self.heard)
+                else:
+                    session.end("the connection ended")
+        except ssl.SSLError as error:
+            session.end("the connection ended", certificate_refused(error, "maybe"))
         self.flush()
         is_full = self.sock.is_full
         if self._was_full and not is_full:

@@ -236,7 +236,9 @@ class Connection:
         # TLS may be readable by a message of its own, which is no part of a response: so this must not wait.
         try:
             data = self.sock.recv(RECEIVE)
-        except OSError:
+        except OSError as error:
+            if refused := certificate_refused(error, self._sent):
+                raise refused from error
             return None  # nothing to hear; if the connection broke, the next write says so
         self._feed(data)
         return self._advance(steps)

@@ -15,6 +15,7 @@ from ...errors import ConnectionLost, ReadTimeout, WriteTimeout
 from ...wire import http11
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
+from ...wire.tls_errors import certificate_refused
 from ..base import IDLE_SECONDS
 from .connection import Connection
 
@@ -174,7 +175,8 @@ class HTTP2Connection(Connection):
         except OSError as error:
             if type(error).__name__.startswith("SSLWant"):
                 return False
-            data = b""
+            self._session.end("the connection ended", certificate_refused(error, "maybe"))
+            return False
         finally:
             self.sock.settimeout(None)
             self._set_timeout(self._seconds if self._seconds != -1.0 else None)

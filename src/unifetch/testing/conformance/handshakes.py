@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,6 +23,15 @@ def asks_for_a_certificate(version: ssl.TLSVersion) -> ssl.SSLContext:
     context.minimum_version = context.maximum_version = version
     context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+# Each row: a body, made anew.
+BODIES: dict[str, Callable[[], bytes | Iterator[bytes] | None]] = {
+    "none": lambda: None,
+    "small": lambda: b"x" * 1_000,
+    "large": lambda: b"x" * 20_000_000,
+    "blocks": lambda: iter([b"x" * 65_536] * 300),
+}
 
 
 class AfterHello(Step):
@@ -71,11 +81,34 @@ class TestHandshakes(Conformance):
             assert ("no", 1) == (caught.value.request_sent, server.connections)
 
     @requires(Capability.TLS_CONTEXT)
-    def test_a_client_certificate_that_is_missing(self, client: Client) -> None:
-        """With TLS 1.2 the handshake fails, and the words say what was probably meant."""
-        with Server(reply(200), tls=asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)) as server:
-            with pytest.raises(TLSError, match="client certificate"):
-                client.get(server.url, tls=authority().trusted, retry=3)
+    @pytest.mark.parametrize("body", BODIES)
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    def test_a_client_certificate_that_is_missing(self, client: Client, version: ssl.TLSVersion, body: str) -> None:
+        """It is an error of TLS that says what to set, and nothing is repeated.
+
+        With TLS 1.3 the handshake is over for the client before the server has seen what it shows (RFC 8446 §4.4.2), so
+        the refusal comes in place of a response, and maybe while the request is still being written.
+        """
+        with Server(reply(200), tls=asks_for_a_certificate(version)) as server:
+            with pytest.raises(TLSError, match="client certificate") as caught:
+                client.request("PUT", server.url, body=BODIES[body](), tls=authority().trusted, retry=3)
+
+            sent = ("no",) if version == ssl.TLSVersion.TLSv1_2 else ("no", "maybe")
+            assert (True, 1) == (caught.value.request_sent in sent, server.connections)
+            if version == ssl.TLSVersion.TLSv1_3:
+                assert "asks for a client certificate, and none was shown; set tls client_cert" in str(caught.value)
+
+    @requires(Capability.TLS_CONTEXT, Capability.HTTP2)
+    @pytest.mark.parametrize("body", BODIES)
+    def test_a_client_certificate_that_is_missing_in_http2(self, client: Client, body: str) -> None:
+        """So it is where many requests would share the connection."""
+        context = asks_for_a_certificate(ssl.TLSVersion.TLSv1_3)
+        context.set_alpn_protocols(["h2"])
+        with Server(reply(200), tls=context) as server:
+            with pytest.raises(
+                TLSError, match="asks for a client certificate, and none was shown; set tls client_cert"
+            ):
+                client.request("PUT", server.url, body=BODIES[body](), tls=authority().trusted, retry=3, http2=True)
 
             assert 1 == server.connections
 
