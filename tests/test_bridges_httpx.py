@@ -134,7 +134,8 @@ def test_the_total_ends_a_body_that_drips(library: Any, bridge: Any, backend: st
 def test_the_pool_timeout(library: Any, bridge: Any) -> None:
     """Limits hold, and the wait for a connection ends after the `pool` phase."""
     transport = bridge.Transport(limits={"connections": 1})
-    with Server(reply(200, b"x" * 100)) as server, library.Client(transport=transport) as client:
+    begun = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
+    with Server(begun, reply(200)) as server, library.Client(transport=transport) as client:
         with client.stream("GET", server.url):
             with pytest.raises(library.PoolTimeout):
                 client.get(server.url, timeout=library.Timeout(5, pool=0.05))

@@ -13,10 +13,11 @@ from functools import wraps
 from inspect import signature
 
 from .. import errors
-from ..client.async_client import AsyncClient
+from ..client.async_client import AsyncBodyThere, AsyncClient
 from ..client.event_loops import in_trio
-from ..client.sync_client import Client
+from ..client.sync_client import BodyThere, Client
 from ..errors import ConfigConflict, ConfigError, UnifetchError
+from ..model.headers import NO_HEADERS, Headers
 from ..model.url import URL
 from ..policies.proxies import Proxy
 from .bounds import checked, phases
@@ -49,6 +50,7 @@ class SyncTransport:
     def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
         told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
         self._client = Client(cookies=False, **told)
+        self._fields = Fields()
 
     def handle_request(self, request: Any) -> Any:
         """Perform one exchange; its response is closed by whoever reads it."""
@@ -59,7 +61,8 @@ class SyncTransport:
         try:
             url, call = family.call(request, self._total, self._client)
             body = family.content(request.stream)
-            response = self._client.exchange(request.method, url, headers=fields(request), body=body, **call)
+            fields = self._fields.of(request, url.origin)
+            response = self._client.exchange(request.method, url, headers=fields, body=body, **call)
         except ConfigError:  # the transport was told what cannot be done
             raise
         except UnifetchError as error:
@@ -68,6 +71,9 @@ class SyncTransport:
             raise family.translated(error, request) from error
         if trace is not None:
             trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+        body = response.body
+        if trace is None and type(body) is BodyThere:
+            return family.response(response, family.library.ByteStream(body.content))
         return family.response(response, family.stream(response, request, trace))
 
     def close(self) -> None:
@@ -84,6 +90,7 @@ class AwaitedTransport:
         self._chooses = settings.get("backend") is None
         told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
         self._client = AsyncClient(cookies=False, **told)
+        self._fields = Fields()
 
     async def handle_async_request(self, request: Any) -> Any:
         """Perform one exchange; its response is closed by whoever reads it."""
@@ -96,7 +103,8 @@ class AwaitedTransport:
             if self._chooses and in_trio():  # which the socket backend does not know
                 call["backend"] = family.library.__name__
             body = family.content(request.stream)
-            response = await self._client.exchange(request.method, url, headers=fields(request), body=body, **call)
+            fields = self._fields.of(request, url.origin)
+            response = await self._client.exchange(request.method, url, headers=fields, body=body, **call)
         except ConfigError:  # the transport was told what cannot be done
             raise
         except UnifetchError as error:
@@ -105,6 +113,9 @@ class AwaitedTransport:
             raise family.translated(error, request) from error
         if trace is not None:
             await trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+        body = response.body
+        if trace is None and type(body) is AsyncBodyThere:
+            return family.response(response, family.library.ByteStream(body.content))
         return family.response(response, family.async_stream(response, request, trace))
 
     async def aclose(self) -> None:
@@ -115,9 +126,26 @@ class AwaitedTransport:
 # --- The request ----------------------------------------------------------------------------------
 
 
-def fields(request: Any) -> list[tuple[str, str]]:
-    """Every field of a request, in order, one character a byte."""
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+class Fields:
+    """The fields of the last request to each origin, checked: most are those of the one before, byte for byte."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[list[tuple[bytes, bytes]], Headers]] = {}
+
+    def of(self, request: Any, origin: str) -> Headers:
+        """Every field of a request, in order, one character a byte.
+
+        Raises:
+            InvalidHeader: for one that RFC 9110 does not allow.
+        """
+        raw = request.headers.raw
+        last = self._last.get(origin)
+        if last is None or last[0] != raw:
+            if len(self._last) >= 64:
+                self._last.clear()
+            fields = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+            last = self._last[origin] = raw, fields
+        return last[1]
 
 
 class Library:
@@ -130,6 +158,7 @@ class Library:
     def __init__(self, library: ModuleType) -> None:
         self.library: Any = library
         self.stream, self.async_stream = _streams(self, library)
+        self._last_fields: tuple[Headers, Any] = NO_HEADERS, self.library.Headers()
         # The first that fits is taken.
         self.errors: dict[type[UnifetchError], type[Exception]] = {
             errors.PoolTimeout: self.library.PoolTimeout,
@@ -153,18 +182,18 @@ class Library:
         call: dict[str, Any] = {
             "timeout": phases(total, within("connect"), within("read"), within("write"), within("pool"))
         }
-        target, authority = url.raw_path.decode("ascii"), url.netloc.decode("ascii")
-        if url.scheme not in ("http", "https"):
-            raise self.library.UnsupportedProtocol(f"the URL has to begin with http:// or https://, not {url.scheme}:")
+        scheme, target, authority = url.scheme, url.raw_path.decode("ascii"), url.netloc.decode("ascii")
+        if scheme not in ("http", "https"):
+            raise self.library.UnsupportedProtocol(f"the URL has to begin with http:// or https://, not {scheme}:")
         name = extensions.get("sni_hostname")
-        if name is not None and url.scheme == "https" and name != url.host:
+        if name is not None and scheme == "https" and name != url.host:
             authority = self._named(name, url, client)
             call["resolve"] = {name: url.host}
         if (exact := extensions.get("target")) is not None:
             target = exact.decode("ascii")
             if target[:1] != "/":
                 raise errors.InvalidRequest("the target of a request has to begin with a slash (RFC 9112 §3.2.1)")
-        text = f"{url.scheme}://{authority}{target}"
+        text = f"{scheme}://{authority}{target}"
         parsed = URL(text, path_as_is=True) if "/." in target else URL(text)
         if exact is not None and parsed.target != target:
             raise errors.InvalidRequest(f"the target cannot be sent as it is written; it would be {parsed.target}")
@@ -189,15 +218,16 @@ class Library:
 
     def response(self, response: Response[Any], stream: Any) -> Any:
         """The library's response, whose body is this stream."""
-        return self.library.Response(
-            response.status,
-            headers=_raw(response),
-            stream=stream,
-            extensions={
-                "http_version": response.http_version.encode("ascii"),
-                "reason_phrase": response.reason.encode("latin-1"),
-            },
-        )
+        # A server repeats itself, and then so does the object; the library copies what it is handed.
+        given, fields = self._last_fields
+        if given is not response.headers:
+            fields = self.library.Headers(_raw(response))
+            self._last_fields = response.headers, fields
+        extensions = {
+            "http_version": response.http_version.encode("ascii"),
+            "reason_phrase": response.reason.encode("latin-1"),
+        }
+        return self.library.Response(response.status, headers=fields, stream=stream, extensions=extensions)
 
     # --- Errors -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from warnings import warn
 
 from ..backends import load_async, wrap_async
 from ..errors import StreamError
-from ..model.headers import Headers
+from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import AsyncRawResponse, RawRequest
 from ..policies.bodies import NO_BODY, encode_async
 from .base_client import BaseClient, absolute
@@ -311,7 +311,10 @@ class AsyncClient(LoopClient):
             slots.give_back(journey)
             raise
 
-    async def _receive(self, step: Receive) -> bytes | AsyncBodyStream:
+    async def _receive(self, step: Receive) -> bytes | AsyncBodyStream | AsyncBodyThere:
+        if step.incoming is None:
+            self._slots.give_back(step.journey)
+            return AsyncBodyThere(step.raw.content)
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
         journey, incoming, chunks = step.journey, step.incoming, aiter(step.raw.body)
@@ -480,3 +483,32 @@ class AsyncBodyStream:
             return
         self._slots.abandon(self._journey, self._raw.close)
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+
+
+class AsyncBodyThere:
+    """The body of an exchange, where all of it came with its head: its connection is free already.
+
+    Attributes:
+        content: all of it, until it is read.
+    """
+
+    trailers = NO_HEADERS
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StreamError("this stream is closed; read it inside its `async with` block")
+        if not self.content:
+            raise StopAsyncIteration
+        content, self.content = self.content, b""
+        return content
+
+    async def close(self) -> None:
+        """Nothing is left to be given back."""
+        self._closed = True

@@ -159,8 +159,7 @@ class BaseClient:
             refuse_arguments("exchange()", call)
         if self.notices_environment and self._environment != (now := environment()):
             self._notice_environment(now)
-        settings, backend = self.settings, self._backend(call.pop("backend", None))
-        interception = SEAM.interception
+        backend, interception = self._backend(call.pop("backend", None)), SEAM.interception
         if interception is not None:
             backend = interception.before(backend)
         if (trailers := call.pop("trailers", None)) is not None:
@@ -170,13 +169,17 @@ class BaseClient:
             call
             or plan is None
             or plan.backend is not backend
-            or plan.timeout != timeout
+            or (plan.timeout is not timeout and plan.timeout != timeout)
             or plan.process is not PROCESS.settings
         ):
-            plan = self._planned(settings.replace(timeout=timeout, **call), backend, exact=True)
+            plan = self._planned(self.settings.replace(timeout=timeout, **call), backend, exact=True)
             if not call:
                 self._exact = plan
-        request = Request(method, url, headers=headers, body=content.source)
+        if type(headers) is not Headers:
+            headers = Headers(headers)
+        if type(method) is not str or method not in USUAL_METHODS:
+            method = checked_method(method)
+        request = trusted(Request, {"method": method, "url": URL(url), "headers": headers, "body": content.source})
         if content.length is None:
             with_length(request.headers, content)
         check_request(backend, request.headers, content)
@@ -226,10 +229,11 @@ class BaseClient:
 
     def unbounded(self, call: CallArguments | ExchangeArguments) -> Timeout:
         """The timeout of a stream or a download: there is no total, unless the call itself names one."""
+        said = call.get("timeout", ...)
+        if type(said) is Timeout:
+            return said
         phases = self.settings.timeout.replace(total=None)
-        if "timeout" not in call:
-            return phases
-        return phases.changed(call["timeout"])
+        return phases if said is ... else phases.changed(said)
 
     # --- Settings and backends --------------------------------------------------------------------
 

@@ -94,16 +94,16 @@ class Receive:
 
     Attributes:
         raw: the response: a RawResponse, or an AsyncRawResponse for a driver that awaits.
-        incoming: what to pass its body through.
+        incoming: what to pass its body through; None if that is not needed, as it came with its head.
         whole: whether to read it to the end.
         journey: the call that it belongs to; it gives errors their context.
     """
 
     __slots__ = ("incoming", "journey", "raw", "whole")
 
-    def __init__(self, raw: Any, incoming: Incoming, whole: bool, journey: Journey) -> None:
+    def __init__(self, raw: Any, incoming: Incoming | None, whole: bool, journey: Journey) -> None:
         self.raw = raw
-        self.incoming = incoming
+        self.incoming: Any = incoming
         self.whole = whole
         self.journey = journey
 
@@ -297,7 +297,10 @@ class Journey:
                     wait = None if raw.status < 300 else self._goes_on(raw)
                     if wait is None:
                         body, decoded = raw.content if whole else None, False
-                        if body is None or "content-encoding" in by_name or len(body) > plan.most:
+                        if plan.exact and raw.content is not None and len(raw.content) <= plan.most:
+                            yield Receive(raw, None, whole, self)
+                            body = self.outcome
+                        elif body is None or "content-encoding" in by_name or len(body) > plan.most:
                             incoming = Incoming(
                                 self.request.method,
                                 raw.status,
@@ -337,6 +340,8 @@ class Journey:
         plan, request, body = self.plan, self.request, self.body
         if body is NO_BODY and request.headers is plan.headers:
             fields, sent = plan.usual_fields(request)
+        elif body is NO_BODY and plan.exact:
+            fields, sent = plan.exact_fields(request)
         else:
             fields, sent = plan.raw_fields(request, body), None
         fields["deadline"] = self.deadline

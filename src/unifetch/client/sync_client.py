@@ -13,7 +13,7 @@ from warnings import warn
 
 from ..backends import load, wrap
 from ..errors import StreamError
-from ..model.headers import Headers
+from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
@@ -299,7 +299,10 @@ class Client(BaseClient):
             slots.give_back(journey)
             raise
 
-    def _receive(self, step: Receive) -> bytes | BodyStream:
+    def _receive(self, step: Receive) -> bytes | BodyStream | BodyThere:
+        if step.incoming is None:
+            self._slots.give_back(step.journey)
+            return BodyThere(step.raw.content)
         if not step.whole:
             return BodyStream(step, self._slots)
         journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
@@ -451,6 +454,35 @@ class BodyStream:
             return
         self._slots.abandon(self._journey, self._raw.close)
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+
+
+class BodyThere:
+    """The body of an exchange, where all of it came with its head: its connection is free already.
+
+    Attributes:
+        content: all of it, until it is read.
+    """
+
+    trailers = NO_HEADERS
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._closed:
+            raise StreamError("this stream is closed; read it inside its `with` block")
+        if not self.content:
+            raise StopIteration
+        content, self.content = self.content, b""
+        return content
+
+    def close(self) -> None:
+        """Nothing is left to be given back."""
+        self._closed = True
 
 
 def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
