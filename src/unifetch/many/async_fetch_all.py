@@ -1,22 +1,22 @@
-"""Many requests, awaited: `fetch_all`, as tasks of the event loop that runs, asyncio's or trio's.
+"""Many requests, awaited: `fetch_all`, as tasks of the running event loop, asyncio's or trio's.
 
-`fetch_all.py` is the same for threads and executors, and the window with its bounds is that of both. What is begun
-belongs to the iterator: it waits for nothing but its tasks, and none of them is left when it ends.
+`fetch_all.py` is the same for threads and executors; both use the window. The tasks belong to the iterator: it waits
+for nothing else, and none of them is left when it ends.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Sized
+from collections.abc import AsyncIterable, Iterable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from ..client.async_shared_client import shared
 from ..client.event_loops import in_trio
-from .fetch_all import Done, Result, ask_of, check, draw, origins, prepared, request_of, within
-from .window import Window
+from .fetch_all import END, Result, call_of, check, length_of, request_of, taker, within
+from .window import Task, Window
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..client.async_client import AsyncClient
     from ..model.messages import Response
     from .fetch_all import Ask, Call, Item, Progress
-    from .window import Task
 
 TASKS = 100
 
@@ -44,41 +43,41 @@ def fetch_all(
     client: AsyncClient | None = None,
     **call: Unpack[CallArguments],
 ) -> AsyncGenerator[Result[Response[bytes]], None]:
-    """Ask for many URLs at once; an asynchronous iterator over what came of each.
+    """Fetch many URLs at once; an asynchronous iterator over what came of each.
 
-    It draws URLs as its results are taken. When it ends or is closed (`aclose`, for which there is
-    `contextlib.aclosing`), the requests that are under way are cancelled, and their tasks have ended.
+    It draws URLs as its results are taken. When it ends or is closed (with `aclose`, or by `contextlib.aclosing`), the
+    requests that are under way are cancelled, and their tasks have ended.
 
     Args:
-        urls: URLs, and `Request`s for whatever has a method, fields or a body of its own; also an asynchronous iterable
+        urls: URLs, or `Request`s for those with a method, fields or a body of their own; also an asynchronous iterable
             of them, which may wait for the next while results are given. There may be no end of them.
         method: the method of those that are URLs.
-        concurrency: requests at once; never more than the client's `Limits` allow.
-        per_origin: requests at once to one origin; where redirects lead is not counted.
-        ordered: whether results come in the order of their URLs, or as they are there.
-        window: URLs that are drawn and not yet given, at most; by default 4 for each request at once.
+        concurrency: the most requests at once; the client's `Limits` apply as well.
+        per_origin: the most requests at once to one origin; redirects are not counted.
+        ordered: whether results come in the order of their URLs, or as soon as they are there.
+        window: the most URLs that are drawn and not yet given; by default 4 for each request at once.
         progress: called as `progress(done, total)`, in the task that takes the results; `total` is None where `urls`
             has no length. What it raises ends the iteration.
         client: whose connections to use; by default those of this module's functions in this event loop.
         **call: what every call accepts, for all of them.
 
     Raises:
-        InvalidSetting: for a bound that is no positive whole number, an unknown setting, or one that will not do.
+        InvalidSetting: for a bound that is no positive whole number, an unknown setting, or a value out of range.
     """
     check(urls, concurrency=concurrency, per_origin=per_origin, window=window)
-    if client is None:
-        client = shared()
-    ready = prepared(client.settings, call)
-    backend = client._backend(call.get("backend"))  # one that cannot be had is refused here, not once for each URL
-    if "backend" in ready:
-        ready["backend"] = backend
+    client = shared() if client is None else client
+    ready = call_of(client, call)
     concurrency, per_origin = within(client.settings.limits, concurrency, per_origin)
     waiting: Window[Ask, Result[Any]] = Window(
-        window or 4 * concurrency, tasks=concurrency, per_origin=per_origin, ordered=ordered
+        window or 4 * concurrency,
+        tasks=concurrency,
+        per_origin=per_origin,
+        ordered=ordered,
+        progress=progress,
+        total=length_of(urls),
     )
-    origin_of = origins(ready.get("base_url", client.settings.base_url), per_origin)
-    done = Done(progress, len(urls) if isinstance(urls, Sized) else None)
-    return _results(urls, waiting, partial(_ask, client, method, ready), origin_of, done)
+    take_in = taker(waiting, ready.get("base_url", client.settings.base_url), per_origin)
+    return _results(urls, take_in, waiting, partial(_ask, client, method, ready))
 
 
 async def _ask(client: AsyncClient, method: str, call: Call, ask: Ask) -> Result[Any]:
@@ -92,25 +91,46 @@ async def _ask(client: AsyncClient, method: str, call: Call, ask: Ask) -> Result
 
 async def _results(
     urls: Iterable[Item] | AsyncIterable[Item],
+    take_in: Callable[[Any], None],
     waiting: Window[Ask, Result[Any]],
     ask: Callable[[Ask], Awaitable[Result[Any]]],
-    origin_of: Callable[[Item], str],
-    done: Done,
 ) -> AsyncGenerator[Result[Any], None]:
     crew = _TrioCrew() if in_trio() else _AsyncioCrew()
-    source = _Awaited(urls, crew) if isinstance(urls, AsyncIterable) else _AtHand(urls, crew)
-    index = running = 0
+    more = crew.new_event()  # set when another URL is wanted of an asynchronous iterable
+    drawing, running = False, 0
 
     async def run(task: Task[Ask]) -> None:
         crew.tell(task, await ask(task.items[0]))
 
+    async def draw_all(urls: AsyncIterable[Item]) -> None:
+        # One task draws from first to last, because a generator may expect that.
+        nonlocal more
+        item: object = None
+        source = aiter(urls)
+        while item is not END:
+            await more.wait()
+            more = crew.new_event()
+            item = await anext(source, END)
+            crew.tell(draw_all, item)
+
+    at_hand = None
+    if isinstance(urls, AsyncIterable):
+        crew.begin(draw_all, urls)
+    else:
+        at_hand = iter(urls)
     try:
         while True:
+            while (task := waiting.take()) is not None:
+                running += 1
+                crew.begin(run, task)
             for result in waiting.due():
                 yield result
-            if waiting.draws and not source.is_drawing:
-                source.draw()
-            elif running or source.is_drawing:
+            if waiting.draws and at_hand is not None:
+                take_in(next(at_hand, END))
+            elif waiting.draws and not drawing:
+                drawing = True
+                more.set()
+            elif running or drawing:
                 await crew.listen()
             else:
                 return
@@ -118,73 +138,23 @@ async def _results(
                 who, what = crew.told.popleft()
                 if who is None:
                     raise what
-                if who is source:
-                    source.is_drawing = False
-                    done.count(draw(None if what is _END else ask_of(index, what, origin_of), waiting))
-                    index += 1
-                else:
+                if isinstance(who, Task):
                     running -= 1
                     waiting.finish(who, [what])
-                    done.count(1)
-            while (task := waiting.take()) is not None:
-                running += 1
-                crew.begin(run, task)
+                else:
+                    drawing = False
+                    take_in(what)
     finally:
         await crew.dismiss()
-
-
-# --- Where URLs come from -------------------------------------------------------------------------
-
-_END = object()
-
-
-class _AtHand:
-    """URLs that can be had at once."""
-
-    def __init__(self, urls: Iterable[Item], crew: _Crew) -> None:
-        self._urls = iter(urls)
-        self._crew = crew
-        self.is_drawing = False
-
-    def draw(self) -> None:
-        """Have the next one told, or that there is none."""
-        self.is_drawing = True
-        self._crew.tell(self, next(self._urls, _END))
-
-
-class _Awaited:
-    """URLs that have to be awaited: by one task from the first to the last, as who makes them may expect."""
-
-    def __init__(self, urls: AsyncIterable[Item], crew: _Crew) -> None:
-        self._urls = urls
-        self._crew = crew
-        self._more = crew.new_event()
-        self._has_begun = self.is_drawing = False
-
-    def draw(self) -> None:
-        """Have the next one told once it is there, or that there is none."""
-        self.is_drawing = True
-        if self._has_begun:
-            self._more.set()
-        else:
-            self._has_begun = True
-            self._crew.begin(self._draw_all)
-
-    async def _draw_all(self) -> None:
-        async for item in self._urls:
-            self._crew.tell(self, item)
-            await self._more.wait()
-            self._more = self._crew.new_event()
-        self._crew.tell(self, _END)
 
 
 # --- Who works ------------------------------------------------------------------------------------
 
 
 class _Crew:
-    """Tasks that outlive none but their iterator.
+    """Tasks that end with their iterator.
 
-    Not a task group or a nursery: those must not be left open where a generator yields.
+    Not a task group or a nursery: a generator must not yield while one is open.
 
     Attributes:
         told: by whom, and what; by None, the error with which a task has ended.
@@ -260,7 +230,7 @@ class _TrioCrew(_Crew):
                 await work(*given)
         except self._trio.Cancelled:  # trio itself ends
             raise
-        except BaseException as error:  # noqa: BLE001  # it would end all of trio; it is the iterator's to raise
+        except BaseException as error:  # noqa: BLE001  # it would end all of trio; the iterator raises it
             self.tell(None, error)
         finally:
             self._scopes.discard(scope)

@@ -1,9 +1,9 @@
-"""Which of many URLs are asked next, and which results are due: the bookkeeping of `fetch_all`, without I/O.
+"""Which of many URLs are fetched next, and which results are due: the bookkeeping of `fetch_all`, without I/O.
 
     drawn ─► waiting, by origin ─► a task that runs ─► done ─► given
       └───────────── never more than the window's size ─────────┘
 
-That one bound is the back-pressure: whoever takes no results has no further URLs drawn. A task is one URL, or a
+That one bound is the back-pressure: while no results are taken, no further URLs are drawn. A task is one URL, or a
 chunk of them for one submission to an executor.
 """
 
@@ -14,18 +14,18 @@ from typing import Generic, TypeVar
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-A = TypeVar("A")  # what is asked
-R = TypeVar("R")  # what comes of it
+A = TypeVar("A")  # what a task is given for a URL
+R = TypeVar("R")  # its result
 
 
 class Task(Generic[A]):
-    """What is asked together.
+    """What is fetched together.
 
     Attributes:
         items: at least one, each as it was added.
-        places: which they are of all that were added, from 0.
+        places: their positions among all that were added, from 0.
         claims: how many requests at once it may make to each origin.
     """
 
@@ -41,12 +41,13 @@ class Window(Generic[A, R]):
     """What is drawn and not yet given.
 
     Args:
-        size: URLs that are drawn and not yet given, at most.
-        tasks: tasks that run at once, at most; None for as many as the window holds.
-        chunk: URLs in one task, at most; fewer where nothing more is to be had.
-        at_once: requests that one task makes at once, at most.
-        per_origin: requests that all tasks together make to one origin at once, at most.
+        size: the most URLs that are drawn and not yet given.
+        tasks: the most tasks that run at once; None for as many as the window holds.
+        chunk: the most URLs in one task; it gets fewer when no more will come.
+        at_once: the most requests that one task makes at once.
+        per_origin: the most requests at once to one origin, by all tasks together.
         ordered: whether results are given in the order in which URLs were drawn.
+        progress: called with the number of results so far, and with `total`, for each result that comes in.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Window(Generic[A, R]):
         at_once: int = 1,
         per_origin: int | None = None,
         ordered: bool = True,
+        progress: Callable[[int, int | None], object] | None = None,
+        total: int | None = None,
     ) -> None:
         self._size = size
         self._tasks = tasks
@@ -65,10 +68,12 @@ class Window(Generic[A, R]):
         self._at_once = at_once if per_origin is None else min(at_once, per_origin)
         self._per_origin = per_origin
         self._ordered = ordered
-        self._drawn = self._given = self._next = self._running = self._waiting_in_all = 0
+        self._progress = progress
+        self._total = total
+        self._drawn = self._done = self._given = self._next = self._running = self._waiting_in_all = 0
         self._waiting: dict[str, deque[tuple[int, A]]] = {}
         self._claimed: dict[str, int] = {}
-        self._early: dict[int, R] = {}  # done, while one that was drawn before is not
+        self._early: dict[int, R] = {}  # done before one that was drawn earlier
         self._due: deque[R] = deque()
         self._ended = False
 
@@ -80,16 +85,13 @@ class Window(Generic[A, R]):
         return not self._ended and self._drawn - self._given < self._size
 
     def add(self, item: A, origin: str = "") -> None:
-        """Take in the next URL, which asks this origin; "" for all where that does not matter."""
-        line = self._waiting.get(origin)
-        if line is None:
-            line = self._waiting[origin] = deque()
-        line.append((self._drawn, item))
+        """Take in the next URL, of this origin; "" for all of them where that does not matter."""
+        self._waiting.setdefault(origin, deque()).append((self._drawn, item))
         self._drawn += 1
         self._waiting_in_all += 1
 
     def add_done(self, result: R) -> None:
-        """Take in the next URL, which is not to be asked any more."""
+        """Take in the result of the next URL, which needs no request."""
         self._deliver([self._drawn], [result])
         self._drawn += 1
 
@@ -97,10 +99,10 @@ class Window(Generic[A, R]):
         """No further URL will come."""
         self._ended = True
 
-    # --- Asking -----------------------------------------------------------------------------------
+    # --- Running ----------------------------------------------------------------------------------
 
     def take(self) -> Task[A] | None:
-        """The next task, which then runs; None if there is no room for one, or more URLs are to be drawn first."""
+        """The next task, which then runs; None if there is no room for one, or more URLs have to be drawn first."""
         if self._running == self._tasks or (self._waiting_in_all < self._chunk and self.draws):
             return None
         taken: list[tuple[int, A]] = []
@@ -116,7 +118,7 @@ class Window(Generic[A, R]):
             return None
         for origin, count in claims.items():
             self._claimed[origin] = self._claimed.get(origin, 0) + count
-            # An origin that was served stands behind the others.
+            # An origin that was served goes behind the others.
             if line := self._waiting.pop(origin):
                 self._waiting[origin] = line
         self._waiting_in_all -= len(taken)
@@ -124,7 +126,7 @@ class Window(Generic[A, R]):
         return Task([item for _, item in taken], [place for place, _ in taken], claims)
 
     def _free(self, origin: str) -> int:
-        # How many URLs of an origin a task may have: those that it asks one after the other count once.
+        # How many URLs of an origin a task may have: those that it fetches one after the other count once.
         if self._per_origin is None:
             return self._chunk
         free = self._per_origin - self._claimed.get(origin, 0)
@@ -133,7 +135,7 @@ class Window(Generic[A, R]):
     # --- Giving -----------------------------------------------------------------------------------
 
     def finish(self, task: Task[A], results: list[R]) -> None:
-        """A task has ended, with one result for each of its URLs, in their order."""
+        """Take in the results of a task, one for each of its URLs, in order."""
         self._running -= 1
         for origin, count in task.claims.items():
             self._claimed[origin] -= count
@@ -144,14 +146,18 @@ class Window(Generic[A, R]):
     def _deliver(self, places: list[int], results: list[R]) -> None:
         if not self._ordered:
             self._due.extend(results)
-            return
-        self._early.update(zip(places, results, strict=True))
-        while self._next in self._early:
-            self._due.append(self._early.pop(self._next))
-            self._next += 1
+        else:
+            self._early.update(zip(places, results, strict=True))
+            while self._next in self._early:
+                self._due.append(self._early.pop(self._next))
+                self._next += 1
+        for _ in results:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
 
     def due(self) -> Iterator[R]:
-        """The results that may be given now; each makes room for another URL as it is given."""
+        """The results that may be given now; each makes room for another URL."""
         while self._due:
             self._given += 1
             yield self._due.popleft()
