@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     Ask: TypeAlias = "tuple[int, str, Any]"  # the index, the URL as it is shown, and what was given (or packed)
     Batch: TypeAlias = "Future[list[Result[Any]]]"
 
-    class _Arguments(CallArguments, total=False):
+    class _FetchArguments(CallArguments, total=False):
         method: str
         executor: Executor | None
         concurrency: int | None
@@ -107,13 +107,13 @@ class Result(Record, Generic[T_co]):
 
 @overload
 def fetch_all(
-    urls: Iterable[Item], *, sink: None = None, **arguments: Unpack[_Arguments]
+    urls: Iterable[Item], *, sink: None = None, **arguments: Unpack[_FetchArguments]
 ) -> Generator[Result[Response[bytes]], None, None]: ...
 
 
 @overload
 def fetch_all(
-    urls: Iterable[Item], *, sink: Callable[[Result[Response[bytes]]], T], **arguments: Unpack[_Arguments]
+    urls: Iterable[Item], *, sink: Callable[[Result[Response[bytes]]], T], **arguments: Unpack[_FetchArguments]
 ) -> Generator[Result[T], None, None]: ...
 
 

@@ -1,8 +1,8 @@
-"""What goes to another process with its credentials: settings and requests, as they are.
+"""Pickles with credentials: settings and requests for another process, as they are.
 
-A pickle of ours masks credentials, because nobody knows who will see it, and what would be sent with the mask is
-refused. A parcel is for those who have to send them: the workers of an executor, to which the caller hands the
-call. Whoever carries it (a pipe, a cluster's network) can read it.
+An ordinary pickle masks credentials, because nobody knows who will see it, and the mask is never sent. The workers of
+an executor have to send them, so what they get is packed here. Whoever carries it (a pipe, a cluster's network) can
+read it.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 
-# What pickling raises, for a generator, an open file, a lambda or a class inside a function.
+# What pickling raises for a generator, an open file, a lambda or a class inside a function.
 CANNOT_BE_PACKED = (pickle.PicklingError, TypeError, AttributeError, ValueError)
 
 
 def pack(value: object) -> bytes:
-    """A parcel of anything that pickles.
+    """A pickle of this, credentials included.
 
     Raises:
-        CANNOT_BE_PACKED: for something that does not.
+        CANNOT_BE_PACKED: for something that does not pickle.
     """
     file = BytesIO()
     _Packer(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
 
 
-def unpack(parcel: bytes) -> Any:
-    """What was packed. A parcel is code, as every pickle is: it must come from where we sent it."""
-    return pickle.loads(parcel)  # noqa: S301  # it comes as the function came that is called with it
+def unpack(packed: bytes) -> Any:
+    """What was packed. As every pickle it can run code, so it must come from `pack`."""
+    return pickle.loads(packed)  # noqa: S301  # it comes the same way as the function that is called with it
 
 
 class _Packer(pickle.Pickler):
-    """Goes past the masks: the fields of each value, not what its class would give to a pickle."""
+    """Bypasses the masks: it takes the fields of each value, not what its class gives to a pickle."""
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Headers):

@@ -1,11 +1,11 @@
-"""The one URL parser: where two disagree, a filter sees one host and the socket another.
+"""The one URL parser: if there were two that disagree, a filter could see one host and the socket another.
 
-A URL is brought into one normal form, which every backend sends unchanged. Where RFC 3986 and the WHATWG URL
-Standard leave a choice, we encode what urllib3 and requests would encode after us.
+A URL is brought into one normal form, which every backend sends unchanged. Where RFC 3986 and the WHATWG URL Standard
+leave a choice, we encode what urllib3 and requests would encode after us.
 
-Nothing is repaired by guessing: white space, controls, a backslash, a second `@`, an escape in the host and any
-scheme but http and https are refused. International names follow UTS #46 (non-transitional) by the interpreter's
-Unicode tables, without its bidi rule, which is about how a name looks and not about where it leads.
+Nothing is repaired by guessing: white space, controls, a backslash, a second `@`, an escape in the host and any scheme
+but http and https are refused. International names follow UTS #46 (non-transitional) by the interpreter's Unicode
+tables, without the bidi rule, which is about how a name looks and not about where it leads.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..masking import masked, masked_url
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Site = tuple[str, str, int, str, str]
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 65_536
 
-# What stays as it is: RFC 3986 §3.3 and §3.4, less the `'` that WHATWG encodes in a query. The characters in which
-# WHATWG's path and query differ from that, | ^ [ ] ` { } " < >, are encoded, as urllib3 would encode them anyway;
-# so its encoding, and that of requests, adds nothing to the normal form. An escape stays as it was written, because
-# signatures are over it: urllib3 would raise the case of its digits, and requests decode the unreserved ones.
+# What stays as it is: RFC 3986 §3.3 and §3.4, without the `'` that WHATWG encodes in a query. The characters in which
+# WHATWG differs, | ^ [ ] ` { } " < >, are encoded, as urllib3 would do anyway; so urllib3 and requests change nothing
+# in the normal form. An escape stays as it is written, because signatures cover it: urllib3 would write its digits in
+# upper case, and requests would decode the unreserved ones.
 _PATH = "A-Za-z0-9._~!$&'()*+,;=:@/-"
 _QUERY = "A-Za-z0-9._~!$&()*+,;=:@/?-"
 _ESCAPE = "%[0-9A-Fa-f]{2}"
@@ -40,16 +41,16 @@ _FORBIDDEN = re.compile("[\0-\x20\x7f\\\\\ud800-\udfff]").search
 _NOT_IN_PATH = re.compile(f"(?:(?!{_ESCAPE})[^{_PATH}])+")
 _NOT_IN_QUERY = re.compile(f"(?:(?!{_ESCAPE})[^{_QUERY}])+")
 
-_sites: dict[str, Site] = {}  # 512 at most, then it starts again: nothing is faster than a plain dict
-_last: URL | None = None  # the one that was parsed last, as many calls ask for the same again
+_sites: dict[str, Site] = {}  # at most 512, then it is cleared: nothing is faster than a plain dict
+_last: URL | None = None  # the one that was parsed last, because many calls repeat it
 
 
 class _Refused(Exception):
-    """Why a text is not a URL; `URL` adds the evidence, without the password."""
+    """Why a text is not a URL; `URL` adds the text, without the password."""
 
 
 class _Fields(str):
-    """A URL whose fields can still be set: assigning them takes a third of the time of `object.__setattr__`."""
+    """A URL whose fields can still be assigned, which is quicker than `object.__setattr__`."""
 
     __slots__ = ("authority", "fragment", "host", "origin", "password", "port", "scheme", "target", "username")
 
@@ -65,18 +66,18 @@ class _Fields(str):
 
 
 class URL(_Fields):
-    """An absolute http or https URL in normal form; its text is without userinfo and fragment.
+    """An absolute http or https URL in normal form; its text has no userinfo and no fragment.
 
-    Two URLs are equal if their texts are. A pickle holds the text alone: credentials do not travel.
+    Two URLs are equal if their texts are. A pickle holds only the text: credentials do not travel.
 
     Attributes:
         scheme: `"http"` or `"https"`.
         host: what to connect to, in ASCII and lower case; an IPv6 address without its brackets.
-        port: 1 to 65535, also where the text leaves it out.
+        port: 1 to 65535, also if the text leaves it out.
         authority: the value of the Host header (RFC 9110 §7.2), without a default port.
         origin: scheme and authority, as `"https://example.org"` (RFC 6454 §6.2).
         target: path and query, percent-encoded: the origin form of RFC 9112 §3.2.1.
-        path, query: the two parts of it; the query without its `?`, or None.
+        path, query: its two parts; the query without its `?`, or None.
         username, password: percent-decoded as UTF-8, or None; never shown.
         fragment: percent-encoded, without its `#`, or None.
     """
@@ -88,8 +89,8 @@ class URL(_Fields):
 
         Args:
             text: the URL.
-            path_as_is: leave `.` and `..` in the path, as in the name of an object that has them, instead of resolving
-                them (RFC 3986 §5.2.4). A filter may see another path than a server that resolves them.
+            path_as_is: leave `.` and `..` in the path, for object names that have them, instead of resolving them (RFC
+                3986 §5.2.4). A filter may then see another path than a server that resolves them.
 
         Raises:
             InvalidURL: it names the reason and shows the text without userinfo.
@@ -106,7 +107,7 @@ class URL(_Fields):
         last = _last
         if text == last:
             return last
-        # Most URLs are in normal form already, and on an origin that was seen before: they need no parsing.
+        # Most URLs are in normal form, with an origin that was seen before: they need no parsing.
         at = text.find("/", 8)
         if (
             at > 0
@@ -122,7 +123,7 @@ class URL(_Fields):
 
     @property
     def path(self) -> str:
-        """The path, percent-encoded; it begins with a slash."""
+        """The path, percent-encoded, with its leading slash."""
         return self.target.partition("?")[0]
 
     @property
@@ -174,7 +175,7 @@ class URL(_Fields):
         return f"URL({masked(str(self))!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _as_it_is, (str(self),)  # it is in normal form, but perhaps for its dots
+        return _as_it_is, (str(self),)  # which is in normal form, except perhaps for dots
 
     def __copy__(self) -> URL:
         return self
@@ -186,13 +187,13 @@ class URL(_Fields):
 def location_url(base: URL, location: str) -> URL:
     """The URL that a Location field names (RFC 9110 §10.2.2), without credentials.
 
-    Userinfo is dropped, that of the base too: who is told a credential depends on the origin, not on whether
-    the server wrote a relative or an absolute URL.
+    Userinfo is dropped, also that of the base: who gets a credential depends on the origin, not on whether the server
+    wrote a relative or an absolute URL.
 
     Args:
         base: the URL that answered; its fragment is inherited if the field has none.
         location: the field value, one character a byte. Spaces and bytes above 0x7F, which no URI may hold but
-            many servers send, are percent-encoded as they are; those of a host are an international name in UTF-8.
+            many servers send, are percent-encoded as they are; in a host they are an international name in UTF-8.
 
     Raises:
         InvalidURL: as `URL` does.
@@ -213,7 +214,7 @@ def location_url(base: URL, location: str) -> URL:
 
 
 def check_authority(text: str) -> None:
-    """Refuse what is not a host, with or without a port, as a URL may have one (RFC 9110 §7.2).
+    """Refuse what is not a host, with or without a port, as in a URL (RFC 9110 §7.2).
 
     Raises:
         InvalidURL: for anything else, and for what would have to be encoded.
@@ -248,7 +249,7 @@ def _parse(text: str, *, path_as_is: bool) -> URL:
     scheme, authority, path, query, fragment = parts.groups()
     userinfo, _, host_and_port = authority.rpartition("@")
     if "@" in userinfo:
-        # Which of them ends the userinfo is what parsers disagree about.
+        # Parsers disagree about which of them ends the userinfo.
         raise _Refused("a URL must not have a second @ before its path")
     site = _site(scheme.lower(), host_and_port)
     username, password = _credentials(userinfo)
@@ -286,11 +287,11 @@ def _build(
     url.password = password
     url.fragment = fragment
     url.__class__ = URL
-    return url  # type: ignore[return-value]  # since the line above it is one
+    return url  # type: ignore[return-value]  # it became one in the line above
 
 
 def _hint(text: str) -> str:
-    # A second @, or one after the path has begun: most likely a password as somebody types it.
+    # A second @, or one in the path, is most likely part of a password that was not encoded.
     userinfo = text.partition("://")[2].rpartition("@")[0]
     return "; percent-encode what name and password have of / ? # @" if re.search("[/?#@]", userinfo) else ""
 
@@ -312,7 +313,7 @@ def _credentials(userinfo: str) -> tuple[str | None, str | None]:
 def _percent_decoded(text: str) -> str:
     data = re.sub(_ESCAPE.encode(), lambda found: bytes([int(found[0][1:], 16)]), text.encode())
     decoded = data.decode(errors="replace")
-    # Compared, not caught: a UnicodeDecodeError would carry the password.
+    # Compared, because a UnicodeDecodeError would contain the password.
     if decoded.encode() != data or re.search("[\0-\x1f\x7f]", decoded):
         raise _Refused("userinfo must be UTF-8 without control characters (RFC 7617 §2)")
     return decoded
@@ -323,7 +324,7 @@ def _percent_encoded(found: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    # RFC 3986 §5.2.4. `%2e` is a dot here as in WHATWG, because many a server decodes before it resolves.
+    # RFC 3986 §5.2.4. `%2e` is a dot, as in WHATWG, because many servers decode before they resolve.
     if "/." not in path and "/%2" not in path:
         return path
     kept: list[str] = []
@@ -380,8 +381,8 @@ def _domain(host: str) -> str:
     name = ".".join(map(_label, labels))
     if len(name) > 253:
         raise _Refused(_TOO_LONG)
-    # What WHATWG forbids in a domain, and the four (" ` { }) that RFC 3986 §3.2.2 does not allow either. This
-    # comes after the mapping, because NFKC makes a slash of other characters (CVE-2019-9636).
+    # What WHATWG forbids in a domain, and the four (" ` { }) that RFC 3986 §3.2.2 forbids as well; checked after the
+    # mapping, because NFKC turns some characters into a slash (CVE-2019-9636).
     if wrong := re.search("[^a-z0-9._~!$&'()*+,;=-]", name):
         raise _Refused(f"a host must not contain {wrong[0]!a}")
     if re.fullmatch("[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
@@ -401,7 +402,7 @@ def _label(label: str) -> str:
 
 
 def _mapped(label: str) -> str:
-    # UTS #46 §4, steps 1 and 2: drop what is invisible, fold case and width, but leave ß and ς as they are.
+    # UTS #46 §4, steps 1 and 2: drop what is invisible, fold case and width, but keep ß and ς.
     from unicodedata import normalize
 
     label = re.sub(_INVISIBLE, "", label)
@@ -421,7 +422,7 @@ def _punycode(label: str) -> str:
     encoded = "xn--" + name.encode("punycode").decode("ascii")
     if name.isascii() or label not in (name, encoded) or _mapped(name) != name:
         raise _Refused("a host label with xn-- must be the punycode of a name in normal form (UTS #46 §4)")
-    # UTS #46 §4.1: C is controls, joiners, private use and unassigned; Z is spaces.
+    # UTS #46 §4.1. Category C is controls, joiners, private use and unassigned; Z is spaces.
     for index, character in enumerate(name):
         if category(character)[0] in "CZ" or re.match(_BLANK, character):
             if character in "\u200c\u200d":
@@ -438,7 +439,7 @@ def _punycode(label: str) -> str:
 
 
 def _ipv4(name: str) -> str:
-    # WHATWG "IPv4 parser": the forms of inet_aton, which a resolver accepts and a filter may not recognise.
+    # WHATWG "IPv4 parser": the forms of inet_aton, which a resolver accepts but a filter may not recognise.
     number = "(?:0x[0-9a-f]*|0[0-7]*|[1-9][0-9]*)"
     if re.fullmatch(rf"{number}(?:\.{number}){{0,3}}", name):
         bases = (16 if part.startswith("0x") else 8 if part[0] == "0" else 10 for part in name.split("."))
@@ -450,7 +451,7 @@ def _ipv4(name: str) -> str:
 
 
 def _ipv6(text: str) -> str:
-    # RFC 5952 §4, with an IPv4-mapped address in hex, as in WHATWG; str() of it differs between Python versions.
+    # RFC 5952 §4, with an IPv4-mapped address in hex, as in WHATWG; its str() differs between Python versions.
     from ipaddress import AddressValueError, IPv6Address
 
     if "%" in text:
@@ -482,20 +483,29 @@ def form_urlencode(pairs: ParamTypes) -> str:
     Raises:
         InvalidRequest: for any other type; it names the key, never the value.
     """
+    encoded = []
+    for key, value in spread(pairs):
+        name = _form_text(None, key)
+        if value is not None:
+            encoded.append(f"{name}={_form_text(name, value)}")
+    return "&".join(encoded)
+
+
+def spread(pairs: object) -> Iterator[tuple[Any, Any]]:
+    """A mapping or pairs as pairs of a key and one value, a list or tuple spread out.
+
+    Raises:
+        InvalidRequest: for anything else.
+    """
     if not isinstance(pairs, Iterable):
         raise InvalidRequest(f"parameters must be a mapping or pairs, not {type(pairs).__name__}")
-    encoded = []
-    given: Iterable[Any] = pairs.items() if isinstance(pairs, Mapping) else pairs
-    for pair in given:
+    for pair in pairs.items() if isinstance(pairs, Mapping) else pairs:
         try:
             key, values = pair
         except (TypeError, ValueError):
             raise InvalidRequest("each parameter must be a pair of a key and a value") from None
-        name = _form_text(None, key)
         for value in values if isinstance(values, (list, tuple)) else [values]:
-            if value is not None:
-                encoded.append(f"{name}={_form_text(name, value)}")
-    return "&".join(encoded)
+            yield key, value
 
 
 def _form_text(name: str | None, value: object) -> str:

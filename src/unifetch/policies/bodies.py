@@ -1,7 +1,7 @@
-"""What a request body becomes on the wire: bytes, or blocks from a stream, and the fields that describe it.
+"""What a request body becomes on the wire: bytes, or blocks of a stream, and the fields that describe it.
 
-A known size is declared as Content-Length, an unknown one goes out chunked (RFC 9110 §8.6, RFC 9112 §6), unless its
-caller declares it. Framing belongs to unifetch, so that it cannot contradict the body.
+A known size is declared as Content-Length; an unknown one is sent chunked, unless the caller declares it (RFC 9110
+§8.6, RFC 9112 §6). Framing belongs to unifetch, so that it cannot contradict the body.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
 
-from ..errors import InvalidBody, InvalidHeader, InvalidRequest, InvalidSetting, evidence
+from ..errors import InvalidBody, InvalidHeader, InvalidSetting, evidence
 from ..model.headers import Headers
-from ..model.url import form_urlencode
+from ..model.url import form_urlencode, spread
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
-BLOCK = 127 * 1024  # bytes; a call of each layer saved for two, and glibc maps what is from 128 KiB on anew each time
+BLOCK = 127 * 1024  # bytes; large, to save calls, but below the 128 KiB from which glibc maps memory anew each time
 
 
 class Body:
     """A body ready to be sent, as often as it allows.
 
     Attributes:
-        source: what the caller gave, as bytes where it was encoded.
+        source: what the caller gave, as bytes if it was encoded.
         content_type: the Content-Type that it implies, or None.
-        length: its bytes, or None when only its end will tell.
+        length: its bytes, or None if only its end tells.
         replayable: whether it can be sent a second time, from the same start.
-        failure: what the caller's own stream raised while it was sent; it goes to the caller as it is.
+        failure: what the caller's own stream raised while it was sent; the caller gets it as it is.
         trailers: fields to send after it.
-        declared: the length that its caller has declared, which a body of unknown length is held to; else None.
+        declared: the length that the caller has declared for a body of unknown length; else None.
     """
 
     source: Any = None
@@ -52,7 +52,7 @@ class Body:
     declared: int | None = None
 
     def declare(self, length: int) -> None:
-        """Have a body of unknown length sent with this Content-Length, and held to it."""
+        """Send a body of unknown length with this Content-Length, and refuse any other length."""
         self.length = self.declared = length
 
     def open(self) -> bytes | Iterable[bytes] | None:
@@ -63,31 +63,26 @@ class Body:
         """The same block by block, none of them empty: an empty chunk would end a chunked body."""
         return iter(())
 
-    def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
-        """The blocks for an event loop, which must not wait for a file or for a caller's iterator.
+    def held(self) -> Iterator[bytes]:
+        """The blocks, checked against the declared length.
+
+        Raises:
+            InvalidBody: for fewer bytes or more, before the last block is given: the request stays incomplete.
+        """
+        return self.blocks() if self.declared is None else _held(self.blocks(), self.declared)
+
+    def held_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
+        """The same for an event loop, which must not wait for a file or for a caller's iterator.
 
         Args:
             in_thread: awaits a call that may block.
         """
-        return _in_steps(self.blocks(), in_thread)
-
-    def held(self) -> Iterator[bytes]:
-        """The blocks, held to the length that was declared.
-
-        Raises:
-            InvalidBody: for fewer bytes, or for more, before the last block is given: the request stays incomplete.
-        """
-        return self.blocks() if self.declared is None else _held(self.blocks(), self.declared)
-
-    def held_awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
-        """The same for an event loop."""
-        blocks = self.awaited(in_thread)
-        return blocks if self.declared is None else _held_awaited(blocks, self.declared)
+        return _in_steps(self.held(), in_thread)
 
     async def open_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         """What `open` gives, for an event loop."""
         try:
-            async with aclosing(self.held_awaited(in_thread)) as blocks:
+            async with aclosing(self.held_async(in_thread)) as blocks:
                 async for block in blocks:
                     yield block
         except Exception as error:
@@ -95,7 +90,7 @@ class Body:
             raise
 
 
-# Framing, routing, authentication and the format of the content: whoever reads them late has read the body wrong.
+# Framing, routing, authentication and the format of the content have to be known before the body (RFC 9110 §6.5.1).
 _NOT_IN_TRAILERS = frozenset(
     {
         "authorization",
@@ -116,7 +111,7 @@ _NOT_IN_TRAILERS = frozenset(
 
 
 def add_trailers(body: Body, trailers: HeaderTypes) -> None:
-    """Have these fields sent after the body.
+    """Send these fields after the body.
 
     Raises:
         InvalidBody: for a body that is not sent in chunks, which alone can have trailers (RFC 9112 §7.1.2).
@@ -155,7 +150,7 @@ class StreamedBody(Body):
         return self._guarded()
 
     def _guarded(self) -> Iterator[bytes]:
-        # The library in between may wrap or swallow what the caller's stream raises; keep the original.
+        # The backend's library may wrap or swallow what the caller's stream raises, so keep the original.
         try:
             yield from self.held()
         except BaseException as error:
@@ -177,34 +172,31 @@ def _held(blocks: Iterator[bytes], length: int) -> Iterator[bytes]:
     for block in blocks:
         left -= len(block)
         if left < 0 or (left == 0 and next(blocks, None) is not None):
-            raise _too_many(length)
+            raise _mismatch(length, 0)
         yield block
     if left:
-        raise _too_few(length, left)
+        raise _mismatch(length, left)
 
 
-async def _held_awaited(blocks: AsyncGenerator[bytes, None], length: int) -> AsyncGenerator[bytes, None]:
+async def _held_async(blocks: AsyncGenerator[bytes, None], length: int) -> AsyncGenerator[bytes, None]:
     async with aclosing(blocks):
         left = length
         async for block in blocks:
             left -= len(block)
             if left < 0 or (left == 0 and await anext(blocks, None) is not None):
-                raise _too_many(length)
+                raise _mismatch(length, 0)
             yield block
         if left:
-            raise _too_few(length, left)
+            raise _mismatch(length, left)
 
 
-def _too_many(length: int) -> InvalidBody:
-    return InvalidBody(f"the body has more than the {length} bytes of its Content-Length", request_sent="maybe")
-
-
-def _too_few(length: int, left: int) -> InvalidBody:
-    return InvalidBody(f"the body ended {left} bytes before the {length} of its Content-Length", request_sent="maybe")
+def _mismatch(length: int, left: int) -> InvalidBody:
+    what = f"ended {left} bytes before the {length}" if left else f"has more than the {length} bytes"
+    return InvalidBody(f"the body {what} of its Content-Length", request_sent="maybe")
 
 
 class File(StreamedBody):
-    """A binary file, from where it stands to its end; declared by its size where it can seek."""
+    """A binary file, from its position to its end; declared by its size if it can seek."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.source = file
@@ -244,7 +236,7 @@ class Blocks(StreamedBody):
         if isinstance(iterable, (list, tuple)):
             for block in iterable:
                 _check_block(block, "no")
-            # Copied, because their length is declared now, and whoever gave them may change them.
+            # Copied, because their length is declared now, and the caller may change them.
             self.source = [bytes(block) for block in iterable]
             self.length = sum(map(len, self.source))
 
@@ -263,7 +255,10 @@ class AsyncBlocks(StreamedBody):
         self.length = None
         self.replayable = aiter(iterable) is not iterable
 
-    async def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
+    def held_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
+        return self._blocks() if self.declared is None else _held_async(self._blocks(), self.declared)
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
         async for block in self.source:
             _check_block(block, "maybe")
             if block:
@@ -271,7 +266,7 @@ class AsyncBlocks(StreamedBody):
 
 
 class Watched(StreamedBody):
-    """Another body, and somebody who wants to know how much of it has been sent."""
+    """Another body, with a callable that is told how much of it has been sent."""
 
     def __init__(self, body: Body, progress: Progress) -> None:
         self.body = body
@@ -289,13 +284,13 @@ class Watched(StreamedBody):
         sent = 0
         for block in self.body.held():
             yield block
-            # Only here is it known that the backend has taken it: it came back for the next one.
+            # The backend has taken it: it came back for the next one.
             sent += len(block)
             self.progress(sent, self.length)
 
-    async def awaited(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
+    async def held_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
         sent = 0
-        async with aclosing(self.body.held_awaited(in_thread)) as blocks:
+        async with aclosing(self.body.held_async(in_thread)) as blocks:
             async for block in blocks:
                 yield block
                 sent += len(block)
@@ -324,8 +319,8 @@ def encode(
         json: anything that `json.dumps` takes, sent as compact UTF-8.
         form: a mapping or pairs, sent as application/x-www-form-urlencoded, or together with `files`.
         files: a mapping or pairs, sent as multipart/form-data; see `policies.multipart.multipart`.
-        progress: called with the bytes sent so far and their total, or None where only the end will tell it,
-            each time the backend has taken a block; from the start again when the body is sent again.
+        progress: called with the bytes sent so far and their total (None if unknown) each time the backend has taken a
+            block; it begins again when the body is sent again.
 
     Raises:
         InvalidBody: for two bodies, another type, a text file, NaN in JSON.
@@ -360,23 +355,13 @@ def _encoded(body: Any, json: Any, form: Any, files: Any) -> Body:
 
 
 def form_fields(form: Any) -> list[tuple[Any, Any]]:
-    """The pairs of a form, a list spread out, with the newlines of text as CRLF, as a browser sends them (HTML,
-    "constructing the entry list"). Bytes are sent as they are: they are no text.
+    """The pairs of a form, with the newlines of text as CRLF, as a browser sends them (HTML, "constructing the entry
+    list"). Bytes are not text, and stay as they are.
 
     Raises:
-        InvalidRequest: for what is no mapping and no pairs.
+        InvalidRequest: for anything but a mapping or pairs.
     """
-    if not isinstance(form, Iterable):
-        raise InvalidRequest(f"parameters must be a mapping or pairs, not {type(form).__name__}")
-    fields = []
-    for pair in form.items() if isinstance(form, Mapping) else form:
-        try:
-            key, values = pair
-        except (TypeError, ValueError):
-            raise InvalidRequest("each parameter must be a pair of a key and a value") from None
-        for value in values if isinstance(values, (list, tuple)) else [values]:
-            fields.append((_with_crlf(key), _with_crlf(value)))
-    return fields
+    return [(_with_crlf(key), _with_crlf(value)) for key, value in spread(form)]
 
 
 def _with_crlf(text: Any) -> Any:
@@ -423,7 +408,7 @@ def _file(file: Any, name: str) -> Body:
         raise InvalidBody(f"{name} is a file that cannot be read: {error}") from error
     if not binary:
         raise InvalidBody(f"{name} is a text file; open it in binary mode")
-    if not hasattr(file, "seekable"):  # duck-typed readers have read() and no more
+    if not hasattr(file, "seekable"):  # duck-typed readers may have read() alone
         return Blocks(iter(lambda: file.read(BLOCK), b""))
     return File(file)
 
@@ -453,11 +438,11 @@ def framing(method: str, body: Body) -> tuple[tuple[str, str], ...]:
 
 
 def with_length(fields: Headers, body: Body) -> Headers:
-    """The fields of a request without a Content-Length of its caller's, which its body is held to instead.
+    """The fields of a request without the caller's Content-Length, which becomes the declared length of the body.
 
     Raises:
-        InvalidHeader: if it is not that of the body.
-        InvalidBody: for trailers, which go with a body in chunks.
+        InvalidHeader: if the body has another length.
+        InvalidBody: for trailers, which need a body in chunks.
     """
     said = fields.get("content-length")
     if said is None:
@@ -475,10 +460,10 @@ def with_length(fields: Headers, body: Body) -> Headers:
 
 
 def with_content_type(fields: Headers, body: Body) -> Headers:
-    """The fields of a request and the Content-Type that its body implies, unless they name one.
+    """The fields of a request, with the Content-Type that its body implies unless they have one.
 
     Raises:
-        InvalidHeader: if they do beside `files=`: without its boundary, nobody could read the body.
+        InvalidHeader: if they have one and there are `files=`: without the boundary, nobody could read the body.
     """
     if body.content_type is None:
         return fields

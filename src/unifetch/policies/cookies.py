@@ -1,16 +1,15 @@
 """Cookies, by RFC 6265bis (draft-ietf-httpbis-rfc6265bis): which are kept, and where they are sent.
 
-A jar of our own, because those of the libraries disagree: host-only cookies that reach subdomains,
-values that are quoted again, prefixes and control characters that nobody checks. Here a value goes
-back exactly as it came, one character a byte.
+A jar of our own, because those of the libraries disagree: host-only cookies that reach subdomains, values that are
+quoted again, prefixes and control characters that nobody checks. Here a value goes back exactly as it came, one
+character a byte.
 
-It decides, and does no I/O: a jar is saved by writing out the text of `to_json()` or `to_netscape()`.
-It knows neither sites nor scripts, so SameSite and HttpOnly are kept but withhold nothing. Only https
-is a secure connection; loopback is a host like any other.
+No I/O: to save a jar, write out the text of `to_json()` or `to_netscape()`. It knows neither sites nor scripts, so
+SameSite and HttpOnly are kept but have no effect. Only https is a secure connection; loopback is a host like any other.
 
-Public suffixes: a single label (`com`, `local`) is one, always. Suffixes of more labels (`co.uk`,
-`github.io`) are known only where the package `publicsuffixlist`, which brings its data along, is
-installed; without it a host `evil.co.uk` can set a cookie for all of `co.uk`. Nothing else depends on it.
+Public suffixes: a single label (`com`, `local`) always is one. Suffixes of several labels (`co.uk`, `github.io`) are
+known only if the package `publicsuffixlist`, which contains the data, is installed; without it, `evil.co.uk` can set a
+cookie for all of `co.uk`. Nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
 COOKIE_BYTES = 4096  # name and value (§5.6 step 5)
 ATTRIBUTE_BYTES = 1024  # §5.6, attributes, step 6
 LIFETIME = 400 * 86_400  # §5.5
-PER_SITE = 180  # §6.1 asks for at least 50 of a domain; 180 is what browsers keep. All of them are sent
+PER_SITE = 180  # §6.1 asks for at least 50 of a domain; browsers keep 180. All of them are sent
 IN_ALL = 3000  # §6.1
-_TICK = 1e-6  # seconds between two cookies of one moment, so that their order is known
+_TICK = 1e-6  # seconds between two cookies of the same moment, to keep their order
 
 _WHITE_SPACE = " \t"
 _CONTROL = re.compile(r"[^\t\x20-\x7e\x80-\xff]").search  # §5.6 step 1, and whatever is no byte
@@ -51,19 +50,19 @@ class Cookie(Value):
     """One cookie; `repr` leaves its value out, and it refuses to be pickled.
 
     Args:
-        name: may be empty; the cookie is then sent as its value alone.
+        name: may be empty; then the cookie is sent as its value alone.
         value: as it is sent, one character a byte.
         domain: the host that it belongs to: ASCII, lower case, an IPv6 address without brackets.
-        path: where it is sent: there and below.
-        host_only: whether it stays at that host, or also goes to its subdomains.
+        path: it is sent there and below.
+        host_only: whether only that host gets it, and none of its subdomains.
         secure: whether it is sent over https only.
-        http_only: whether it was meant to be hidden from scripts.
+        http_only: whether the server wants it hidden from scripts.
         same_site: `"Strict"`, `"Lax"`, `"None"`, or None if the server did not say.
         expires: seconds since the epoch, or None for the end of the session.
         creation: seconds since the epoch.
 
     Raises:
-        InvalidHeader: for what could not stand in a Cookie field, or is over 4096 bytes.
+        InvalidHeader: for what a Cookie field cannot hold, or more than 4096 bytes.
     """
 
     name: str
@@ -91,27 +90,16 @@ class Cookie(Value):
         expires: float | None = None,
         creation: float = 0.0,
     ) -> None:
-        fields = {
-            "name": name,
-            "value": value,
-            "domain": domain,
-            "path": path,
-            "host_only": host_only,
-            "secure": secure,
-            "http_only": http_only,
-            "same_site": same_site,
-            "expires": expires,
-            "creation": creation,
-        }
+        given = (name, value, domain, path, host_only, secure, http_only, same_site, expires, creation)
+        vars(self).update(zip(_FITS, given, strict=True))
         for field, fits in _FITS.items():
-            if not fits(fields[field]):
+            if not fits(vars(self)[field]):
                 raise InvalidHeader(f"cookie {_shown(name)}: its {field} is not one (RFC 6265bis §5.7)")
         if not 0 < len(name) + len(value) <= COOKIE_BYTES:
             raise InvalidHeader(f"cookie {_shown(name)}: name and value must be 1 to {COOKIE_BYTES} bytes")
-        vars(self).update(fields)
 
     def expired(self, now: float) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired; `now` is in seconds since the epoch."""
         return self.expires is not None and self.expires <= now
 
     def __repr__(self) -> str:
@@ -134,6 +122,7 @@ def _time(seconds: Any) -> bool:
     return type(seconds) in (int, float) and 0 <= seconds < 2**53
 
 
+# The fields of a cookie in order, and what each can be.
 _FITS: dict[str, Callable[[Any], bool]] = {
     "name": _text(r"[\t\x20-\x3a\x3c\x3e-\x7e\x80-\xff]*\Z"),  # no control, `;` or `=`
     "value": _text(r"[\t\x20-\x3a\x3c-\x7e\x80-\xff]*\Z"),  # no control or `;`
@@ -153,17 +142,17 @@ def _shown(name: object) -> str:
 
 
 class CookieJar:
-    """The cookies of a client; `len()` and iteration give what is stored, as values of `Cookie`.
+    """The cookies of a client; `len()` and iteration are over values of `Cookie`.
 
-    By a name, `jar["a"]`, `jar.get("a")`, `"a" in jar` and `del jar["a"]` answer as a mapping would; where cookies of
-    several hosts or paths have it, `jar["a"]` is an error that names them.
+    `jar["a"]`, `jar.get("a")`, `"a" in jar` and `del jar["a"]` work by name, as in a mapping; if cookies of several
+    hosts or paths have the name, `jar["a"]` is an error that lists them.
 
-    It is safe to use from many threads: what is stored is never changed but replaced as a whole, so a
-    reader sees all of a response's cookies or none. Of two changes made at the same moment one may be
-    lost; whoever cannot have that holds a lock around `store`, `set` and `clear`.
+    Many threads may use it: what is stored is never changed but replaced as a whole, so a reader sees all of a
+    response's cookies or none. Of two changes at the same moment one may be lost, unless you hold a lock around
+    `store`, `set` and `clear`.
 
-    A copy is a jar of its own with the same cookies. A pickle is an empty jar, because it must not show a
-    cookie; to keep them, keep the text of `to_json()`, and keep it as secret as a password.
+    A copy is a jar of its own with the same cookies. A pickle is an empty jar, because it must not show a cookie; to
+    keep them, save the text of `to_json()`, and keep it as secret as a password.
     """
 
     __slots__ = ("_domains",)
@@ -177,15 +166,15 @@ class CookieJar:
         self._domains = _trimmed(domains)
 
     def store(self, url: URL, set_cookie_values: Iterable[str], now: float) -> None:
-        """Take over the Set-Cookie fields of a response; those that break a rule are ignored.
+        """Store the cookies of a response; those that break a rule are ignored.
 
         Expired cookies are dropped. Above 180 cookies of a site (a registrable domain with all below it), and above
-        3000 in all, those go first that are not Secure; of equals, the earliest created. (The draft would take the
-        least recently used; here reading the jar changes nothing in it.)
+        3000 in all, those that are not Secure go first, and the earliest created among equals. (The draft drops the
+        least recently used, but here reading the jar does not change it.)
 
         Args:
             url: the URL that answered.
-            set_cookie_values: the values, one for each field.
+            set_cookie_values: the values of its Set-Cookie fields.
             now: seconds since the epoch.
         """
         received = list(set_cookie_values)
@@ -202,15 +191,15 @@ class CookieJar:
             if new is None or (not new.secure and url.scheme != "https" and _overlays_secure(domains, new)):
                 continue
             _insert(domains, new)
-            if new.expired(now):  # which is how a server deletes a cookie
+            if new.expired(now):  # this is how a server deletes a cookie
                 _remove(domains, new)
         self._domains = _trimmed(domains)
 
     def header(self, url: URL, now: float) -> str | None:
         """The value of the Cookie field for a request to this URL, or None (§5.8.3).
 
-        Longer paths come first, then what was created earlier. All that fit are sent: how many those can be was
-        decided when they were stored.
+        Longer paths come first, then earlier creation. All that match are sent; their number was limited when they
+        were stored.
         """
         domains = self._domains
         if not domains:
@@ -232,13 +221,13 @@ class CookieJar:
         return "; ".join([f"{cookie.name}={cookie.value}" if cookie.name else cookie.value for cookie in chosen])
 
     def set(self, name: str, value: str, domain: str, *, path: str = "/", secure: bool = False) -> None:
-        """Put in a cookie of the caller's own; it lasts as long as the jar, and counts as older than any received.
+        """Add the caller's own cookie; it lasts as long as the jar, and counts as older than any received one.
 
         Args:
             domain: the host that gets it; with a leading dot, its subdomains get it, too.
 
         Raises:
-            InvalidHeader: for what could not stand in a Cookie field; the message leaves the value out.
+            InvalidHeader: for what a Cookie field cannot hold; the message leaves the value out.
         """
         if not isinstance(domain, str):
             raise InvalidHeader(f"a cookie belongs to a host, as text, not to {type(domain).__name__}")
@@ -249,12 +238,12 @@ class CookieJar:
         self._domains = CookieJar([*self, cookie])._domains
 
     def update(self, cookies: Mapping[str, str], domain: str) -> None:
-        """Put in several cookies of the caller's own for one host; see `set`."""
+        """Add several of the caller's own cookies for one host; see `set`."""
         for name, value in cookies.items():
             self.set(name, value, domain)
 
     def delete(self, name: str, *, domain: str | None = None, path: str | None = None) -> None:
-        """Forget the cookies of this name: all of them, or those of a domain or a path.
+        """Delete the cookies of this name: all of them, or those of a domain or a path.
 
         Raises:
             KeyError: there is none.
@@ -300,7 +289,7 @@ class CookieJar:
         return any(cookie == each or cookie == each.name for each in self)
 
     def clear(self) -> None:
-        """Forget every cookie."""
+        """Delete every cookie."""
         self._domains = {}
 
     def __bool__(self) -> bool:
@@ -328,7 +317,7 @@ class CookieJar:
         return CookieJar, ()
 
     def to_json(self) -> str:
-        """All of the jar, session cookies too, as JSON in ASCII."""
+        """The whole jar, session cookies included, as JSON in ASCII."""
         import json
 
         return json.dumps({"version": 1, "cookies": [vars(cookie) for cookie in self]}, indent=1)
@@ -338,7 +327,7 @@ class CookieJar:
         """The jar that `to_json()` has written.
 
         Raises:
-            InvalidSetting: if the text is anything else.
+            InvalidSetting: for any other text.
         """
         import json
 
@@ -359,10 +348,9 @@ class CookieJar:
         return cls(cookies)
 
     def to_netscape(self) -> str:
-        """The jar as a `cookies.txt` of Netscape, curl and wget; to be written as ISO-8859-1.
+        """The jar as a `cookies.txt` of Netscape, curl and wget, to be written as ISO-8859-1.
 
-        The format has no word for creation, SameSite and parts of a second; nor for a tab, so a cookie
-        that contains one is left out.
+        The format has no creation, SameSite and parts of a second. Cookies that contain a tab are left out.
         """
         lines = ["# Netscape HTTP Cookie File\n"]
         for cookie in self:
@@ -382,7 +370,7 @@ class CookieJar:
         """
         cookies = []
         flag = "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])"
-        # The last tab may be missing: editors trim it where the value is empty.
+        # The last tab may be missing: editors trim it if the value is empty.
         rest = r"(-?[0-9]{1,15}(?:\.[0-9]*)?)\t([^\t]*)(?:\t([^\t]*))?\Z"
         fields = re.compile(rf"(#HttpOnly_)?\.?([!-~]+)\t{flag}\t([^\t]+)\t{flag}\t{rest}")
         for number, line in enumerate(text.split("\n"), 1):
@@ -427,7 +415,7 @@ def _received(url: URL, text: str, now: float, creation: float) -> Cookie | None
     if not path.startswith("/"):
         path = default_path(url.target)
     same_site = _SAME_SITE.get(attributes.get("samesite", "").lower())
-    # §5.7 steps 19 to 22. A nameless cookie is sent as its value, which must not pass for a prefixed name.
+    # §5.7 steps 19 to 22. A nameless cookie is sent as its value, which must not look like a prefixed name.
     prefix = (name or value).lower()
     if prefix.startswith("__host-"):
         allowed = bool(name) and secure and host_only and "path" in attributes and path == "/"
@@ -452,9 +440,9 @@ def _received(url: URL, text: str, now: float, creation: float) -> Cookie | None
 
 
 def parse_set_cookie(text: str) -> tuple[str, str, dict[str, str]] | None:
-    """Take a Set-Cookie value apart (§5.6): name, value and attributes, or None if it is to be ignored.
+    """Parse a Set-Cookie value (§5.6): name, value and attributes, or None if it is to be ignored.
 
-    The attributes have names in lower case; of a repeated one the last counts that is not to be ignored.
+    The attributes have names in lower case; of a repeated one, the last valid one counts.
     """
     if _CONTROL(text):
         return None
@@ -476,7 +464,7 @@ def parse_set_cookie(text: str) -> tuple[str, str, dict[str, str]] | None:
 
 
 def _scope(host: str, domain: str) -> tuple[str, bool] | None:
-    # §5.7 steps 7 to 10: the domain of the cookie, and whether it is host-only; None if it may not be set.
+    # §5.7 steps 7 to 10: the domain of the cookie, and whether it is host-only; None if it must not be set.
     domain = domain.removeprefix(".").lower()
     if not domain:
         return host, True
@@ -488,7 +476,7 @@ def _scope(host: str, domain: str) -> tuple[str, bool] | None:
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Whether everybody can register names below this one, so that no cookie may cover it."""
+    """Whether anybody can register names below this one, so that no cookie may cover it."""
     domain = domain.removesuffix(".")
     return "." not in domain or _listed()(domain)
 
@@ -496,7 +484,7 @@ def is_public_suffix(domain: str) -> bool:
 @cache
 def _listed() -> Callable[[str], bool]:
     try:
-        # Loaded, in some 30 ms, for the first Domain attribute of more than one label. See the module's docstring.
+        # Loaded for the first Domain attribute of more than one label, because it takes long.
         from publicsuffixlist import PublicSuffixList  # type: ignore[import-not-found, unused-ignore]  # optional
     except ImportError:
         return lambda domain: False
@@ -505,7 +493,7 @@ def _listed() -> Callable[[str], bool]:
 
 
 def _expiry(attributes: dict[str, str], now: float) -> float | None:
-    # §5.7 step 6: Max-Age is stronger than Expires, wherever they stand. 0 is the earliest date that we represent.
+    # §5.7 step 6: Max-Age wins over Expires, whatever their order. 0 is the earliest date that we represent.
     expires: float | None
     if "max-age" in attributes:
         seconds = int(attributes["max-age"])
@@ -526,7 +514,7 @@ def parse_date(text: str) -> float | None:
     """The date of an Expires attribute, in any of the forms in use (§5.1.1).
 
     Returns:
-        Seconds since the epoch (negative before 1970), or None if it is no date.
+        Seconds since the epoch (negative before 1970), or None if it is not a date.
     """
     clock = day = month = year = None
     for token in _DELIMITERS.split(text):
@@ -552,15 +540,15 @@ def parse_date(text: str) -> float | None:
         return None
 
 
-# Attributes that are ignored, rather than the last of their name, when they do not parse.
+# Attributes that are ignored if they do not parse.
 _MUST_PARSE: dict[str, Callable[[str], object]] = {"max-age": _MAX_AGE, "expires": parse_date}
 
 
-# --- Storing: on domains that no reader has seen yet ----------------------------------------------
+# --- Storing: in domains that no reader has seen yet ----------------------------------------------
 
 
 def _overlays_secure(domains: Domains, new: Cookie) -> bool:
-    # §5.7 step 16: what came in the clear must not stand in the way of a Secure cookie.
+    # §5.7 step 16: a cookie that came in the clear must not hide a Secure one.
     return any(
         old.secure and old.name == new.name and path_matches(new.path, old.path)
         for domain, cookies in domains.items()
@@ -572,20 +560,20 @@ def _overlays_secure(domains: Domains, new: Cookie) -> bool:
 def _insert(domains: Domains, cookie: Cookie) -> None:
     cookies = domains.setdefault(cookie.domain, {})
     key = cookie.name, cookie.path, cookie.host_only
-    # §5.7 step 23: it takes the place of the old one, and its age.
+    # §5.7 step 23: it replaces the old one, and keeps its creation time.
     cookies[key] = cookie.replace(creation=cookies[key].creation) if key in cookies else cookie
 
 
 def _remove(domains: Domains, cookie: Cookie) -> None:
     cookies = domains[cookie.domain]
     del cookies[cookie.name, cookie.path, cookie.host_only]
-    if not cookies:  # so that a jar without cookies is an empty one, at the cost of nothing
+    if not cookies:  # so that a jar without cookies is false
         del domains[cookie.domain]
 
 
 def _trimmed(domains: Domains) -> Domains:
-    # §5.7, "remove excess cookies". A site is counted with its subdomains, of which it can have any number: they are
-    # not to push out the cookies of another.
+    # §5.7, "remove excess cookies". A site is counted with its subdomains, of which it can have any number: they must
+    # not push out the cookies of another site.
     if sum(map(len, domains.values())) <= PER_SITE:
         return domains
     sites: dict[str, list[Cookie]] = {}
@@ -604,13 +592,13 @@ def _remove_excess(domains: Domains, cookies: list[Cookie], most: int) -> None:
 
 
 def _site(domain: str) -> str:
-    """What somebody has registered: the name above which others are."""
+    """The registrable domain of this one."""
     if _IP(domain):
         return domain
     known = _with_parents(domain)
     below = next(known)
     for name in known:
-        # Without the list of suffixes, `co.uk` and its like are guessed: both labels short, and the last a country's.
+        # Without the list, suffixes such as `co.uk` are guessed: two short labels, the last of them a country's.
         if is_public_suffix(name) or re.match(r"[a-z]{2,3}\.[a-z]{2}\Z", name):
             break
         below = name
@@ -618,7 +606,7 @@ def _site(domain: str) -> str:
 
 
 def _next_creation(domains: Domains, now: float) -> float:
-    """After all that came at this moment by a clock that may be a coarse one."""
+    """A time after all that were created just now, because the clock may be coarse."""
     before = (cookie.creation for cookies in domains.values() for cookie in cookies.values())
     return max((creation + _TICK for creation in before if now <= creation < now + 0.5), default=now)
 
@@ -627,7 +615,7 @@ def _next_creation(domains: Domains, now: float) -> float:
 
 
 def domain_matches(host: str, domain: str) -> bool:
-    """Whether the host is the domain, or below it at a dot; an IP address is below nothing."""
+    """Whether the host is the domain or a subdomain of it; an IP address is below nothing."""
     return host == domain or (host.endswith("." + domain) and not _IP(host))
 
 
@@ -640,7 +628,7 @@ def _with_parents(host: str) -> Iterator[str]:
 
 
 def default_path(target: str) -> str:
-    """The path of a cookie that names none: the directory of the request target, without its last slash."""
+    """The path of a cookie that has none: the directory of the request target, without its last slash."""
     path = target.partition("?")[0]
     return path[: path.rindex("/")] or "/"
 
@@ -654,8 +642,7 @@ def path_matches(path: str, cookie_path: str) -> bool:
 
 # --- The caller's own cookies, of one call --------------------------------------------------------
 
-
-# A token is what RFC 6265bis §4.1.1 advises; servers set, and browsers send, names such as `mybb[user]`.
+# RFC 6265bis §4.1.1 advises a token, but servers set, and browsers send, names such as `mybb[user]`.
 _NAME = re.compile(r"[!-:<>-~\x80-\xff](?:[\x20-:<>-~\x80-\xff]*[!-:<>-~\x80-\xff])?\Z").match
 
 
@@ -663,9 +650,9 @@ def cookie_header(cookies: Mapping[Any, Any]) -> str:
     """The value of the Cookie field for `cookies={"name": "value"}`: a mapping of str to str, sent as it is.
 
     Raises:
-        InvalidSetting: for what is no mapping.
-        InvalidHeader: for a name that is empty or holds a `=`, and for a `;`, a control character or one beyond
-            ISO-8859-1 in name or value. The message leaves the value out.
+        InvalidSetting: for anything but a mapping.
+        InvalidHeader: for an empty name or one with `=`, and for `;`, a control character or one beyond ISO-8859-1 in
+            name or value. The message leaves the value out.
     """
     if not isinstance(cookies, Mapping):
         raise InvalidSetting(
@@ -682,9 +669,9 @@ def cookie_header(cookies: Mapping[Any, Any]) -> str:
 
 
 def merged(jar: str | None, call: str) -> str:
-    """The Cookie field with the jar's cookies and a call's own, which win where the name is the same.
+    """The Cookie field with the jar's cookies and those of a call, which win over the jar's of the same name.
 
-    Where the caller wrote a Cookie field by hand, neither is asked: that field goes out alone.
+    A Cookie field that the caller wrote replaces both, and this is not called.
     """
     if not jar:
         return call
