@@ -10,13 +10,14 @@ No `release_conn` that hands an unread body to the next request: who has not rea
 from __future__ import annotations
 
 import os
-from functools import wraps
+from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any
 
 import requests
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, HTTPAdapter
-from requests.utils import prepend_scheme_if_needed, select_proxy
+from requests.cookies import extract_cookies_to_jar
+from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
 from urllib3 import HTTPHeaderDict, HTTPResponse, Retry
 from urllib3 import exceptions as theirs
 from urllib3.exceptions import MaxRetryError
@@ -24,8 +25,9 @@ from urllib3.util import Timeout
 from urllib3.util.request import rewind_body, set_file_position
 
 from .. import errors
-from ..client.sync_client import Client
+from ..client.sync_client import BodyThere, Client
 from ..errors import ConfigConflict, ConfigError, InvalidSetting, UnifetchError
+from ..model.headers import Headers
 from ..model.url import URL
 from ..policies.bodies import BLOCK
 from ..policies.proxies import Proxy
@@ -34,9 +36,11 @@ from .bounds import checked, phases
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import RawIOBase
     from typing import Unpack
 
     from ..model.messages import Response
+    from ..model.timeouts import Timeout as Bounds
     from .bounds import BridgeArguments
 
 
@@ -67,6 +71,7 @@ class Adapter(HTTPAdapter):
             {"proxy": None, **self._settings, "backend": self._settings.get("backend") or "socket"}
         )
         self._client = Client(cookies=False, **told)
+        self._fields: dict[str, tuple[list[tuple[Any, Any]], Headers]] = {}  # of the last request to each origin
         self._derived: dict[Any, Client] = {}
 
     def init_poolmanager(
@@ -81,22 +86,33 @@ class Adapter(HTTPAdapter):
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Nothing: what it would check is checked where it is used."""
 
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """The target, which is not asked for: the client knows it from the URL."""
+        return "/"
+
+    def send(self, request: Any, stream: bool = False, *args: Any, **options: Any) -> requests.Response:
+        """Perform one exchange; of its arguments and errors all is as in `HTTPAdapter.send`."""
+        response = super().send(request, stream, *args, **options)
+        if not stream and type(response.raw) is StreamedResponse:
+            response.raw.hand_over(response)
+        return response
+
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """What carries this request: it has an `urlopen`, as a pool of urllib3's."""
         return _Exchange(self, request, self._by(request.url, verify, cert, proxies))
 
     def _by(self, url: str, verify: Any, cert: Any, proxies: Any) -> Client:
-        changes: dict[str, Any] = {}
-        if verify is not True or cert is not None:
-            changes["tls"] = self._tls(verify, cert)
-        named = select_proxy(url, proxies)
-        if named is not None:
-            changes["proxy"] = self._proxy(prepend_scheme_if_needed(named, "http"))
-        if not changes:
+        named = select_proxy(url, proxies) if proxies else None
+        if verify is True and cert is None and named is None:
             return self._client
         key = repr(verify), repr(cert), named
         found = self._derived.get(key)
         if found is None:
+            changes: dict[str, Any] = {}
+            if verify is not True or cert is not None:
+                changes["tls"] = self._tls(verify, cert)
+            if named is not None:
+                changes["proxy"] = self._proxy(prepend_scheme_if_needed(named, "http"))
             if len(self._derived) >= 64:
                 self._derived.clear()
             found = self._derived[key] = self._client.with_(**changes)
@@ -130,6 +146,24 @@ class Adapter(HTTPAdapter):
             )
         return proxy
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """The response of requests, without building what is raw about it before it is asked for."""
+        if type(resp) is not StreamedResponse:
+            return super().build_response(req, resp)
+        answer = resp.answer
+        pairs, by_name = answer.headers.pairs, answer.headers.by_name()
+        response = requests.Response()
+        response.status_code, response.reason = answer.status, answer.reason
+        headers: Any = response.headers
+        for name, value in pairs if len(pairs) == len(by_name) else HTTPHeaderDict(pairs).items():
+            headers[name] = value
+        response.encoding = _encoding(by_name.get("content-type"))
+        response.url = req.url.decode() if isinstance(req.url, bytes) else req.url
+        response.raw, response.request, response.connection = resp, req, self
+        if "set-cookie" in by_name:
+            extract_cookies_to_jar(response.cookies, req, resp)
+        return response
+
     def close(self) -> None:
         """Close idle connections. A request that comes later opens its own, as with requests' own adapter."""
         client = self._client
@@ -143,6 +177,11 @@ class Adapter(HTTPAdapter):
         self._open()
 
 
+@lru_cache(256)
+def _encoding(content_type: str | None) -> str | None:
+    return get_encoding_from_headers({"content-type": content_type})  # type: ignore[arg-type]  # it only gets it
+
+
 # --- The exchange ---------------------------------------------------------------------------------
 
 
@@ -152,7 +191,7 @@ class _Exchange:
     def __init__(self, adapter: Adapter, request: Any, client: Client) -> None:
         self._request = request
         self._client = client
-        self._total = adapter._total
+        self._adapter = adapter
 
     def urlopen(self, *, method: str, body: Any, retries: Retry, timeout: Timeout, **_: Any) -> HTTPResponse:
         """Send the request, and give its response once the head is there.
@@ -160,7 +199,8 @@ class _Exchange:
         Raises:
             HTTPError: urllib3's, of which the adapter makes those of requests.
         """
-        position, within = None, self._within(timeout)
+        position = None
+        within = _within(self._adapter._total, timeout.connect_timeout, timeout._read, timeout.total)
         try:
             url = URL(self._request.url)
         except errors.InvalidURL as error:
@@ -170,7 +210,8 @@ class _Exchange:
             position = set_file_position(body, position) if hasattr(body, "read") else None
             failure: theirs.HTTPError | None = None
             try:
-                answer = self._client.exchange(method, url, headers=self._fields(), body=_content(body), timeout=within)
+                fields = self._fields(url)
+                answer = self._client.exchange(method, url, headers=fields, body=_content(body), timeout=within)
                 response = StreamedResponse(answer, method, retries)
             except ConfigError:
                 raise
@@ -184,7 +225,7 @@ class _Exchange:
             if failure is not None:
                 retries = retries.increment(method, url.target, error=failure, _pool=where)
                 retries.sleep()
-            elif retries.is_retry(method, response.status, "Retry-After" in response.headers):
+            elif retries.is_retry(method, answer.status, "retry-after" in answer.headers.by_name()):
                 try:
                     retries = retries.increment(method, url.target, response=response, _pool=where)
                 except MaxRetryError:
@@ -199,25 +240,33 @@ class _Exchange:
             if position is not None:
                 rewind_body(body, position)
 
-    def _within(self, timeout: Timeout) -> Any:
-        # A `total` of urllib3's bounds the wait to connect and the waits to read; it is no deadline for the body.
-        most = timeout.total
-        waits = [Timeout.resolve_default_timeout(each) for each in (timeout.connect_timeout, timeout._read, most)]
-        connect, read = (
-            min((each for each in (wait, waits[2]) if each is not None), default=None) for wait in waits[:2]
-        )
-        return phases(self._total, connect, read, None, None)
+    def _fields(self, url: URL) -> Headers:
+        # Most requests have the fields of the one before.
+        given, known = list(self._request.headers.items()), self._adapter._fields
+        last = known.get(url.origin)
+        if last is not None and last[0] == given:
+            return last[1]
+        fields = given
+        if self._client.settings.proxy is not None:
+            # A session that follows a redirect says a proxy's credentials once more; they are the route's.
+            fields = [(name, value) for name, value in given if _text(name).lower() != "proxy-authorization"]
+        checked = Headers((_text(name), _text(value)) for name, value in fields)
+        if fields is given:
+            if len(known) >= 64:
+                known.clear()
+            known[url.origin] = given, checked
+        return checked
 
-    def _fields(self) -> list[tuple[str, str]]:
-        fields = [(_text(name), _text(value)) for name, value in self._request.headers.items()]
-        proxy = self._client.settings.proxy
-        if proxy is None:
-            return fields
-        # A session that follows a redirect says a proxy's credentials once more; they are the route's.
-        return [(name, value) for name, value in fields if name.lower() != "proxy-authorization"]
+
+@lru_cache(256)
+def _within(total: float | None, connect: Any, read: Any, most: Any) -> Bounds:
+    # A `total` of urllib3's bounds the wait to connect and the waits to read; it is no deadline for the body.
+    waits = [Timeout.resolve_default_timeout(each) for each in (connect, read, most)]
+    shorter = [min((each for each in (wait, waits[2]) if each is not None), default=None) for wait in waits[:2]]
+    return phases(total, *shorter, None, None)
 
 
-def _text(given: Any) -> str:
+def _text(given: Any) -> Any:
     return given.decode("latin-1") if isinstance(given, bytes) else given
 
 
@@ -266,10 +315,26 @@ _VERSIONS = {"HTTP/1.0": 10, "HTTP/1.1": 11, "HTTP/2": 20}
 class _Body:
     """The stream of a response as the file that urllib3 reads from; its errors are urllib3's."""
 
+    __slots__ = ("_answer", "_opened", "closed")
+
     def __init__(self, answer: Response[Any]) -> None:
-        self._file = answer.file()
-        self._place = answer.request.url.authority, answer.request.url.target
+        self._answer = answer
+        self._opened: RawIOBase | None = None
         self.closed = False
+
+    @property
+    def _file(self) -> RawIOBase:
+        if self._opened is None:
+            self._opened = self._answer.file()
+        return self._opened
+
+    def take(self) -> bytes | None:
+        """All of it, if it came with its head and nothing was read."""
+        body = self._answer.body
+        if type(body) is not BodyThere or self._opened is not None:
+            return None
+        self.closed = True
+        return next(body, b"")
 
     def read(self, amount: int | None = None) -> bytes:
         """So many bytes, fewer only at the end; without an amount, all of them."""
@@ -282,14 +347,18 @@ class _Body:
                 left -= len(piece)
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         except UnifetchError as error:
-            raise _translated(error, *self._place) from error
+            raise self._translated(error) from error
 
     def read1(self, amount: int = -1) -> bytes:
         """The next bytes, as soon as some are there."""
         try:
             return self._file.read(BLOCK if amount < 0 else amount) or b""
         except UnifetchError as error:
-            raise _translated(error, *self._place) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: UnifetchError) -> theirs.HTTPError:
+        url = self._answer.request.url
+        return _translated(error, url.authority, url.target)
 
     def close(self) -> None:
         self.closed = True
@@ -299,9 +368,20 @@ class _Body:
 class _Original:
     """What is asked of http.client's response: the fields, by which a session finds its cookies, and the end."""
 
-    def __init__(self, fields: HTTPHeaderDict, body: _Body) -> None:
-        self.msg = fields  # it has a get_all
+    __slots__ = ("_body", "_headers")
+
+    def __init__(self, headers: Headers, body: _Body) -> None:
+        self._headers = headers
         self._body = body
+
+    def __bool__(self) -> bool:
+        # A session looks for cookies where it is true, which takes longer than all of the exchange.
+        return "set-cookie" in self._headers.by_name()
+
+    @property
+    def msg(self) -> HTTPHeaderDict:
+        """The fields; it has a `get_all`."""
+        return HTTPHeaderDict(self._headers.pairs)
 
     def isclosed(self) -> bool:
         return self._body.closed
@@ -311,24 +391,55 @@ class _Original:
 
 
 class StreamedResponse(HTTPResponse):
-    """urllib3's response over our stream."""
+    """urllib3's response over our stream; what its own `__init__` sets is made once something of it is asked for."""
 
     def __init__(self, answer: Response[Any], method: str, retries: Retry) -> None:
-        fields, body = HTTPHeaderDict(answer.headers.pairs), _Body(answer)
+        self.answer = answer
+        self._made = False
+        self._said = method, retries
+        self._body_file = _Body(answer)
+        self._original_response = _Original(answer.headers, self._body_file)  # type: ignore[assignment]  # as below
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:2] == "__" or vars(self).get("_made", True):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._made = True
+        answer, (method, retries) = self.answer, self._said
         super().__init__(
-            body=body,  # type: ignore[arg-type]  # it reads and closes, and nothing else is asked
-            headers=fields,
+            body=self._body_file,  # type: ignore[arg-type]  # it reads and closes, and nothing else is asked
+            headers=HTTPHeaderDict(answer.headers.pairs),
             status=answer.status,
             version=_VERSIONS[answer.http_version],
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
-            original_response=_Original(fields, body),  # type: ignore[arg-type]  # as above
+            original_response=self._original_response,
             retries=retries,
             request_method=method,
             request_url=answer.request.url.target,
         )
         self.version_string = answer.http_version  # older versions do not take it as an argument
+        return getattr(self, name)
+
+    def hand_over(self, response: requests.Response) -> None:
+        """Give a response its content if all of it is there and not coded, as its own way of reading takes long."""
+        if self._made or "content-encoding" in self.answer.headers.by_name():
+            return
+        content = self._body_file.take()
+        if content is not None:
+            response._content, response._content_consumed = content, True
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing left to be read."""
+        return super().closed if self._made else self._body_file.closed
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        if self._made:
+            super().close()
+        elif not self._body_file.closed:
+            self._body_file.close()
 
     def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]  # it is one
         """The body in pieces: of a chunked one as soon as they are there, as in urllib3."""
@@ -340,7 +451,7 @@ class StreamedResponse(HTTPResponse):
 
     def release_conn(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
-        self._fp.close()  # type: ignore[union-attr]  # it has one from the start
+        self._body_file.close()
 
 
 # --- In place of requests' own adapter --------------------------------------------------------------
