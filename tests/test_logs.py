@@ -12,7 +12,7 @@ from unifetch import Client, ConnectionLost, Request, Response
 from unifetch.model.headers import Headers
 from unifetch.observe.events import Event, Failed, Finished, Redirect, ResponseHead, Retry
 from unifetch.observe.logging import log_events
-from unifetch.testing import Close, Server, reply
+from unifetch.testing import Mock
 
 REQUEST = Request("GET", "http://user:s3cret@example.test/path?q=1")
 
@@ -31,53 +31,52 @@ def line(caplog: pytest.LogCaptureFixture, event: Event) -> str:
     return caplog.records[-1].getMessage()
 
 
-def test_a_call_that_succeeds(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_succeeds(caplog: pytest.LogCaptureFixture, unifetch_mock: Mock) -> None:
     """Attempts, heads and redirects are DEBUG, the response is INFO; all lines name the same call."""
-    redirect, client = reply(302, headers={"Location": "/there"}), Client("urllib", listeners=log_events)
-    with Server(redirect, reply()) as server, client, caplog.at_level(logging.DEBUG, "unifetch"):
-        client.get(server.url)
+    unifetch_mock.get("/{page...}").reply(302, headers={"Location": "/there"}).then()
+    with caplog.at_level(logging.DEBUG, "unifetch"):
+        Client("urllib", listeners=log_events).get("http://api.example/")
 
-        assert [
-            ("DEBUG", f"attempt 1: GET {server.url}/ through urllib"),
-            ("DEBUG", "HTTP/1.1 302 Found"),
-            ("DEBUG", f"302 leads to {server.url}/there"),
-            ("DEBUG", f"attempt 2: GET {server.url}/there through urllib"),
-            ("DEBUG", "HTTP/1.1 200 OK"),
-            ("INFO", f"GET {server.url}/there: 200 OK in N s"),
-        ] == lines(caplog)
+    assert [
+        ("DEBUG", "attempt 1: GET http://api.example/ through urllib"),
+        ("DEBUG", "HTTP/1.1 302 Found"),
+        ("DEBUG", "302 leads to http://api.example/there"),
+        ("DEBUG", "attempt 2: GET http://api.example/there through urllib"),
+        ("DEBUG", "HTTP/1.1 200 OK"),
+        ("INFO", "GET http://api.example/there: 200 OK in N s"),
+    ] == lines(caplog)
     assert {"unifetch"} == {record.name for record in caplog.records}
     assert 1 == len({record.getMessage().partition(":")[0] for record in caplog.records})
 
 
-def test_a_call_that_is_retried_and_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_is_retried_and_fails(caplog: pytest.LogCaptureFixture, unifetch_mock: Mock) -> None:
     """Each retry is a WARNING that says after what, and so is the failure."""
-    retry, closing = {"attempts": 3, "backoff": 0}, reply(503, headers={"Connection": "close"})
-    with Server(closing, Close()) as server, Client("urllib", retry=retry, listeners=log_events) as client:
-        with caplog.at_level(logging.WARNING, "unifetch"), pytest.raises(ConnectionLost) as raised:
-            client.get(server.url)
+    unifetch_mock.get("/").reply(503).fail(ConnectionLost)
+    with caplog.at_level(logging.WARNING, "unifetch"), pytest.raises(ConnectionLost) as raised:
+        Client("urllib", retry=3, listeners=log_events).get("http://api.example/")
 
-        assert [
-            ("WARNING", "again in N s, after 503"),
-            ("WARNING", f"again in N s, after ConnectionLost: {raised.value}"),
-            ("WARNING", f"GET {server.url}/: ConnectionLost: {raised.value}"),
-        ] == lines(caplog)
+    assert [
+        ("WARNING", "again in N s, after 503"),
+        ("WARNING", f"again in N s, after ConnectionLost: {raised.value}"),
+        ("WARNING", f"GET http://api.example/: ConnectionLost: {raised.value}"),
+    ] == lines(caplog)
 
 
-def test_the_level_decides(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_level_decides(caplog: pytest.LogCaptureFixture, unifetch_mock: Mock) -> None:
     """Below the level of the logger nothing is written."""
-    with Server() as server, Client("urllib", listeners=log_events) as client:
-        with caplog.at_level(logging.INFO, "unifetch"):
-            client.get(server.url)
-        with caplog.at_level(logging.WARNING, "unifetch"):
-            client.get(server.url)
+    unifetch_mock.get("/")
+    for level in (logging.INFO, logging.WARNING):
+        with caplog.at_level(level, "unifetch"):
+            Client("urllib", listeners=log_events).get("http://api.example/")
 
-        assert [("INFO", f"GET {server.url}/: 200 OK in N s")] == lines(caplog)
+    assert [("INFO", "GET http://api.example/: 200 OK in N s")] == lines(caplog)
 
 
-def test_off_until_it_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_off_until_it_is_asked_for(caplog: pytest.LogCaptureFixture, unifetch_mock: Mock) -> None:
     """Without the listener nothing is logged, whatever the level."""
-    with Server() as server, Client("urllib") as client, caplog.at_level(logging.DEBUG, "unifetch"):
-        client.get(server.url)
+    unifetch_mock.get("/")
+    with caplog.at_level(logging.DEBUG, "unifetch"):
+        Client("urllib").get("http://api.example/")
 
     assert [] == lines(caplog)
 

@@ -18,9 +18,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from unifetch import Client, TooManyRedirects, UnifetchError
+from unifetch import Client, ConnectError, ConnectionLost, TooManyRedirects, TotalTimeout, UnifetchError
 from unifetch.observe.opentelemetry import BUCKETS, OpenTelemetry
-from unifetch.testing import Close, Server, refused_port, reply
+from unifetch.testing import Close, Mock, Server, reply
+
+API = "https://api.example/"
 
 
 class Telemetry:
@@ -59,20 +61,20 @@ def telemetry() -> Iterator[Telemetry]:
     telemetry.metrics.shutdown()
 
 
-def test_a_span_for_a_request(telemetry: Telemetry) -> None:
+def test_a_span_for_a_request(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """It is a client span, named by the method, with the attributes of the conventions and no others."""
-    with Server(reply(body=b"hello")) as server:
-        telemetry.client.get(f"{server.url.replace('//', '//user:s3cret@')}/path?q=1&sig=s3cret#part")
+    unifetch_mock.get("https://api.example/path")
+    telemetry.client.get("https://user:s3cret@api.example/path?q=1&sig=s3cret#part")
 
-        (span,) = telemetry.spans()
-        assert {
-            "http.request.method": "GET",
-            "http.response.status_code": 200,
-            "network.protocol.version": "1.1",
-            "server.address": "127.0.0.1",
-            "server.port": server.port,
-            "url.full": f"{server.url}/path?q=1&sig=REDACTED",
-        } == span.attributes
+    (span,) = telemetry.spans()
+    assert {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "network.protocol.version": "1.1",
+        "server.address": "api.example",
+        "server.port": 443,
+        "url.full": "https://api.example/path?q=1&sig=REDACTED",
+    } == span.attributes
     assert ("GET", SpanKind.CLIENT, StatusCode.UNSET) == (span.name, span.kind, span.status.status_code)
     assert () == span.events
 
@@ -87,27 +89,22 @@ def test_the_span_is_a_child(telemetry: Telemetry) -> None:
     assert parent.get_span_context().span_id == child.parent.span_id
 
 
-def test_a_span_for_each_redirect(telemetry: Telemetry) -> None:
+def test_a_span_for_each_redirect(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """Each attempt has its own URL and status, and counts as a resend."""
-    with Server(reply(302, headers={"Location": "/b"}), reply(303, headers={"Location": "/c"}), reply()) as server:
-        telemetry.client.get(f"{server.url}/a")
+    unifetch_mock.get("/{page}").reply(302, headers={"Location": "/b"}).then(303, headers={"Location": "/c"}).then()
+    telemetry.client.get(f"{API}a")
 
-        assert [
-            (f"{server.url}/a", 302, None),
-            (f"{server.url}/b", 303, 1),
-            (f"{server.url}/c", 200, 2),
-        ] == [
-            (each["url.full"], each["http.response.status_code"], each.get("http.request.resend_count"))
-            for each in telemetry.attributes()
-        ]
+    assert [(f"{API}a", 302, None), (f"{API}b", 303, 1), (f"{API}c", 200, 2)] == [
+        (each["url.full"], each["http.response.status_code"], each.get("http.request.resend_count"))
+        for each in telemetry.attributes()
+    ]
     assert {StatusCode.UNSET} == {span.status.status_code for span in telemetry.spans()}
 
 
-def test_a_span_for_each_retry(telemetry: Telemetry) -> None:
+def test_a_span_for_each_retry(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """An attempt that is followed by a retry ends with its own failure."""
-    # Without keep-alive, so that the second attempt is not sent again as one on a stale connection.
-    with Server(reply(503, headers={"Connection": "close"}), Close(), reply()) as server:
-        telemetry.client.get(server.url, retry={"attempts": 3, "backoff": 0})
+    unifetch_mock.get("/").reply(503).fail(ConnectionLost).then()
+    telemetry.client.get(API, retry=3)
 
     assert [
         (None, "503", StatusCode.ERROR),
@@ -129,12 +126,11 @@ def test_a_span_for_a_stale_connection(telemetry: Telemetry) -> None:
     assert [None, "unifetch.errors.ConnectionLost", None] == [each.get("error.type") for each in telemetry.attributes()]
 
 
-def test_a_span_for_each_answer_to_a_401(telemetry: Telemetry) -> None:
+def test_a_span_for_each_answer_to_a_401(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """The 401 that Digest answers is an attempt of its own, which ends before the next one starts."""
     challenge = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}
-    auth = {"type": "digest", "username": "user", "password": "s3cret"}
-    with Server(reply(401, headers=challenge), reply()) as server:
-        telemetry.client.get(server.url, auth=auth)
+    unifetch_mock.get("/").reply(401, headers=challenge).then()
+    telemetry.client.get(API, auth={"type": "digest", "username": "user", "password": "s3cret"})
 
     first, second = telemetry.spans()
     assert ["401", None] == [each.get("error.type") for each in telemetry.attributes()]
@@ -144,20 +140,21 @@ def test_a_span_for_each_answer_to_a_401(telemetry: Telemetry) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_status_that_is_an_error(telemetry: Telemetry, status: int) -> None:
+def test_a_status_that_is_an_error(telemetry: Telemetry, unifetch_mock: Mock, status: int) -> None:
     """From 400 on the span is an error; its type is the status code, and there is nothing more to describe."""
-    with Server(reply(status)) as server:
-        telemetry.client.get(server.url)
+    unifetch_mock.get("/").reply(status)
+    telemetry.client.get(API)
 
     (span,), (attributes,) = telemetry.spans(), telemetry.attributes()
     assert (str(status), status) == (attributes["error.type"], attributes["http.response.status_code"])
     assert (StatusCode.ERROR, None) == (span.status.status_code, span.status.description)
 
 
-def test_no_connection(telemetry: Telemetry) -> None:
+def test_no_connection(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """Without a response there is no status code; the error is named in full and described."""
-    with refused_port() as port, pytest.raises(UnifetchError) as raised:
-        telemetry.client.get(f"http://127.0.0.1:{port}/")
+    unifetch_mock.get("/").fail(ConnectError)
+    with pytest.raises(UnifetchError) as raised:
+        telemetry.client.get(API)
 
     (span,), (attributes,) = telemetry.spans(), telemetry.attributes()
     assert "unifetch.errors.ConnectError" == attributes["error.type"]
@@ -165,10 +162,11 @@ def test_no_connection(telemetry: Telemetry) -> None:
     assert (StatusCode.ERROR, str(raised.value)) == (span.status.status_code, span.status.description)
 
 
-def test_a_response_that_is_an_error_for_us(telemetry: Telemetry) -> None:
+def test_a_response_that_is_an_error_for_us(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """A redirect too many has its status code, and is an error nevertheless; its description is redacted."""
-    with Server(reply(302, headers={"Location": "/?sig=s3cret"})) as server, pytest.raises(TooManyRedirects):
-        telemetry.client.get(server.url, redirects=1)
+    unifetch_mock.get("/").reply(302, headers={"Location": "/?sig=s3cret"})
+    with pytest.raises(TooManyRedirects):
+        telemetry.client.get(API, redirects=1)
 
     last, attributes = telemetry.spans()[-1], telemetry.attributes()[-1]
     assert (302, "unifetch.errors.TooManyRedirects") == (
@@ -200,9 +198,10 @@ def test_nothing_for_what_was_never_sent(telemetry: Telemetry) -> None:
     assert [] == telemetry.spans()
 
 
-def test_a_stream_ends_with_its_head(telemetry: Telemetry) -> None:
+def test_a_stream_ends_with_its_head(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """The span is over once the head has come, whether the body is read or not."""
-    with Server(reply(body=b"hello")) as server, telemetry.client.stream("GET", server.url):
+    unifetch_mock.get("/").reply(body=b"hello")
+    with telemetry.client.stream("GET", API):
         assert [200] == [each["http.response.status_code"] for each in telemetry.attributes()]
 
 
@@ -214,29 +213,29 @@ def test_a_stream_ends_with_its_head(telemetry: Telemetry) -> None:
     ],
 )
 def test_methods_that_are_not_known(
-    telemetry: Telemetry, known: dict[str, Any], expected: tuple[str, str, str | None]
+    telemetry: Telemetry, unifetch_mock: Mock, known: dict[str, Any], expected: tuple[str, str, str | None]
 ) -> None:
     """They are _OTHER, with the original aside, unless the application says that it knows them."""
+    unifetch_mock.route("PURGE", "/")
     listener = OpenTelemetry(tracer_provider=telemetry.traces, meter_provider=telemetry.metrics, **known)
-    with Server() as server, Client("urllib", listeners=listener) as client:
-        client.request("PURGE", server.url)
+    Client("urllib", listeners=listener).request("PURGE", API)
 
     (span,), (attributes,) = telemetry.spans(), telemetry.attributes()
     assert expected == (span.name, attributes["http.request.method"], attributes.get("http.request.method_original"))
 
 
-def test_the_metric(telemetry: Telemetry) -> None:
+def test_the_metric(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """Each attempt is one value in seconds, in the advised buckets, with no attribute that takes countless values."""
-    with Server(reply(302, headers={"Location": "/b"}), reply(404)) as server:
-        telemetry.client.get(f"{server.url}/a")
+    unifetch_mock.get("/{page}").reply(302, headers={"Location": "/b"}).then(404)
+    telemetry.client.get(f"{API}a")
 
-        shared = {
-            "http.request.method": "GET",
-            "network.protocol.version": "1.1",
-            "server.address": "127.0.0.1",
-            "server.port": server.port,
-        }
-        points = sorted(telemetry.points(), key=lambda point: point.attributes["http.response.status_code"])
+    shared = {
+        "http.request.method": "GET",
+        "network.protocol.version": "1.1",
+        "server.address": "api.example",
+        "server.port": 443,
+    }
+    points = sorted(telemetry.points(), key=lambda point: point.attributes["http.response.status_code"])
     assert [
         {**shared, "http.response.status_code": 302},
         {**shared, "http.response.status_code": 404, "error.type": "404"},
@@ -262,22 +261,22 @@ def test_a_call_inside_a_call(telemetry: Telemetry) -> None:
     }
 
 
-def test_the_recipe_for_propagation(telemetry: Telemetry) -> None:
+def test_the_recipe_for_propagation(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """What the documentation shows sends the caller's own span along."""
-    with Server() as server, telemetry.traces.get_tracer("test").start_as_current_span("parent") as parent:
+    unifetch_mock.get("/")
+    with telemetry.traces.get_tracer("test").start_as_current_span("parent") as parent:
         fields: dict[str, str] = {}
         inject(fields)
-        telemetry.client.get(server.url, headers=fields)
+        telemetry.client.get(API, headers=fields)
 
-        context = parent.get_span_context()
-        sent = server.requests[0].header("traceparent")
-    assert sent is not None
+    context, sent = parent.get_span_context(), unifetch_mock.calls[0].headers["traceparent"]
     assert [trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)] == sent.split("-")[1:3]
 
 
-def test_a_total_timeout(telemetry: Telemetry) -> None:
+def test_a_total_timeout(telemetry: Telemetry, unifetch_mock: Mock) -> None:
     """A deadline that passes ends the span like any other error."""
-    with Server(b"") as server, pytest.raises(UnifetchError):
-        telemetry.client.get(server.url, timeout=0.1)
+    unifetch_mock.get("/").fail(TotalTimeout)
+    with pytest.raises(UnifetchError):
+        telemetry.client.get(API)
 
     assert ["unifetch.errors.TotalTimeout"] == [each["error.type"] for each in telemetry.attributes()]
