@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import re
+import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,6 +242,16 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
     module = load(name)
     parameters = inspect.signature(module.main).parameters
     module.main(**{parameter: request.getfixturevalue(parameter) for parameter in parameters})
+
+
+def test_the_tests_of_the_sdk(pytester: pytest.Pytester) -> None:
+    """The documentation's tests of an SDK pass, by mock, by recording and by sweep, in memory and over sockets."""
+    pytest.importorskip("trustme", reason="trustme is not installed, without which https has no server")
+    shutil.copytree(EXAMPLES["sdk.py"].parent, pytester.path, dirs_exist_ok=True)
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    outcomes = pytester.runpytest_subprocess("--unifetch-wire", "testing_sdk.py").parseoutcomes()
+
+    assert {"passed"} == outcomes.keys() - {"warnings"}
 
 
 class TestTheBackendOfTheExample(conformance.TestBodies, conformance.TestErrors, conformance.TestRedirects):

@@ -8,6 +8,7 @@ import functools
 import gzip
 import html
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -544,3 +545,17 @@ def test_the_fixture(pytester: pytest.Pytester) -> None:
 
         assert 1 == len(server.requests)
     assert "given-by-name-1" not in (pytester.path / "cassettes" / "test_shop" / "test_order.har").read_text()
+
+
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        (["t0ken"], "secrets are values by name, such as {'token': …}, not list"),
+        ({"token": None}, "the secret 'token' is text, not NoneType; is its variable set?"),
+        ({"token": "t"}, "the secret 'token' is too short to be found: 1 characters"),
+    ],
+)
+def test_secrets_that_cannot_be_looked_for(tmp_path: Path, secrets: Any, message: str) -> None:
+    """They are refused before anything is recorded, and not shown."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        Cassette(tmp_path / "a.har", secrets=secrets)

@@ -482,3 +482,28 @@ def test_the_suite_over_sockets(pytester_of: pytest.Pytester) -> None:
 
     assert "failed" not in outcomes, "\n".join(result.outlines[-60:])
     assert outcomes["passed"] >= 40
+
+
+# --- Wrong calls ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: Answer("200"), "a status is a number such as 200, not '200'"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: Answer(True), "a status is a number such as 200, not True"),
+        (lambda: Answer(100), "a status is from 200 to 999, not 100; interim= "),
+        (lambda: Answer(204, b"x"), "a response with status 204 has no body"),
+        (lambda: Answer(304, chunks=[b"x"]), "a response with status 304 has no body"),
+        (lambda: Answer(200, {"a": 1}), "body= is bytes or text, not dict; json= "),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: Answer(headers={"X": "a\r\nY: b"}), "the field 'X' has a line break or NUL in it"),
+        (lambda: Answer(trailers={"X\n": "a"}), r"the field 'X\\n' has a line break or NUL in it"),
+        (lambda: Answer(headers={"X": 1}), "the name and the value of a field are text, not 'X': int"),
+        (lambda: Mock().get(3), "the url of a route is text or a compiled expression, not int"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: Mock().get("/").reply("hello"), "a status is a number such as 200, not 'hello'; a body is given by "),
+    ],
+)
+def test_what_no_server_says_is_refused_where_it_is_announced(wrong: Callable[[], object], message: str) -> None:
+    """The message says what is wrong, and what to write instead."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        wrong()

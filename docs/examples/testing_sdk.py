@@ -1,12 +1,14 @@
-"""Tests of the SDK of sdk.py, with its network mocked: in memory, on every backend, and over sockets."""
+"""Tests of the SDK of sdk.py without its network: mocked, on every backend, recorded, and broken wherever it can be."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from sdk import Shop, ShopError
 
 from unifetch import Client, UnifetchError, available_backends
-from unifetch.testing import Mock, sweep
+from unifetch.testing import Cassette, Mock, sweep
 
 
 # [tests]
@@ -40,6 +42,15 @@ def test_a_shop_that_is_closed_for_a_minute(backend: str) -> None:
 # [end]
 
 
+# [cassette]
+@pytest.mark.unifetch_cassette(mode="none", secrets={"token": "t0ken"})
+def test_an_order_as_the_shop_said(unifetch_cassette: Cassette) -> None:
+    assert Shop("t0ken").order(7)["items"] == [{"sku": "AB-1", "count": 2}]
+
+
+# [end]
+
+
 # [sweep]
 def test_wherever_the_connection_breaks(unifetch_mock: Mock) -> None:
     unifetch_mock.get("https://shop.example/orders/7").reply(json={"id": 7})
@@ -51,9 +62,16 @@ def test_wherever_the_connection_breaks(unifetch_mock: Mock) -> None:
 # [end]
 
 
+CASSETTES = Path(__file__).with_name("cassettes") / "testing_sdk"
+
+
 def main() -> None:
     for test in (test_an_order, test_an_order_that_is_not_there, test_wherever_the_connection_breaks):
         with Mock() as mock:
             test(mock)
+    with Cassette(
+        CASSETTES / "test_an_order_as_the_shop_said.har", mode="none", secrets={"token": "t0ken"}
+    ) as cassette:
+        test_an_order_as_the_shop_said(cassette)
     for backend in available_backends():
         test_a_shop_that_is_closed_for_a_minute(backend)

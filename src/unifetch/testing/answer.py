@@ -32,6 +32,9 @@ class Answer:
         interim: 1xx responses before it, as `(status, fields)`, for backends that tell them.
         reason: the reason phrase; by default that of the status.
         http_version: `"HTTP/1.1"`, `"HTTP/1.0"` or `"HTTP/2"`.
+
+    Raises:
+        TypeError, ValueError: no response can be like that.
     """
 
     def __init__(
@@ -49,6 +52,14 @@ class Answer:
     ) -> None:
         if (json is not _NOTHING) + bool(body) + (chunks is not None) > 1:
             raise TypeError("an answer has one body: body=, json= or chunks=")
+        if not isinstance(status, int) or isinstance(status, bool):
+            raise TypeError(
+                f"a status is a number such as 200, not {status!r}; a body is given by body=, json= or chunks="
+            )
+        if not 200 <= status <= 999:
+            raise ValueError(f"a status is from 200 to 999, not {status}; interim= is for those of 1xx")
+        if not isinstance(body, (bytes, str)):
+            raise TypeError(f"body= is bytes or text, not {type(body).__name__}; json= writes a value as JSON")
         self.status = status
         self.headers = pairs(headers)
         self.body = body.encode() if isinstance(body, str) else body
@@ -57,6 +68,8 @@ class Answer:
             if "content-type" not in Headers(self.headers):
                 self.headers.append(("Content-Type", "application/json"))
         self.chunks = None if chunks is None else list(chunks)
+        if status in (204, 304) and (self.body or self.chunks):
+            raise ValueError(f"a response with status {status} has no body (RFC 9110 §6.4.1)")
         self.trailers = pairs(trailers)
         self.interim = [(number, pairs(fields)) for number, fields in interim]
         known = HTTPStatus._value2member_map_
@@ -120,8 +133,18 @@ def _head(version: str, status: int, reason: str, fields: Iterable[tuple[str, st
 
 
 def pairs(fields: Fields) -> list[tuple[str, str]]:
-    """Fields as a list of pairs."""
-    return list(fields.items() if isinstance(fields, Mapping) else fields)
+    """Fields as a list of pairs.
+
+    Raises:
+        ValueError: a name or a value holds what ends a line; whoever wants that sent gives a script of bytes.
+    """
+    found = list(fields.items() if isinstance(fields, Mapping) else fields)
+    for name, value in found:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"the name and the value of a field are text, not {name!r}: {type(value).__name__}")
+        if any(mark in name + value for mark in "\r\n\0"):
+            raise ValueError(f"the field {name!r} has a line break or NUL in it; a script of bytes can send that")
+    return found
 
 
 def unrolled(piece: Any, *, ends: bool = True) -> Iterator[Any]:

@@ -91,6 +91,8 @@ class Mock(Handler):
             form: what the body says as application/x-www-form-urlencoded.
             body: the body: bytes, text, a compiled expression of bytes, or a function of the bytes.
         """
+        if not isinstance(url, (str, re.Pattern)):
+            raise TypeError(f"the url of a route is text or a compiled expression, not {type(url).__name__}")
         if isinstance(url, str) and not url.startswith(("http://", "https://")):
             url = f"{self._base_url}/{url.lstrip('/')}"
         route = Route(method, url, params=params, headers=headers, json=json, form=form, body=body)
@@ -238,7 +240,7 @@ class Route:
         In place of a status there may be an `Answer`, a script of `testing.Server`, or a function of the request that
         gives one of these. Called again, or as `then`, it says what the next call is answered; the last goes on.
         """
-        if isinstance(status, int):
+        if isinstance(status, (int, str)):
             more = {} if json is _NOTHING else {"json": json}
             status = Answer(
                 status,

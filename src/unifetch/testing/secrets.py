@@ -66,7 +66,11 @@ class Secrets:
         self._found = 0
         self._pattern: re.Pattern[str] | None = None
         self._variants: dict[str, str] = {}
+        if named is not None and not isinstance(named, Mapping):
+            raise TypeError(f"secrets are values by name, such as {{'token': …}}, not {type(named).__name__}")
         for name, value in (named or {}).items():
+            if not isinstance(value, str):
+                raise TypeError(f"the secret {name!r} is text, not {type(value).__name__}; is its variable set?")
             if len(value) < _SHORTEST:
                 raise ValueError(f"the secret {name!r} is too short to be found: {len(value)} characters")
             self._add(value, f"SECRET-{re.sub('[^A-Za-z0-9_]', '_', name)}-1")
