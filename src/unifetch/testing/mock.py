@@ -241,17 +241,9 @@ class Route:
         gives one of these. Called again, or as `then`, it says what the next call is answered; the last goes on.
         """
         if isinstance(status, (int, str)):
-            more = {} if json is _NOTHING else {"json": json}
-            status = Answer(
-                status,
-                body,
-                chunks=chunks,
-                headers=headers,
-                trailers=trailers,
-                interim=interim,
-                reason=reason,
-                **more,
-            )
+            said: dict[str, Any] = {"status": status, "body": body, "chunks": chunks, "headers": headers}
+            said |= {"trailers": trailers, "interim": interim, "reason": reason}
+            status = Answer(**said) if json is _NOTHING else Answer(**said, json=json)
         self._replies.append(status)
         return self
 
