@@ -35,6 +35,8 @@ class Conversation:
             say(f"< {style.bold(str(event.status))} before the answer")
             self._fields("<", event.headers)
         elif isinstance(event, events.ResponseHead):
+            if event.stream is not None:
+                say(style.dim(f"* connection {event.connection}, stream {event.stream}"))
             say(f"< {event.http_version} {style.bold(str(event.status))} {printable(event.reason)}".rstrip())
             self._fields("<", event.headers)
         elif isinstance(event, events.Redirect):

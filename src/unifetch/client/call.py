@@ -480,7 +480,8 @@ class Journey:
     def _tell_of(self, raw: RawResponse) -> None:
         for status, fields in raw.interim:
             self._tell(events.InterimResponse, status, fields)
-        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers)
+        where = getattr(raw, "stream", ())  # only of HTTP/2
+        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers, *where)
 
     def _goes_on(self, raw: RawResponse) -> float | None:
         """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""

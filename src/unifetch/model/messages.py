@@ -461,6 +461,7 @@ class RawResponse:
             is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
         content: optional: what `body` gives, if all of it is there, by framing that the backend has held to RFC 9112,
             and the connection is free already. Most small bodies come with their head, and need not be received.
+        stream: set only where a connection carries several at once: the numbers of the connection and of the stream.
     """
 
     __slots__ = (
@@ -474,8 +475,11 @@ class RawResponse:
         "read_into",
         "reason",
         "status",
+        "stream",
         "trailers",
     )
+
+    stream: tuple[int, int]
 
     def __init__(
         self,

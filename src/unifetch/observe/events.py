@@ -68,12 +68,16 @@ class ResponseHead(Event):
 
     Attributes:
         status, reason, http_version, headers: as in `Response`.
+        connection: in HTTP/2 its number, which no other connection of this process has; else None.
+        stream: in HTTP/2 the stream's identifier on that connection (RFC 9113 §5.1.1); else None.
     """
 
     status: int
     reason: str
     http_version: str
     headers: Headers
+    connection: int | None = None
+    stream: int | None = None
 
 
 class Redirect(Event):

@@ -44,7 +44,8 @@ def _attempt(event: Attempt) -> str:
 
 
 def _response_head(event: ResponseHead) -> str:
-    return f"{event.http_version} {event.status} {event.reason}".rstrip()  # HTTP/2 has no reason
+    where = "" if event.stream is None else f"(connection {event.connection}, stream {event.stream})"
+    return f"{event.http_version} {event.status} {event.reason}{where}".rstrip()  # HTTP/2 has no reason
 
 
 def _redirect(event: Redirect) -> str:

@@ -23,6 +23,7 @@ import re
 from collections import deque
 from contextlib import suppress
 from functools import lru_cache
+from itertools import count
 
 from h2 import events
 from h2.config import DummyLogger, H2Configuration
@@ -154,6 +155,9 @@ class HTTP2Stream:
 # === §2 The connection ================================================================================
 
 
+_numbers = count(1)
+
+
 class Session:
     """A connection in HTTP/2, from the client's preface on.
 
@@ -164,6 +168,7 @@ class Session:
         is_closing: whether it takes no new stream: the server said so, or something is wrong.
         failure: what ended it.
         exchanges: how many streams there have been.
+        number: its own, which no other of this process has.
     """
 
     def __init__(self) -> None:
@@ -181,6 +186,7 @@ class Session:
         self.is_settled = self.is_closing = False
         self.failure: UnifetchError | None = None
         self.exchanges = 0
+        self.number = next(_numbers)
         self._next = 1
         self._allowed = float(IDLE_FRAMES)
         self._now = 0.0

@@ -85,13 +85,16 @@ class AsyncSocketBackend:
         content = exchange.whole()
         if content is not None:
             pieces = Pieces((content,) if content else ())
-            return AsyncRawResponse(
+            raw = AsyncRawResponse(
                 head.status, "", head.version, head.headers, pieces, _nothing, (), interim, True, None, content
             )
-        trailers: list[tuple[str, str]] = []
-        body = exchange.read_body(trailers)
-        abandon = partial(_abandon_stream, exchange, body)
-        return AsyncRawResponse(head.status, "", head.version, head.headers, body, abandon, trailers, interim, True)
+        else:
+            trailers: list[tuple[str, str]] = []
+            body = exchange.read_body(trailers)
+            abandon = partial(_abandon_stream, exchange, body)
+            raw = AsyncRawResponse(head.status, "", head.version, head.headers, body, abandon, trailers, interim, True)
+        raw.stream = connection.session.number, stream.number
+        return raw
 
     async def _shared_connection(self, request: RawRequest, key: Hashable, clock: Clock) -> Any:
         """A connection with room for a stream, or one of HTTP/1.1 that nobody else has."""

@@ -21,12 +21,13 @@ from .connection import Connection
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
-    from ...model.messages import RawRequest
+    from ...model.messages import RawRequest, RawResponse
     from ...wire.blocking import BlockingWire
     from ...wire.http2 import HTTP2Stream
     from ...wire.http11 import Framing, Head
+    from .connection import Owner
 
 
 class HTTP2Connection(Connection):
@@ -37,6 +38,12 @@ class HTTP2Connection(Connection):
     def __init__(self, sock: BlockingWire) -> None:
         super().__init__(sock)
         self._session = Session()
+
+    def exchange(self, request: RawRequest, owner: Owner, key: Hashable) -> RawResponse:
+        """As `Connection.exchange`; the response tells its stream."""
+        raw = super().exchange(request, owner, key)
+        raw.stream = self._session.number, self._stream.number
+        return raw
 
     # --- Before a request -------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from ...errors import (
     UnifetchError,
     UnsupportedCapability,
 )
+from ...observe import events
 from .. import Close, OnConnect, OnHead, Pause, Receive, Script, Signal, Wait, http2
 from .. import Server as HTTP11Server
 from .. import reply as http11_reply
@@ -173,12 +174,16 @@ class TestHTTP2(Conformance):
 
     @requires(Capability.HTTP2)
     def test_one_connection(self, client: Client) -> None:
-        """Requests follow one another on it, each on a stream of its own."""
+        """Requests follow one another on it, each on a stream of its own; the events tell both."""
+        told: list[events.Event] = []
         with http2.Server() as server:
             for _ in range(3):
-                ask(client, server)
+                ask(client, server, listeners=told.append)
 
             assert ([1, 3, 5], 1) == ([each.stream for each in server.requests], server.connections)
+        heads = [event for event in told if isinstance(event, events.ResponseHead)]
+        assert [1, 3, 5] == [head.stream for head in heads]
+        assert 1 == len({head.connection for head in heads} - {None})
 
     @requires(Capability.HTTP2)
     @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
