@@ -1,12 +1,11 @@
 """Content codings (RFC 9110 §8.4): which ones we ask for, and how each is undone, in bounded memory.
 
-A body passes through one stage for each coding, as a chain of generators: however much a few bytes
-decode to, one piece is in memory at a time. Every stage is bounded, not only the last: what goes from one to the
-next is work as well, and so is a member that holds nothing. What is corrupt, cut short or followed by other data is
-an error, never a shorter body. A coding that we cannot undo leaves the body as it is, all of it.
+A body passes through one stage for each coding, a chain of generators: whatever a few bytes decode to, only one piece
+is in memory at a time. Every stage has limits, not only the last, because data between stages is work as well, and so
+are empty members. A body that is corrupt, cut short or followed by other data is an error, never a shorter body. If one
+coding cannot be undone, the whole body stays as it is.
 
-We undo no transfer codings (that is the backend's part), no `compress` (LZW is long dead), and no
-dictionaries (RFC 9842).
+Left out: transfer codings (the backend undoes them), `compress` (LZW is long dead) and dictionaries (RFC 9842).
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 MAX_CODINGS = 5  # as curl and urllib3
 MAX_PIECE = 64 * 1024  # bytes that a stage gives at once
 RATIO_FLOOR = 16 * 1024**2  # decoded bytes up to which no ratio is suspicious
-MEMBER = 8 * 1024  # decoded bytes that a further member counts for: to begin one takes as long as to decode those
-PAUSE = 256 * 1024  # bytes of work after which a stage lets its driver look at the clock; about a millisecond
+MEMBER = 8 * 1024  # decoded bytes that each further member counts as: starting one takes about as long
+PAUSE = 256 * 1024  # bytes of work after which a stage lets its driver look at the clock
 ZSTD_WINDOW = 8 * 1024**2  # bytes; RFC 9659 §3
 
-# Bytes that a stage takes at once. zlib copies what it leaves over at each call, so that a large chunk
-# that decodes to very much would take quadratic time.
+# Bytes that a stage takes at once. At each call zlib copies what is left over, so a large chunk that decodes to very
+# much would take quadratic time.
 _STEP = 16 * 1024
 
 
@@ -54,13 +53,13 @@ def decoder(
     max_ratio: float | None = None,
     streamed: bool = False,
 ) -> Decoder | None:
-    """What undoes these codings, or None if there is nothing to undo, or nothing that can be.
+    """What undoes these codings, or None if there are none, or one that cannot be undone.
 
     Args:
         content_encoding: the value of the field, its lines joined with commas; None without one.
-        max_bytes: decoded bytes that are accepted from each stage; None for any number.
-        max_ratio: decoded bytes that a stage may give for each byte received, counted from `RATIO_FLOOR` on; each
-            member after the first counts for `MEMBER` of them.
+        max_bytes: the most decoded bytes of each stage; None for any number.
+        max_ratio: the most decoded bytes of a stage for each byte received, counted from `RATIO_FLOOR` on; each
+            member after the first counts as `MEMBER` of them.
         streamed: whether a reader bounds what the last stage gives; then only its members count.
 
     Raises:
@@ -97,8 +96,8 @@ class Decoder:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """What this chunk decodes to, in pieces of at most 64 KiB.
 
-        An empty piece is a pause: there was work, and whoever reads may look at the clock and let others go on.
-        The iterator must be exhausted before the next chunk is fed.
+        An empty piece is a pause after much work, to look at the clock and let others go on. The iterator must be
+        exhausted before the next chunk is fed.
 
         Raises:
             DecodingError: for data that is corrupt, or goes on after its end.
@@ -111,7 +110,7 @@ class Decoder:
         yield from pieces
 
     def finish(self) -> tuple[()]:
-        """Check that the body was whole. Nothing is left to give: `feed` holds nothing back.
+        """Check that the body was complete. There is nothing left to give, because `feed` holds nothing back.
 
         Raises:
             DecodingError: for a body that was cut short.
@@ -122,7 +121,7 @@ class Decoder:
 
 
 class _Budget:
-    """What the stages of one body may cost, each for itself."""
+    """What each stage of one body may cost."""
 
     __slots__ = ("max_bytes", "max_ratio", "received")
 
@@ -132,7 +131,7 @@ class _Budget:
         self.received = 0
 
     def check(self, given: int, members: int) -> None:
-        """Refuse a stage that has given so many bytes, and begun so many members after the first."""
+        """Refuse a stage that has given so many bytes and begun so many members after the first, if it is too much."""
         if self.max_bytes is not None and given > self.max_bytes:
             raise TooLarge(f"the decoded body is over the limit of {self.max_bytes} bytes", request_sent="yes")
         work = given + members * MEMBER
@@ -146,7 +145,7 @@ class _Budget:
 
 
 class _Stage:
-    """One coding of one body: a member after the other, where the coding allows more than one."""
+    """One coding of one body: one member after the other, if the coding allows several."""
 
     __slots__ = ("_budget", "_coding", "_error", "_given", "_member", "_members", "_open", "_work", "is_streamed")
 
@@ -174,7 +173,7 @@ class _Stage:
         while data or not (member.eof or member.needs_input):
             if member.eof:
                 if self._coding == "gzip" and not (data := data.lstrip(b"\0")):
-                    break  # tapes and disk blocks left gzip files padded with zeros, which every gunzip ignores
+                    break  # gzip files from tapes and disk blocks are padded with zeros, which every gunzip ignores
                 member = self._next_member(data)
             try:
                 piece = member.decompress(data, MAX_PIECE)
@@ -195,7 +194,7 @@ class _Stage:
         self._budget.check(self._given, self._members)
 
     def _next_member(self, data: bytes) -> _Decompressor:
-        # RFC 1952 §2.2 and RFC 8878 §3.1 allow members (frames) in a row; deflate and br have one end.
+        # RFC 1952 §2.2 and RFC 8878 §3.1 allow several members (frames); deflate and br have one end.
         if self._member is not None:
             if self._coding not in ("gzip", "zstd"):
                 raise DecodingError(
@@ -207,7 +206,7 @@ class _Stage:
         return self._member
 
     def finish(self) -> None:
-        # A body without one byte has no member: servers name a coding on empty bodies, too.
+        # An empty body has no member; servers send Content-Encoding with those, too.
         if self._member is not None and not self._member.eof:
             raise DecodingError(f"the {self._coding} body is cut short", request_sent="yes")
 
@@ -225,7 +224,7 @@ def _stage(coding: str, budget: _Budget) -> _Stage | None:
 
 
 class _Decompressor:
-    """The interface that the standard library gives its own: `bz2`, `lzma` and `compression.zstd`."""
+    """The interface of the standard library's own: `bz2`, `lzma` and `compression.zstd`."""
 
     eof = False
     needs_input = True
@@ -241,7 +240,7 @@ class _Zlib(_Decompressor):
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         piece = self._zlib.decompress(data or self._zlib.unconsumed_tail, max_length)
-        # A full piece may have left more behind in zlib's own window.
+        # After a full piece, there may be more in zlib's own window.
         self.needs_input = len(piece) < max_length and not self._zlib.unconsumed_tail
         self.eof = self._zlib.eof
         self.unused_data = self._zlib.unused_data
@@ -249,7 +248,7 @@ class _Zlib(_Decompressor):
 
 
 class _Deflate(_Zlib):
-    """deflate is the zlib format (RFC 9110 §8.4.1.2), but some servers send the raw one (RFC 1951)."""
+    """deflate means the zlib format (RFC 9110 §8.4.1.2), but some servers send raw deflate (RFC 1951)."""
 
     def __init__(self) -> None:
         super().__init__(zlib.MAX_WBITS)
@@ -261,8 +260,8 @@ class _Deflate(_Zlib):
             if len(data) < 2:
                 self._head = data
                 return b""
-            # RFC 1950 §2.2: the method is 8, and the first two bytes are a multiple of 31. In raw deflate, a
-            # first byte that ends in 8 would be a stored block with garbage as its padding.
+            # RFC 1950 §2.2: the method is 8, and the first two bytes are a multiple of 31. In raw deflate, a first
+            # byte that ends in 8 would be a stored block with garbage as padding.
             if data[0] & 0x0F != 8 or int.from_bytes(data[:2], "big") % 31:
                 self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
             self._head = None
@@ -274,18 +273,18 @@ class _Brotli(_Decompressor):
         self._brotli = library.Decompressor()
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        # The library stops once it has *passed* the limit, block by block; its first block is of 32 KiB, its
-        # second of 64. Data after the end is an error of its own.
+        # The library stops once it has *passed* the limit, block by block; the first has 32 KiB, the second 64. Data
+        # after the end is an error of its own.
         piece: bytes = self._brotli.process(data, output_buffer_limit=max_length // 4)
         self.eof = self._brotli.is_finished()
-        # It accepts more as soon as its input is used up, even if there is output left.
+        # It accepts more once its input is used up, even if there is output left.
         self.needs_input = not piece and self._brotli.can_accept_more_data()
         return piece
 
 
 class _Zstandard(_Decompressor):
-    """The package `zstandard` sets no bound on what it gives at once, but 4 bytes make 128 KiB at most (RFC 8878
-    §3.1.1.2), so it is fed in spoonfuls. It serves where the two libraries that have a bound are missing."""
+    """The package `zstandard` has no limit on what it gives at once, but 4 bytes make at most 128 KiB (RFC 8878
+    §3.1.1.2), so it is fed in spoonfuls. Used where the two libraries with a limit are missing."""
 
     def __init__(self, library: Any) -> None:
         self._zstandard = library.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
@@ -305,13 +304,13 @@ class _Zstandard(_Decompressor):
         return piece
 
 
-# --- The libraries: the only third-party imports of the policies, made when a coding is first met ---
+# --- The libraries: the only third-party imports of the policies, made when a coding is first needed ---
 
 
 @cache
 def _brotli() -> Library | None:
     for library in _importable("brotli", "brotlicffi"):
-        # Before 1.2 the output had no limit, and a bomb could not be stopped.
+        # Before 1.2 the output had no limit, so that a bomb could not be stopped.
         if hasattr(library.Decompressor, "can_accept_more_data"):
             return partial(_Brotli, library), library.error
     return None
@@ -339,7 +338,7 @@ def _importable(*names: str) -> Iterator[Any]:
 
 
 def _has_zstd() -> bool:
-    # Looked for, not imported: that takes up to 10 ms, for a coding that the server may not use.
+    # Found but not imported, because that takes long, and the server may not use the coding.
     from importlib.util import find_spec
 
     for name in ("_zstd", "backports.zstd", "zstandard"):  # _zstd is what compression.zstd is built on

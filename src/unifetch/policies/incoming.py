@@ -1,7 +1,7 @@
-"""The body of a response on its way to the caller: counted against its framing, decoded, bounded.
+"""The body of a response on its way to the caller: checked against its framing, decoded, limited.
 
-It does no I/O: a driver hands it what arrives, or what reads it, and passes on what it gives back. A body that is
-shorter than declared is an error, never a short success (RFC 9112 §8).
+No I/O: a driver feeds it what arrives and passes on what it gives back. A body that is shorter than declared is an
+error, never a short success (RFC 9112 §8).
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from ..model.headers import Headers
     from .limits import Limits
 
-IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into its place saves nothing
-ON_TRUST = 16 * 1024**2  # bytes that are set aside for a length that is only declared
-GROWTH = 64  # times what has come may be set aside
+IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into place saves nothing
+ON_TRUST = 16 * 1024**2  # the most bytes to allocate for a length that is only declared
+GROWTH = 64  # how many times what has come may be allocated
 
 _DIGITS = re.compile(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*\Z")
 
 
 class Incoming:
-    """What is known of one body, and how much of it has come.
+    """One body: what is known of it, and how much has come.
 
     Args:
         method, status, headers: of the request and the response.
         limits: bounds on the decoded bytes.
-        whole: whether it is read into memory; a stream is bounded by its reader, but for what its reader does not see.
+        whole: whether it is read into memory; a stream is bounded by its reader, except for what the reader never sees.
         decode: whether its content coding is undone.
 
     Attributes:
-        expected: the bytes that it has to have, or None if only its end tells.
-        received: those that have come.
-        is_decoded: whether a content coding is taken off.
+        expected: the bytes that it must have, or None if only its end tells.
+        received: the bytes that have come.
+        is_decoded: whether a content coding is undone.
 
     Raises:
         ProtocolError: for framing that contradicts itself (RFC 9112 §6.3).
@@ -77,7 +77,7 @@ class Incoming:
         self.is_decoded = self._decoder is not None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
-        """What this piece of the body decodes to, in bounded pieces. An empty one is a pause; see `Decoder.feed`.
+        """What this piece of the body decodes to, in limited pieces. An empty one is a pause; see `Decoder.feed`.
 
         Raises:
             TooLarge: for a body over `limits.body`, before or after decoding.
@@ -89,17 +89,14 @@ class Incoming:
         return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
 
     def is_all(self, chunk: bytes) -> bool:
-        """Whether this, the first piece of the body, is all that was declared of it, and decoded.
-
-        Most small bodies are, and then nothing needs to be collected or finished.
-        """
+        """Whether this first piece is the whole body, without a coding: most small ones come so, and are then done."""
         if self._decoder is None and len(chunk) == self.expected and type(chunk) is bytes:
             self.received = self.expected
             return True
         return False
 
     def place(self) -> Buffer | None:
-        """Where a large body is read into, instead of being fed, if it has a length and no coding; else None."""
+        """Where to read a large body into instead of feeding it, if it has a length and no coding; else None."""
         if self.expected is None or self.expected < IN_PLACE or self._decoder is not None:
             return None
         return Buffer(self, self.expected)
@@ -120,10 +117,10 @@ class Incoming:
 
 
 class Buffer:
-    """Memory for a body whose length is declared, to be filled from its start: that saves the copy from pieces.
+    """Memory for a body of declared length, filled from its start, which saves joining its pieces.
 
-    A declared length is only a word. What is set aside at once is bounded, and grows with what has come; as a system
-    makes memory of it only where it is written to, it costs addresses. To grow costs a copy of one part in `GROWTH`.
+    The length is only declared, so the first allocation is limited, and it grows with what has come: each time one part
+    in `GROWTH` is copied. Memory that is not written to costs only addresses.
 
     Attributes:
         room: where the next bytes go; empty once all have come.
@@ -143,8 +140,8 @@ class Buffer:
         """The body, once all of it has come.
 
         Args:
-            read_into: reads what is there into memory, and returns the number of its bytes, 0 at the end.
-            check: called when something has come; what it raises ends the body.
+            read_into: reads what is there into memory, and returns the number of bytes, 0 at the end.
+            check: called when something has come; if it raises, the body ends.
 
         Raises:
             IncompleteBody: for fewer bytes than were declared.
@@ -156,11 +153,11 @@ class Buffer:
                 room = self.filled(count)
             self._incoming.finish()
         finally:
-            self.room.release()  # a BytesIO that is collected while it is lent complains
-        return self._whole.getvalue()  # its buffer, without a copy, once nobody else can write to it
+            self.room.release()  # a BytesIO must not be collected while its buffer is in use
+        return self._whole.getvalue()  # its buffer, without a copy, because nobody else can write to it any more
 
     def filled(self, count: int) -> memoryview:
-        """Note that so many bytes have come into the room, and return the next one."""
+        """Note that so many bytes have come into the room, and return the next room."""
         received = self._incoming.received = self._incoming.received + count
         self.room = self.room[count:]
         if not self.room and received < self._length:
@@ -174,7 +171,7 @@ class Buffer:
 def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int | None:
     """The bytes that the body must have, or None if only its end tells (RFC 9112 §6.3).
 
-    Every backend is held to these rules here, whatever its library makes of such a head.
+    These rules apply to every backend, whatever its library makes of such a head.
     """
     if method == "HEAD" or status == 204 or status == 304:
         return 0  # step 1: whatever the fields say
@@ -195,7 +192,7 @@ def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int |
 def _length(value: str) -> int:
     if not _DIGITS.match(value):
         raise ProtocolError(f"bad Content-Length: {evidence(value)}", request_sent="yes")
-    # Equal values, repeated, are allowed as one (RFC 9110 §8.6).
+    # The same value, repeated, is allowed (RFC 9110 §8.6).
     values = {each.strip(" \t") for each in value.split(",")}
     if len(values) > 1:
         raise ProtocolError(f"conflicting Content-Length: {evidence(value)}", request_sent="yes")

@@ -1,9 +1,8 @@
 """Fields and files as one body: multipart/form-data (RFC 7578), as browsers write it (HTML, "Multipart form data").
 
-A file is read in blocks while it is sent, never whole; the length is declared wherever every part knows its own.
-A part says its name, its filename and its type, and more only where its caller does (RFC 7578 §4.8 lets recipients
-ignore that). And a text alone is no file here: it could be a path as well as content, and guessing wrong would send
-what was not meant to be.
+A file is read in blocks while it is sent, never whole; the length is declared if every part knows its own. A part has
+its name, its filename and its type, and more only if the caller says so (RFC 7578 §4.8 lets recipients ignore that). A
+str alone is not accepted as a file: it could be a path or content, and a wrong guess would send the wrong thing.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ class Multipart(StreamedBody):
         self.replayable = all(body.replayable for body in bodies)
 
     @property
-    def source(self) -> Any:  # as an attribute it would be a cycle, which keeps files open
-        """Itself, as it can be given as the body of another request."""
+    def source(self) -> Any:  # an attribute would be a reference cycle, which keeps files open
+        """Itself: it can be the body of another request."""
         return self
 
     def blocks(self) -> Iterator[bytes]:
@@ -48,7 +47,7 @@ class Multipart(StreamedBody):
 
 
 class Path(StreamedBody):
-    """A file by its path: declared by the size that it has now, opened each time it is sent, and closed after."""
+    """A file by its path: declared by its present size, opened each time it is sent, and closed afterwards."""
 
     def __init__(self, path: os.PathLike[Any], name: str) -> None:
         from stat import S_ISDIR, S_ISREG
@@ -66,7 +65,7 @@ class Path(StreamedBody):
     def blocks(self) -> Iterator[bytes]:
         with open(self.source, "rb") as opened:
             file = File(opened)
-            file.length = self.length  # what was declared, whatever it has become
+            file.length = self.length  # as declared, even if the file has changed
             yield from file.blocks()
 
 
@@ -75,22 +74,22 @@ def multipart(files: Any, form: Any = None, *, boundary: str | None = None) -> B
 
     Args:
         files: a mapping or pairs of a name and a file, or a list of files. A file is a path (`os.PathLike`), a
-            binary file from where it stands, bytes, an iterable of bytes, or a tuple `(filename, content)`,
-            `(filename, content, content_type)` or `(filename, content, content_type, headers)`, whose content may be a
-            str as well, sent as UTF-8, and whose headers are fields of this part alone. A filename of None makes it a
-            field, a content type of None is guessed. What has no filename of its own is called by its name.
+            binary file from its position, bytes, an iterable of bytes, or a tuple `(filename, content)`,
+            `(filename, content, content_type)` or `(filename, content, content_type, headers)`. In a tuple the content
+            may also be a str, sent as UTF-8, and the headers are fields of this part. A filename of None makes it a
+            field; a content type of None is guessed. A file without a filename gets its name.
         form: a mapping or pairs of the other fields, with the values that `form_urlencode` takes.
         boundary: what separates the parts; by default 128 random bits, which no content can foresee.
 
     Raises:
         InvalidBody: for what cannot be sent; it names the field.
-        InvalidRequest: for a value of `form` that cannot be.
+        InvalidRequest: for a value of `form` that cannot be sent.
     """
     if boundary is None:
         boundary = os.urandom(16).hex()
     delimiter = b"--" + boundary.encode("ascii")
     bodies: list[Body] = []
-    text = bytearray()  # what is small goes together, because each block is sent by itself
+    text = bytearray()  # small parts are joined, because each block is sent by itself
     for head, content in (*_fields(form), *_files(files)):
         text += b"%b\r\n%b\r\n\r\n" % (delimiter, head)
         if isinstance(content, Bytes) and len(content.source) < BLOCK:
@@ -110,7 +109,7 @@ def _fields(form: Any) -> Iterator[Part]:
         raise InvalidBody("form= takes a mapping or pairs")
     from urllib.parse import unquote_to_bytes
 
-    # Written and read again, so that a form means the same whether files go along or not.
+    # Encoded and decoded again, so that a form means the same with and without files.
     for pair in filter(None, form_urlencode(() if form is None else form_fields(form)).split("&")):
         name, value = (unquote_to_bytes(side.replace("+", " ")) for side in pair.split("="))
         yield b'Content-Disposition: form-data; name="%b"' % _escaped(name), Bytes(value)
@@ -160,7 +159,7 @@ def _file(name: str, given: Any) -> Part:
 def _own_name(file: Any) -> str | None:
     path = file if isinstance(file, os.PathLike) else getattr(file, "name", None)
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return None  # a file that was opened by its descriptor has that for a name
+        return None  # the name of a file that was opened by its descriptor is a number
     name = os.path.basename(os.fsdecode(path))
     return None if name.startswith("<") else name  # "<stdin>"
 
@@ -169,7 +168,7 @@ def _guessed_type(filename: str) -> str:
     from mimetypes import guess_type
 
     kind, coding = guess_type(filename)
-    # The type of a.tar.gz would be that of the tar, and as a Content-Encoding a part cannot say the rest.
+    # For a.tar.gz, guess_type gives the type of the tar, and a part has no Content-Encoding for the rest.
     return {None: kind, "gzip": "application/gzip"}.get(coding) or "application/octet-stream"
 
 
@@ -183,7 +182,7 @@ def _utf8(text: object, what: str) -> bytes:
 
 
 def _disposition(name: bytes) -> bytes:
-    # Newlines are made alike in a name before it is escaped, as HTML asks; in a filename they are not.
+    # Newlines in a name become CRLF before it is escaped, as HTML asks, but not in a filename.
     return b'Content-Disposition: form-data; name="%b"' % _escaped(_NEWLINE.sub(b"\r\n", name))
 
 

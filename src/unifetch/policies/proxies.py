@@ -1,8 +1,8 @@
-"""Which proxy carries a request: from a setting, or from environment variables that are handed in.
+"""Which proxy carries a request: from a setting, or from environment variables that are passed in.
 
-The decision is made here once, for every backend, and no library reads the environment after us. A proxy
-that is set and does not work is an error: it never means a direct connection, and neither does a setting
-that we cannot read. Left out: SOCKS4, PAC files, and what the operating system has in its preferences.
+It is decided here once, for every backend, and no library reads the environment after us. A proxy that does not work,
+or a setting that we cannot read, is an error and never means a direct connection. Left out: SOCKS4, PAC files, and the
+preferences of the operating system.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from ..errors import ConfigError, InvalidSetting, evidence
 from ..masking import REDACTED
-from ..model.frozen import Value
+from ..model.frozen import Record, Value, check_keys
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
-# Stricter than a URL has to be: no path, query or fragment, and a name in ASCII.
+# Stricter than a URL: no path, query or fragment, and a name in ASCII.
 _PROXY = re.compile(
     r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
         (?:(?P<userinfo>[^@/?\#\\\x00-\x20\x7f]*)@)?
@@ -44,13 +44,13 @@ class Proxy(Value):
     """One proxy server.
 
     Args:
-        scheme: `"http"` or `"https"` (how to speak to the proxy itself), `"socks5"`, or `"socks5h"`: there the
-            proxy resolves the names.
+        scheme: `"http"` or `"https"` (how to speak to the proxy itself), `"socks5"`, or `"socks5h"`, which lets the
+            proxy resolve names.
         host: its name in ASCII, or its address, an IPv6 one without brackets.
         port: 1 to 65535.
         username, password: both or neither.
-        tls: whom to trust and what to show where the scheme is `"https"`: a TLS, or plain data. None trusts whom the
-            client trusts, and shows nothing; the proxy is verified even where the origin is not.
+        tls: for the scheme `"https"`: a TLS, or plain data. None trusts whom the client trusts, and shows no client
+            certificate; the proxy is verified even if the origin is not.
 
     Raises:
         InvalidSetting: for anything else.
@@ -98,18 +98,15 @@ class Proxy(Value):
 
     @classmethod
     def of(cls, setting: Proxy | str | Mapping[str, Any]) -> Proxy:
-        """A `Proxy` from a URL as `"http://user:password@proxy.test:3128"`, userinfo percent-encoded.
-
-        Or from a mapping with that `url`, and `tls`.
+        """From a URL such as `"http://user:password@proxy.test:3128"`, or a mapping of that `url` and `tls`.
 
         Raises:
-            InvalidSetting: for what is not such a URL; userinfo is not shown.
+            InvalidSetting: for anything else; userinfo, which must be percent-encoded, is not shown.
         """
         if isinstance(setting, Proxy):
             return setting
         if isinstance(setting, Mapping):
-            if wrong := [key for key in setting if key not in ("url", "tls")]:
-                raise InvalidSetting(f"proxy: unknown key {wrong[0]!r} beside url; accepted are url and tls")
+            check_keys("proxy", setting, ("url", "tls"))
             return cls.of(setting.get("url", "")).replace(tls=setting.get("tls"))
         if not isinstance(setting, str):
             raise InvalidSetting(f"proxy must be a URL or a Proxy, not {type(setting).__name__}")
@@ -151,33 +148,23 @@ class Proxy(Value):
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) if self.username is None else {**vars(self), "username": REDACTED, "password": REDACTED}
 
-    def __copy__(self) -> Proxy:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Proxy:
-        return self
-
 
 def _decoded(userinfo: str) -> str:
-    raw = re.sub(
-        rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), userinfo.encode("utf-8", "surrogatepass")
-    )
+    from urllib.parse import unquote_to_bytes
+
     try:
-        return raw.decode()
+        return unquote_to_bytes(userinfo.encode("utf-8", "surrogatepass")).decode()
     except UnicodeDecodeError:
         raise InvalidSetting("proxy: the userinfo is not UTF-8") from None
 
 
-class Unusable(Value):
-    """What the environment has in the place of a proxy and nobody can use: an error where it would be needed.
+class Unusable(Record):
+    """What the environment has instead of a usable proxy: an error only where it would be needed.
 
-    A desktop that says `ALL_PROXY=socks://…` to all its programs is no reason to refuse a host that NO_PROXY exempts.
+    A desktop that sets `ALL_PROXY=socks://…` for all programs is no reason to refuse a host that NO_PROXY exempts.
     """
 
     reason: str
-
-    def __init__(self, reason: str) -> None:
-        vars(self).update(reason=reason)
 
 
 class ProxyRules(Value):
@@ -203,8 +190,8 @@ class ProxyRules(Value):
 
         Args:
             setting: the URL of one proxy, or a `Proxy`, for everything; `"env"` to go by `environ`; a mapping with the
-                keys `http`, `https`, `all` (for a scheme without its own) and `no`; None for no proxy at all. In place
-                of a URL may stand a mapping of `url` and `tls`.
+                keys `http`, `https`, `all` (for a scheme without its own) and `no`; None for no proxy at all. Instead
+                of a URL there may be a mapping of `url` and `tls`.
             environ: the environment variables.
 
         Raises:
@@ -219,8 +206,7 @@ class ProxyRules(Value):
         if not isinstance(setting, Mapping) or "url" in setting:
             proxy = Proxy.of(setting)
             return cls(proxy, proxy)
-        if wrong := [key for key in setting if key not in ("http", "https", "all", "no")]:
-            raise InvalidSetting(f"proxy: unknown key {wrong[0]!r}; accepted are http, https, all and no")
+        check_keys("proxy", setting, ("http", "https", "all", "no"))
         no = setting.get("no", ())
         no = _patterns(no) if isinstance(no, str) else no
         if not isinstance(no, (list, tuple)) or not all(isinstance(pattern, str) for pattern in no):
@@ -240,7 +226,7 @@ class ProxyRules(Value):
             port: the port.
 
         Raises:
-            InvalidSetting: the environment names one that cannot be used.
+            InvalidSetting: the environment has one that cannot be used.
         """
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no):
@@ -253,14 +239,14 @@ class ProxyRules(Value):
 def environment_proxies(environ: Mapping[str, str]) -> ProxyRules:
     """Rules from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, or their upper-case names.
 
-    The lower-case name wins, even if it is empty, which is as if neither were set. A proxy without scheme
-    is an HTTP proxy, and one that cannot be used is an error only for a URL that it is for. What `NO_PROXY`
-    holds besides host names, addresses and networks matches nothing.
+    The lower-case name wins, even if it is empty: then neither counts. A proxy without a scheme is an HTTP proxy, and
+    one that cannot be used is an error only for a URL that it is for. Anything in `NO_PROXY` besides host names,
+    addresses and networks matches nothing.
     """
-    # On Windows, os.environ finds HTTP_PROXY as http_proxy, too; its copy does not.
+    # On Windows, os.environ finds HTTP_PROXY also as http_proxy; a copy does not.
     variables = dict(environ)
     if "REQUEST_METHOD" in variables:
-        # In a CGI environment HTTP_PROXY is the request's Proxy field: the peer's word ("httpoxy").
+        # In a CGI environment, HTTP_PROXY is the Proxy field of the request, set by the peer ("httpoxy").
         variables.pop("HTTP_PROXY", None)
 
     def value(name: str) -> tuple[str, str]:
@@ -296,7 +282,7 @@ def _exempts(pattern: str, host: str, port: int) -> bool:
 
 @lru_cache(maxsize=512)
 def _exemption(pattern: str) -> Exemption | None:
-    """What a pattern says, or None if it says nothing; `.example.com` and `*.example.com` are `example.com`."""
+    """What a pattern means, or None if it means nothing; `.example.com` and `*.example.com` are `example.com`."""
     found = re.match(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})\Z", pattern)
     host, port = (found[1], int(found[2])) if found else (pattern, None)
     host = host.strip("[]").lower()

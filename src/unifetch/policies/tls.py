@@ -1,8 +1,8 @@
 """TLS settings as one value, which becomes one `ssl.SSLContext` that every backend uses.
 
-A context is built when the first https connection needs it, and kept: reading the system's trust store
-takes longer than everything else that a request does. Certificates that name their host only in the
-common name are refused, and so is a connection that ends without saying so (RFC 9112 §9.8).
+A context is built when the first https connection needs it, and kept, because reading the system's trust store takes
+longer than the rest of a request. Refused are certificates that name their host only in the common name, and
+connections that end without close_notify (RFC 9112 §9.8).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ..errors import InvalidSetting
 from ..masking import REDACTED
-from ..model.frozen import Value
+from ..model.frozen import Value, of_fields
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ class TLS(Value):
             of the key, which no `repr` and no pickle shows.
         min_version: `"1.2"` or `"1.3"`.
         alpn: the protocols to offer, in order (RFC 7301).
-        check_hostname: whether the certificate must be for the host that was asked for.
-        fingerprint: `"sha-256:…"` in hexadecimal, of the one certificate that is trusted, whoever issued it, and
-            whatever its name and its dates.
-        ssl_context: an `ssl.SSLContext` of the caller's own, used as it is, ALPN included; then nothing else is said.
+        check_hostname: whether the certificate must be for the host of the URL.
+        fingerprint: `"sha-256:…"` in hexadecimal, of the one certificate to trust, whatever its issuer, name and dates.
+        ssl_context: the caller's own `ssl.SSLContext`, used as it is, ALPN included; it excludes all other settings.
 
     Raises:
         InvalidSetting: for a value of the wrong type.
@@ -104,31 +103,19 @@ class TLS(Value):
 
     @classmethod
     def of(cls, setting: TLSTypes) -> TLS:
-        """A `TLS` from what a caller may write: a TLS, a mapping of its fields, a context, or whether to verify.
+        """From what a caller may write: a TLS, a mapping of its fields, a context, or whether to verify.
 
         Raises:
             InvalidSetting: for another type or an unknown key.
         """
-        if isinstance(setting, TLS):
-            return setting
         if isinstance(setting, bool):
             return cls(verify=setting)
         if _is_context(setting):
-            return cls(ssl_context=setting)  # type: ignore[arg-type]  # as was just asked
-        if isinstance(setting, Mapping):
-            if unknown := setting.keys() - cls.__annotations__.keys():
-                raise InvalidSetting(
-                    f"tls: unknown key {sorted(map(str, unknown))[0]!r}; accepted are {', '.join(cls.__annotations__)}"
-                )
-            return cls(**setting)
-        raise InvalidSetting(f"tls: must be a TLS or its fields, not {type(setting).__name__}")
+            return cls(ssl_context=setting)  # type: ignore[arg-type]  # it has just been checked
+        return of_fields(cls, "tls", setting)
 
     def offering(self, http2: bool | str) -> TLS:
-        """These settings with what they offer by ALPN (RFC 9113 §3.2): `"h2"` before all else, alone, or not at all.
-
-        Args:
-            http2: True, `"only"` or False.
-        """
+        """These settings, offering `"h2"` by ALPN first (for True), alone (`"only"`) or not at all (RFC 9113 §3.2)."""
         if self.ssl_context is not None:
             return self
         others = () if http2 == "only" else tuple(name for name in self.alpn if name != "h2")
@@ -136,18 +123,15 @@ class TLS(Value):
         return self if alpn == self.alpn else self.replace(alpn=alpn)
 
     def for_others(self) -> TLS:
-        """These settings where a redirect leads to another origin: a client certificate belongs to its own."""
+        """These settings for another origin, after a redirect: without the client certificate."""
         return self.replace(client_cert=None)
 
     def for_proxy(self) -> TLS:
-        """The settings for a proxy: whom to trust, and nothing that is between us and the origin.
-
-        It is shown no client certificate, and its own is verified, even where the origin's is not.
-        """
+        """The settings for a proxy: whom to trust. It gets no client certificate, and is always verified."""
         return TLS(ca_file=self.ca_file, ca_path=self.ca_path, min_version=self.min_version)
 
     def context(self) -> ssl.SSLContext:
-        """The context of these settings, built at the first call and shared by all who have the same.
+        """The context of these settings, built at the first call and shared by all equal settings.
 
         Raises:
             InvalidSetting: if a certificate file cannot be read.
@@ -156,11 +140,11 @@ class TLS(Value):
 
         if self.ssl_context is not None:
             return self.ssl_context
-        # OpenSSL looks for the system's certificates where these two say.
+        # These two tell OpenSSL where the system's certificates are.
         key = self, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         found = _contexts.get(key)
         if found is None:
-            # Two threads may both build one; the first that is stored serves all.
+            # Two threads may both build one; the first one stored is used by all.
             found = _contexts.setdefault(key, _build(self))
         return found
 
@@ -180,7 +164,7 @@ class TLS(Value):
 
 
 def _is_context(setting: object) -> bool:
-    ssl = sys.modules.get("ssl")  # who has a context has imported it
+    ssl = sys.modules.get("ssl")  # whoever has a context has imported it
     return ssl is not None and isinstance(setting, ssl.SSLContext)
 
 
@@ -208,7 +192,7 @@ def _build(settings: TLS) -> ssl.SSLContext:
     import ssl
 
     class Context(ssl.SSLContext):
-        """Reports a connection that ends without close_notify, which the default takes for a proper end."""
+        """Reports a connection that ends without close_notify, which is no error by default."""
 
         def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
             return super().wrap_socket(*args, **{**kwargs, "suppress_ragged_eofs": False})
@@ -235,7 +219,7 @@ def _build(settings: TLS) -> ssl.SSLContext:
             loading = loading if isinstance(loading, str) else paths[:2]
             if paths[2:] == (REDACTED,):
                 raise InvalidSetting("tls: this TLS was pickled without the passphrase of its key; set it again")
-            # Without a password, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+            # Without a password, OpenSSL would ask on the terminal for that of an encrypted key, and wait.
             certificate, key, password = (*paths, None, "")[:3] if len(paths) < 2 else (*paths, "")[:3]
             context.load_cert_chain(certificate, key, password)
     except OSError as error:  # SSLError is an OSError, too
@@ -247,9 +231,9 @@ def _build(settings: TLS) -> ssl.SSLContext:
 
 
 def _pin(kind: type[ssl.SSLContext], fingerprint: str) -> None:
-    """Have the connections of this kind of context end their handshake by a look at the certificate.
+    """Make connections of this context class check the certificate at the end of their handshake.
 
-    It is where every library comes by, whichever way it wraps a socket; and before anything is sent.
+    Every library passes through there, however it wraps a socket, and before anything is sent.
     """
     import ssl
     from hashlib import sha256
