@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import os
 import sys
 import tracemalloc
@@ -57,7 +56,8 @@ def decode(body, coding, *, chunk=None, **limits):
     decoder = decoding.decoder(coding, **limits)
     step = chunk or max(len(body), 1)
     pieces = [piece for i in range(0, len(body), step) for piece in decoder.feed(body[i : i + step])]
-    return b"".join(itertools.chain(pieces, decoder.finish()))
+    decoder.finish()
+    return b"".join(pieces)
 
 
 def raw_deflate(data):
@@ -381,7 +381,7 @@ def test_a_bomb_goes_off_in_small_pieces(coding):
     assert sum(sizes) == 32 * 1024**2
     assert max(sizes) <= 64 * 1024
     assert peak < 1024**2
-    assert decoder.finish() == ()
+    decoder.finish()
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "br, zstd", "zstd, br", "br, gzip", "zstd, zstd"])
@@ -398,7 +398,7 @@ def test_a_bomb_of_a_library_goes_off_in_small_pieces(coding):
 
     assert sum(sizes) == 32 * 1024**2
     assert max(sizes) <= 64 * 1024
-    assert decoder.finish() == ()
+    decoder.finish()
 
 
 def test_a_stack_works_only_as_far_as_it_is_read():

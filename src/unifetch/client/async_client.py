@@ -331,7 +331,7 @@ class AsyncClient(LoopClient):
             async for chunk in chunks:
                 journey.check_deadline()
                 await _collect(whole, incoming.feed(chunk), journey)
-            whole.writelines(incoming.finish())
+            incoming.finish()
             body = whole.getvalue()
         await step.raw.close()
         self._slots.give_back(journey)
@@ -452,7 +452,8 @@ class AsyncBodyStream:
                     self._journey.check_deadline()
                     await sleep(0)
                 elif (chunk := await anext(self._chunks, None)) is None:
-                    self._ended, self._pieces = True, iter(self._incoming.finish())
+                    self._incoming.finish()
+                    self._ended = True
                 else:
                     self._journey.check_deadline()
                     self._pieces = iter(self._incoming.feed(chunk))

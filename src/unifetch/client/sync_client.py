@@ -321,7 +321,7 @@ class Client(BaseClient):
             for chunk in chunks:
                 journey.check_deadline()
                 _collect(whole, incoming.feed(chunk), journey)
-            whole.writelines(incoming.finish())
+            incoming.finish()
             body = whole.getvalue()
         step.raw.close()
         self._slots.give_back(journey)
@@ -496,7 +496,7 @@ def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
                     yield piece
                 else:
                     journey.check_deadline()
-        yield from incoming.finish()
+        incoming.finish()
     except GeneratorExit:
         raise
     except BaseException as error:

@@ -193,12 +193,7 @@ def fetch_all(
 
 
 def check(urls: object, **bounds: int | None) -> None:
-    """Refuse what would fail for each URL.
-
-    Raises:
-        InvalidRequest: for one URL instead of many.
-        InvalidSetting: for a bound that is no positive whole number.
-    """
+    """Refuse one URL instead of many (`InvalidRequest`), and a bound that is no positive integer (`InvalidSetting`)."""
     if isinstance(urls, (str, bytes)):
         raise InvalidRequest("urls must be an iterable of URLs, not one URL")
     for name, bound in bounds.items():
@@ -221,8 +216,7 @@ def call_of(client: BaseClient, call: Mapping[str, Any]) -> Call:
 def prepared(settings: Settings, call: Mapping[str, Any]) -> Call:
     """The arguments of a call, for many calls: checked and parsed once, and not used up by the first.
 
-    Raises:
-        InvalidSetting: for an unknown name, or a value of the wrong type or range; it names the key.
+    Raises `InvalidSetting` for an unknown name, or a value of the wrong type or range; it names the key.
     """
     for name in ("body", "json", "form", "files"):
         if name in call:

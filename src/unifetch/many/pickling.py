@@ -23,11 +23,7 @@ CANNOT_BE_PACKED = (pickle.PicklingError, TypeError, AttributeError, ValueError)
 
 
 def pack(value: object) -> bytes:
-    """A pickle of this, credentials included.
-
-    Raises:
-        CANNOT_BE_PACKED: for something that does not pickle.
-    """
+    """A pickle of this, credentials included; raises one of `CANNOT_BE_PACKED` for something that does not pickle."""
     file = BytesIO()
     _Packer(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()

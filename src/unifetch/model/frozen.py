@@ -107,8 +107,7 @@ def trusted(kind: type[V], fields: dict[str, Any]) -> V:
 def of_fields(kind: type[V], name: str, setting: object) -> V:
     """A setting of this kind from what a caller wrote: the value itself, or a mapping of its fields.
 
-    Raises:
-        InvalidSetting: for another type or an unknown key; it begins with the setting's name.
+    Raises `InvalidSetting` for another type or an unknown key; it begins with the setting's name.
     """
     if isinstance(setting, kind):
         return setting
@@ -119,11 +118,7 @@ def of_fields(kind: type[V], name: str, setting: object) -> V:
 
 
 def check_keys(name: str, setting: Mapping[Any, Any], known: Iterable[str]) -> None:
-    """Refuse a mapping with a key that this setting does not have.
-
-    Raises:
-        InvalidSetting: it names the key, and those that are accepted.
-    """
+    """Raise `InvalidSetting` for a key that this setting does not have; it says which are accepted."""
     known = list(known)
     if unknown := sorted(str(key) for key in setting if key not in known):
         raise InvalidSetting(f"{name}: unknown key {unknown[0]!r}; accepted are {', '.join(known)}")

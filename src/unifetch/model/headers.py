@@ -92,9 +92,7 @@ class Headers(Mapping[str, str]):
     def trusted(pairs: Iterable[tuple[str, str]], index: dict[str, str] | None = None) -> Headers:
         """From pairs that are known to be valid: what a backend has parsed, or what this class has checked.
 
-        Args:
-            pairs: names and values.
-            index: the same by names in lower case, duplicates joined, where it is at hand.
+        `index` is the same by names in lower case, duplicates joined, if it is at hand.
         """
         headers = object.__new__(Headers)
         headers.pairs = tuple(pairs)

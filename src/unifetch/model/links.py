@@ -36,13 +36,10 @@ class Link(Record):
 
 
 def links(base: URL, value: str) -> dict[str, Link]:
-    """The links in the value of the Link fields, by relation in lower case, the first of each.
+    """The links in the value of the Link fields (joined by commas), by relation in lower case, the first of each.
 
-    Whatever follows a malformed link is left out, because nobody could tell where it begins.
-
-    Args:
-        base: the URL of the response, to which links are relative.
-        value: the fields, joined by commas.
+    They are relative to the URL of the response. Whatever follows a malformed link is left out, because nobody could
+    tell where it begins.
     """
     found: dict[str, Link] = {}
     at = 0

@@ -54,8 +54,7 @@ DIRECT = Route()
 def is_looked_up(route: Route, host: str) -> bool:
     """Whether a host on this route is looked up here, and not by the proxy.
 
-    Raises:
-        ConfigError: the proxy does it, and so cannot keep to what the route says of addresses.
+    Raises `ConfigError` if the proxy does it, and so cannot keep to what the route says of addresses.
     """
     proxy = route.proxy
     if proxy is None or proxy.scheme == "socks5" or (proxy.scheme == "socks5h" and route.address is not None):
@@ -72,18 +71,11 @@ def is_loopback_name(host: str) -> bool:
 
 
 def refuse_private(host: str, address: str) -> None:
-    """Refuse an address that only this machine or its own network can reach, whatever name led to it.
+    """Raise `ConnectError` if the host leads to an address that only this machine or its own network can reach.
 
     That is loopback, private, link-local (with the cloud's metadata service), unspecified, multicast and reserved
     addresses; of IPv6 also unassigned space, 6to4 and Teredo; and any of these inside an IPv6 address (IPv4-mapped,
     NAT64, ISATAP). The table is our own, because that of `ipaddress` changes with the interpreter.
-
-    Args:
-        host: the name that was asked for.
-        address: what it resolved to, and what will be connected to.
-
-    Raises:
-        ConnectError: it names both; nothing was sent.
     """
     from ipaddress import ip_address
 

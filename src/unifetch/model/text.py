@@ -71,13 +71,9 @@ _PUNCTUATION = re.compile("[^a-z0-9]+")
 
 
 def decode_text(body: bytes, content_type: str) -> str:
-    """The body by its byte order mark, else its charset parameter, else UTF-8 (WHATWG Encoding §6, "decode").
+    """The body by its byte order mark, else the charset of its Content-Type, else UTF-8 (WHATWG Encoding §6, "decode").
 
     Bytes that do not decode become U+FFFD; the mark is removed.
-
-    Args:
-        body: the decoded body.
-        content_type: the value of the field, or "".
     """
     codec, mark = codec_of(body, content_type)
     return str(memoryview(body)[mark:], codec, "replace")
@@ -106,18 +102,10 @@ def _codecs() -> dict[str, str]:
 
 
 def decode_json(body: bytes, content_type: str = "", arguments: Mapping[str, Any] | None = None) -> Any:
-    """The body as JSON (RFC 8259), whatever its Content-Type says.
+    """The body as JSON (RFC 8259), whatever its Content-Type says; `arguments` are those of `json.loads`.
 
     JSON is in UTF-8 (§8.1); a byte order mark, UTF-16 and UTF-32 are recognised. `NaN` and `Infinity`, which Python
-    would accept, are not JSON (§6).
-
-    Args:
-        body: the decoded body.
-        content_type: the value of the field, for the error of a body in another charset.
-        arguments: for `json.loads`.
-
-    Raises:
-        InvalidJSON: if it is empty, does not decode, or is not JSON.
+    would accept, are not JSON (§6). Raises `InvalidJSON` for a body that is empty, does not decode, or is not JSON.
     """
     if not body:
         raise InvalidJSON("the body is empty, which is not JSON", request_sent="yes")

@@ -185,7 +185,7 @@ class URL(_Fields):
 
 
 def location_url(base: URL, location: str) -> URL:
-    """The URL that a Location field names (RFC 9110 §10.2.2), without credentials.
+    """The URL that a Location field names (RFC 9110 §10.2.2), without credentials; raises `InvalidURL` as `URL` does.
 
     Userinfo is dropped, also that of the base: who gets a credential depends on the origin, not on whether the server
     wrote a relative or an absolute URL.
@@ -194,9 +194,6 @@ def location_url(base: URL, location: str) -> URL:
         base: the URL that answered; its fragment is inherited if the field has none.
         location: the field value, one character a byte. Spaces and bytes above 0x7F, which no URI may hold but
             many servers send, are percent-encoded as they are; in a host they are an international name in UTF-8.
-
-    Raises:
-        InvalidURL: as `URL` does.
     """
     if any(character > "\xff" for character in location):
         raise InvalidURL("a Location must be text in which one character is one byte")
@@ -214,11 +211,7 @@ def location_url(base: URL, location: str) -> URL:
 
 
 def check_authority(text: str) -> None:
-    """Refuse what is not a host, with or without a port, as in a URL (RFC 9110 §7.2).
-
-    Raises:
-        InvalidURL: for anything else, and for what would have to be encoded.
-    """
+    """Raise `InvalidURL` for what is not a host in ASCII, with or without a port, as in a URL (RFC 9110 §7.2)."""
     try:
         if not text.isascii():
             raise _Refused("a host that is sent as it is must be ASCII")
@@ -476,12 +469,8 @@ _FORM = [c if c in _FORM_SAFE else "+" if c == " " else f"%{ord(c):02X}" for c i
 def form_urlencode(pairs: ParamTypes) -> str:
     """Write pairs as a query or a form (WHATWG URL §5.2).
 
-    Args:
-        pairs: a mapping or pairs, of str (as UTF-8), bytes, int, float or bool (`true`, `false`). A list or
-            tuple repeats its key, and a value of None leaves it out.
-
-    Raises:
-        InvalidRequest: for any other type; it names the key, never the value.
+    Keys and values are str (as UTF-8), bytes, int, float or bool (`true`, `false`). A list or tuple repeats its key,
+    and a value of None leaves it out. Raises `InvalidRequest` for any other type; it names the key, never the value.
     """
     encoded = []
     for key, value in spread(pairs):
@@ -492,11 +481,7 @@ def form_urlencode(pairs: ParamTypes) -> str:
 
 
 def spread(pairs: object) -> Iterator[tuple[Any, Any]]:
-    """A mapping or pairs as pairs of a key and one value, a list or tuple spread out.
-
-    Raises:
-        InvalidRequest: for anything else.
-    """
+    """A mapping or pairs as pairs of a key and one value, a list or tuple spread out; else raises `InvalidRequest`."""
     if not isinstance(pairs, Iterable):
         raise InvalidRequest(f"parameters must be a mapping or pairs, not {type(pairs).__name__}")
     for pair in pairs.items() if isinstance(pairs, Mapping) else pairs:

@@ -66,11 +66,7 @@ class FinalRequest(Record):
 
 
 class AuthMemory:
-    """What one `Auth` has learnt, for later requests; used by many threads, and never pickled.
-
-    Args:
-        cnonce: makes the client's nonce of Digest.
-    """
+    """What one `Auth` has learnt, for later requests; used by many threads, and never pickled."""
 
     __slots__ = ("cnonce", "is_stale", "netrc", "nonces", "token")
 
@@ -292,11 +288,7 @@ class Signed(Auth):
 
 
 def at_once(found: Any) -> Any:
-    """What was fetched, for a client that cannot await.
-
-    Raises:
-        InvalidSetting: it has to be awaited.
-    """
+    """What was fetched, for a client that cannot await; if it has to be awaited, raises `InvalidSetting`."""
     if not isinstance(found, Awaitable):
         return found
     if hasattr(found, "close"):
@@ -452,14 +444,8 @@ _GAP = re.compile(r"[ \t,]*")
 def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
     """The challenges in these WWW-Authenticate fields, in order (RFC 9110 §11.6.1).
 
-    A malformed part ends its field and voids the challenge before it: after a broken quote, anything may look like a
-    challenge.
-
-    Args:
-        fields: the values of the fields.
-
-    Returns:
-        Pairs of the scheme and its parameters, names in lower case, values unquoted. A token68 is left out.
+    Each is the scheme and its parameters, names in lower case, values unquoted, without a token68. A malformed part
+    ends its field and voids the challenge before it: after a broken quote, anything may look like a challenge.
     """
     challenges: list[Challenge] = []
     for field in fields:
@@ -530,10 +516,8 @@ class Netrc(Auth):
 def read_netrc(path: str | None) -> NetrcEntries:
     """The entries of this file, or of the default one; the only I/O in this module.
 
-    Warns if others may read the file, or own it.
-
-    Raises:
-        ConfigError: a file that was named cannot be read, or is not a netrc.
+    Warns if others may read the file, or own it. Raises `ConfigError` if a file that was named cannot be read, or is
+    not a netrc.
     """
     named = path or os.environ.get("NETRC")
     file_path = os.path.expanduser(named or ("~/_netrc" if os.name == "nt" else "~/.netrc"))
@@ -591,8 +575,7 @@ class NetrcEntries:
     def parse(cls, text: str) -> NetrcEntries:
         """From the text of a file. Values may be in double quotes; macros and the words of other tools are skipped.
 
-        Raises:
-            ConfigError: it names the line and does not show it.
+        Raises `ConfigError`, which names the line and does not show it.
         """
         entries: list[dict[str, str]] = []
         skipped: dict[int, None] = {}
@@ -622,9 +605,8 @@ class NetrcEntries:
     def lookup(self, host: str, *, user: str | None = None) -> Basic | None:
         """The credentials for exactly this host, else those of `default`; None if name or password is missing.
 
-        Args:
-            host: in lower case, an IPv6 address without brackets.
-            user: the name that the URL asks for; entries with another are passed over.
+        The host is in lower case, an IPv6 address without brackets. Entries with a name other than `user` are passed
+        over.
         """
         entries = [entry for entry in self.entries if entry.get("machine") == host]
         for entry in entries or [entry for entry in self.entries if "machine" not in entry]:

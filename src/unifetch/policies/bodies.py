@@ -66,17 +66,12 @@ class Body:
     def held(self) -> Iterator[bytes]:
         """The blocks, checked against the declared length.
 
-        Raises:
-            InvalidBody: for fewer bytes or more, before the last block is given: the request stays incomplete.
+        Raises `InvalidBody` for fewer bytes or more, before the last block is given: the request stays incomplete.
         """
         return self.blocks() if self.declared is None else _held(self.blocks(), self.declared)
 
     def held_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
-        """The same for an event loop, which must not wait for a file or for a caller's iterator.
-
-        Args:
-            in_thread: awaits a call that may block.
-        """
+        """The same for an event loop, which must not wait for a file or a caller's iterator (`in_thread` does)."""
         return _in_steps(self.held(), in_thread)
 
     async def open_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
@@ -113,9 +108,8 @@ _NOT_IN_TRAILERS = frozenset(
 def add_trailers(body: Body, trailers: HeaderTypes) -> None:
     """Send these fields after the body.
 
-    Raises:
-        InvalidBody: for a body that is not sent in chunks, which alone can have trailers (RFC 9112 §7.1.2).
-        InvalidHeader: for a field that is not valid.
+    Raises `InvalidBody` for a body that is not sent in chunks, which alone can have trailers (RFC 9112 §7.1.2), and
+    `InvalidHeader` for a field that is not valid.
     """
     if body.length is not None:
         raise InvalidBody("trailers= go with a body of unknown length, an iterator, which is sent in chunks")
@@ -355,11 +349,9 @@ def _encoded(body: Any, json: Any, form: Any, files: Any) -> Body:
 
 
 def form_fields(form: Any) -> list[tuple[Any, Any]]:
-    """The pairs of a form, with the newlines of text as CRLF, as a browser sends them (HTML, "constructing the entry
-    list"). Bytes are not text, and stay as they are.
+    """The pairs of a form, newlines of text as CRLF, as browsers send them (HTML, "constructing the entry list").
 
-    Raises:
-        InvalidRequest: for anything but a mapping or pairs.
+    Bytes are not text, and stay as they are. Raises `InvalidRequest` for anything but a mapping or pairs.
     """
     return [(_with_crlf(key), _with_crlf(value)) for key, value in spread(form)]
 
@@ -369,14 +361,10 @@ def _with_crlf(text: Any) -> Any:
 
 
 def content_of(given: Any, name: str) -> Body:
-    """What was given as one body, or as one part of several.
+    """What was given as one body, or as one part of several, and is called `name` in an error.
 
-    Args:
-        given: bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes.
-        name: what to call it in an error.
-
-    Raises:
-        InvalidBody: for another type, or a text file.
+    It is bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes. Raises `InvalidBody` for another
+    type, or a text file.
     """
     if isinstance(given, bytes):
         return Bytes(given)
@@ -440,9 +428,7 @@ def framing(method: str, body: Body) -> tuple[tuple[str, str], ...]:
 def with_length(fields: Headers, body: Body) -> Headers:
     """The fields of a request without the caller's Content-Length, which becomes the declared length of the body.
 
-    Raises:
-        InvalidHeader: if the body has another length.
-        InvalidBody: for trailers, which need a body in chunks.
+    Raises `InvalidHeader` if the body has another length, and `InvalidBody` for trailers, which need a body in chunks.
     """
     said = fields.get("content-length")
     if said is None:
@@ -462,8 +448,7 @@ def with_length(fields: Headers, body: Body) -> Headers:
 def with_content_type(fields: Headers, body: Body) -> Headers:
     """The fields of a request, with the Content-Type that its body implies unless they have one.
 
-    Raises:
-        InvalidHeader: if they have one and there are `files=`: without the boundary, nobody could read the body.
+    Raises `InvalidHeader` if they have one and there are `files=`: without the boundary, nobody could read the body.
     """
     if body.content_type is None:
         return fields

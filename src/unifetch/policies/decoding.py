@@ -53,10 +53,9 @@ def decoder(
     max_ratio: float | None = None,
     streamed: bool = False,
 ) -> Decoder | None:
-    """What undoes these codings, or None if there are none, or one that cannot be undone.
+    """What undoes these codings (the value of the field, None without one); None if there are none, or an unknown one.
 
     Args:
-        content_encoding: the value of the field, its lines joined with commas; None without one.
         max_bytes: the most decoded bytes of each stage; None for any number.
         max_ratio: the most decoded bytes of a stage for each byte received, counted from `RATIO_FLOOR` on; each
             member after the first counts as `MEMBER` of them.
@@ -94,14 +93,10 @@ class Decoder:
         self._budget = budget
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What this chunk decodes to, in pieces of at most 64 KiB.
+        """What this chunk decodes to, in pieces of at most 64 KiB, to be exhausted before the next chunk is fed.
 
-        An empty piece is a pause after much work, to look at the clock and let others go on. The iterator must be
-        exhausted before the next chunk is fed.
-
-        Raises:
-            DecodingError: for data that is corrupt, or goes on after its end.
-            TooLarge: for a stage over `max_bytes` or `max_ratio`.
+        An empty piece is a pause after much work, to look at the clock and let others go on. Raises `DecodingError` for
+        data that is corrupt or goes on after its end, and `TooLarge` for a stage over its limits.
         """
         self._budget.received += len(chunk)
         pieces: Iterable[bytes] = (chunk,)
@@ -109,15 +104,10 @@ class Decoder:
             pieces = stage.decode(pieces)
         yield from pieces
 
-    def finish(self) -> tuple[()]:
-        """Check that the body was complete. There is nothing left to give, because `feed` holds nothing back.
-
-        Raises:
-            DecodingError: for a body that was cut short.
-        """
+    def finish(self) -> None:
+        """Raise `DecodingError` if the body was cut short."""
         for stage in self._stages:
             stage.finish()
-        return ()
 
 
 class _Budget:

@@ -31,6 +31,9 @@ _DIGITS = re.compile(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*\Z")
 class Incoming:
     """One body: what is known of it, and how much has come.
 
+    Framing that contradicts itself (RFC 9112 §6.3) is a `ProtocolError`; a length over `limits.body`, or too many
+    content codings, are `TooLarge`.
+
     Args:
         method, status, headers: of the request and the response.
         limits: bounds on the decoded bytes.
@@ -41,10 +44,6 @@ class Incoming:
         expected: the bytes that it must have, or None if only its end tells.
         received: the bytes that have come.
         is_decoded: whether a content coding is undone.
-
-    Raises:
-        ProtocolError: for framing that contradicts itself (RFC 9112 §6.3).
-        TooLarge: for a length over `limits.body`, and for more content codings than are undone.
     """
 
     __slots__ = ("_decoder", "_most", "expected", "is_decoded", "received")
@@ -79,9 +78,7 @@ class Incoming:
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         """What this piece of the body decodes to, in limited pieces. An empty one is a pause; see `Decoder.feed`.
 
-        Raises:
-            TooLarge: for a body over `limits.body`, before or after decoding.
-            DecodingError: for data that is not in its coding.
+        Raises `TooLarge` for a body over `limits.body`, before or after decoding.
         """
         self.received += len(chunk)
         if self.received > self._most:
@@ -104,16 +101,12 @@ class Incoming:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
 
-    def finish(self) -> Iterable[bytes]:
-        """What is left to give at the end.
-
-        Raises:
-            IncompleteBody: for fewer bytes than were declared.
-            DecodingError: for a coding that was cut short.
-        """
+    def finish(self) -> None:
+        """Raise `IncompleteBody` for fewer bytes than declared, or `DecodingError` for a coding that was cut short."""
         if self.expected is not None and self.received != self.expected:
             raise IncompleteBody(f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes")
-        return () if self._decoder is None else self._decoder.finish()
+        if self._decoder is not None:
+            self._decoder.finish()
 
 
 class Buffer:
@@ -137,14 +130,11 @@ class Buffer:
         self.room = self._whole.getbuffer()
 
     def fill(self, read_into: Callable[[memoryview], int], check: Callable[[], object]) -> bytes:
-        """The body, once all of it has come.
+        """The body, once all of it has come; `IncompleteBody` for fewer bytes than declared.
 
         Args:
             read_into: reads what is there into memory, and returns the number of bytes, 0 at the end.
             check: called when something has come; if it raises, the body ends.
-
-        Raises:
-            IncompleteBody: for fewer bytes than were declared.
         """
         room = self.room
         try:

@@ -68,9 +68,8 @@ class Limits(Value):
 def check_head(status: int, http_version: str, pairs: Pairs) -> None:
     """Refuse the head of a response that not every backend could accept.
 
-    Raises:
-        ProtocolError: for another version of HTTP, or a status that is not final.
-        TooLarge: for too many fields, a line too long, or a head too large.
+    Raises `ProtocolError` for another version of HTTP, or a status that is not final; `TooLarge` for too many fields, a
+    line too long, or a head too large.
     """
     if http_version != "HTTP/1.1" and http_version not in ("HTTP/1.0", "HTTP/2"):
         raise ProtocolError(f"the response is in {evidence(http_version)}", request_sent="yes")

@@ -218,15 +218,9 @@ class ProxyRules(Value):
         return cls(no=no, **{key: None if url is None else Proxy.of(url) for key, url in chosen.items()})
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The proxy for an origin, or None to connect directly.
+        """The proxy for an origin (an IPv6 host without brackets), or None to connect directly.
 
-        Args:
-            scheme: `"http"` or `"https"`.
-            host: in lower case, an IPv6 address without brackets.
-            port: the port.
-
-        Raises:
-            InvalidSetting: the environment has one that cannot be used.
+        Raises `InvalidSetting` if the environment has one that cannot be used.
         """
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no):

@@ -155,12 +155,8 @@ def _seconds(date: str) -> float | None:
 def expected_digests(digest: DigestTypes) -> dict[str, str]:
     """Digests in lower-case hexadecimal, by the names that `hashlib` has for their algorithms.
 
-    Args:
-        digest: `"sha-256:…"`, or a mapping from algorithms to digests, in hexadecimal. Only SHA-2: a digest that can
-            be forged verifies nothing.
-
-    Raises:
-        InvalidSetting: for another algorithm, or a malformed digest.
+    They are given as `"sha-256:…"`, or as a mapping from algorithms to digests, in hexadecimal. Only SHA-2: a digest
+    that can be forged verifies nothing. Raises `InvalidSetting` for another algorithm, or a malformed digest.
     """
     if digest is None:
         return {}

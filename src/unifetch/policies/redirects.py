@@ -23,16 +23,10 @@ _OF_BODY = ("content-encoding", "content-language", "content-location", "content
 
 
 def follow(request: Request, status: int, headers: Headers, *, replayable: bool) -> Request | None:
-    """The request that a response redirects to, or None if it redirects nowhere.
+    """The request that a response of this status and with these headers redirects to, or None if it redirects nowhere.
 
-    Args:
-        request: the request that was answered.
-        status, headers: of the response.
-        replayable: whether the body of the request can be sent a second time.
-
-    Raises:
-        RedirectError: for a Location that is ambiguous or no http or https URL, and for a redirect that keeps a body
-            which cannot be sent again.
+    Raises `RedirectError` for a Location that is ambiguous or no http or https URL, and for a redirect that keeps a
+    body which cannot be sent again (`replayable`).
     """
     if status not in REDIRECTS:
         return None

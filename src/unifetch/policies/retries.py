@@ -162,9 +162,7 @@ _DATE = re.compile(
 def retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After field (RFC 9110 §10.2.3): 0 for a date in the past, None for anything malformed.
 
-    Args:
-        value: seconds, or an HTTP-date. RFC 9110 has only whole seconds, but servers of language models send `0.7`.
-        now: seconds since the epoch.
+    `now` is in seconds since the epoch. RFC 9110 has only whole seconds, but servers of language models send `0.7`.
     """
     if re.match(r"[0-9]+(?:\.[0-9]+)?\Z", value):
         return float(value)

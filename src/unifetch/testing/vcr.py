@@ -83,7 +83,11 @@ def _body(held: Any) -> bytes:
 
 def _is_coded(body: bytes, coding: str) -> bool:
     undo = decoder(coding)
+    if undo is None:
+        return False
     try:
-        return undo is not None and (b"".join(undo.feed(body)), undo.finish()) is not None
+        list(undo.feed(body))
+        undo.finish()
     except DecodingError:
         return False
+    return True
