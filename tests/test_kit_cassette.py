@@ -509,6 +509,41 @@ def test_import_vcr(tmp_path: Path) -> None:
     assert "abcdefgh" not in target.read_text()
 
 
+def test_import_vcr_in_yaml(tmp_path: Path) -> None:
+    """As vcrpy writes it: what is no text in base64, fields that come twice as a list."""
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    source, target = tmp_path / "old.yaml", tmp_path / "new.har"
+    source.write_text("""interactions:
+- request:
+    body: '{"k": 1}'
+    headers:
+      Content-Type:
+      - application/json
+    method: POST
+    uri: https://api.test/orders
+  response:
+    body:
+      string: !!binary |
+        /wBiaW4=
+    headers:
+      Content-Length:
+      - '5'
+      Set-Cookie:
+      - a=1
+      - b=2
+    status:
+      code: 201
+      message: Created
+version: 1
+""")
+
+    assert 0 == command(["cassette", "import-vcr", str(source), str(target)])
+    with Cassette(target, mode="none"):
+        response = post("https://api.test/orders", json={"k": 1})
+    assert (201, b"\xff\0bin") == (response.status, response.body)
+    assert 2 == len(response.headers.get_all("set-cookie"))
+
+
 def test_a_har_of_a_browser(tmp_path: Path) -> None:
     """What a browser saved can be played: its text is decoded, whatever its fields say."""
     path = tmp_path / "browser.har"
