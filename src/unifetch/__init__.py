@@ -71,22 +71,17 @@ if TYPE_CHECKING:
     from .policies.retries import Retry
 else:
     # What only some callers name, and nobody else should wait for.
-    _LATER = {
-        "AsyncClient": "client.async_client",
-        "Auth": "policies.auth",
-        "Basic": "policies.auth",
-        "Bearer": "policies.auth",
-        "Cookie": "policies.cookies",
-        "CookieJar": "policies.cookies",
-        "Digest": "policies.auth",
-        "Download": "client.downloads",
-        "Netrc": "policies.auth",
-        "Proxy": "policies.proxies",
-        "Result": "many.fetch_all",
-        "Retry": "policies.retries",
-        "ServerSentEvent": "model.lines",
-        "fetch_all": "many.fetch_all",
+    _MODULES = {
+        "client.async_client": "AsyncClient",
+        "client.downloads": "Download",
+        "many.fetch_all": "Result fetch_all",
+        "model.lines": "ServerSentEvent",
+        "policies.auth": "Auth Basic Bearer Digest Netrc",
+        "policies.cookies": "Cookie CookieJar",
+        "policies.proxies": "Proxy",
+        "policies.retries": "Retry",
     }
+    _LATER = {name: module for module, names in _MODULES.items() for name in names.split()}
 
     def __getattr__(name: str) -> object:
         """Import one of the names above when it is asked for."""

@@ -1,11 +1,10 @@
 """Every error that unifetch raises, as one tree.
 
-The branches answer the questions that a caller asks: was the call itself wrong (`InvalidRequest`,
-`ConfigError`), did no connection come about (`ConnectError`), did it take too long (`TimedOut`), did
-the connection break (`ConnectionLost`), or did the peer say something that HTTP does not allow
-(`ProtocolError`)? Where the standard library has a word for it, the class also inherits that builtin.
+The branches answer a caller's questions: was the call itself wrong (`InvalidRequest`, `ConfigError`), was there no
+connection (`ConnectError`), did it take too long (`TimedOut`), did the connection break (`ConnectionLost`), or did the
+peer break HTTP (`ProtocolError`)? Where the standard library has such an exception, the class also inherits from it.
 
-An error never shows a credential: every message goes through `masking`, and evidence in it is bounded.
+An error never shows a credential: every message goes through `masking`, and its evidence is of limited length.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ class UnifetchError(Exception):
     """The root of every error raised by unifetch.
 
     Attributes:
-        request_sent: `"no"` when not one byte of the request left, `"yes"` when the server answered it
-            (at least the head of a response came), `"maybe"` in between. Only `"no"` makes it safe to
-            repeat a request that is not idempotent (RFC 9110 §9.2.2).
+        request_sent: `"no"` if not one byte of the request was sent, `"yes"` if at least the head of a response came,
+            `"maybe"` in between. Only after `"no"` is it safe to repeat a request that is not idempotent (RFC 9110
+            §9.2.2).
         request: the request that failed, once there is one.
         backend: the name of the backend that carried it, once there is one.
-        attempts: what came of each attempt, in words, if the request was retried.
+        attempts: the outcome of each attempt, in words, if the request was retried.
     """
 
     attempts: tuple[str, ...] = ()
@@ -43,8 +42,7 @@ class UnifetchError(Exception):
         self.request_sent = request_sent
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default would call the class with `args` alone, and lose the attributes of a subclass
-        # whose __init__ takes more than a message.
+        # By default, unpickling calls the class with `args` alone, which fails for a subclass that takes more.
         state = dict(vars(self))
         if self.request is not None:
             state["request"] = self.request.without_stream()
@@ -62,7 +60,7 @@ def _revive(kind: type[UnifetchError], args: tuple[Any, ...], state: dict[str, A
 
 
 class InvalidRequest(UnifetchError, ValueError):
-    """The request cannot be sent as it was asked for; no connection was made."""
+    """The request cannot be sent as it is; no connection was made."""
 
 
 class InvalidURL(InvalidRequest):
@@ -105,7 +103,7 @@ class UnsupportedCapability(ConfigError):
     """The backend cannot do what was asked; the message names the backends that can."""
 
 
-# --- No connection came about ---------------------------------------------------------------------
+# --- There was no connection ----------------------------------------------------------------------
 
 
 class ConnectError(UnifetchError, ConnectionError):
@@ -124,7 +122,7 @@ class ProxyError(ConnectError):
     """The proxy refused or failed to connect us.
 
     Attributes:
-        status: the status code with which it refused a CONNECT, if it did.
+        status: the status code of its refusal of a CONNECT; else None.
     """
 
     status: int | None = None
@@ -134,7 +132,7 @@ class ProxyError(ConnectError):
 
 
 class TimedOut(UnifetchError, TimeoutError):
-    """Some phase, or the whole, took longer than its timeout (in seconds)."""
+    """A phase, or the whole call, took longer than its timeout."""
 
 
 class PoolTimeout(TimedOut):
@@ -154,7 +152,7 @@ class ReadTimeout(TimedOut):
 
 
 class TotalTimeout(TimedOut):
-    """The whole exchange (redirects, retries and body included) was not over within `Timeout.total`."""
+    """The whole call (redirects, retries and body included) was not over within `Timeout.total`."""
 
 
 # --- The connection broke, or the peer broke the protocol -----------------------------------------
@@ -164,11 +162,10 @@ class ConnectionLost(UnifetchError, ConnectionError):
     """The connection was reset or closed before the head of the response was complete.
 
     Attributes:
-        reused: whether it had carried a request before, and not one byte of this response came: then
-            the server may have closed it as idle, and RFC 9112 §9.3.1 lets an idempotent request be
-            sent once more.
-        unprocessed: the server says that it has done nothing with this request, so that any request may be sent once
-            more (RFC 9113 §8.7): `"again"` just so, `"by HTTP/1.1"` if that is what it wants; else "".
+        reused: whether it had carried a request before, and not one byte of this response came. Then the server may
+            have closed it as idle, and an idempotent request may be sent again (RFC 9112 §9.3.1).
+        unprocessed: whether the server says that it did nothing with the request, so that any request may be sent again
+            (RFC 9113 §8.7): `"again"`, or `"by HTTP/1.1"` if it asks for that; else "".
     """
 
     reused: bool = False
@@ -231,12 +228,7 @@ class StreamError(UnifetchError, RuntimeError):
 
 
 def evidence(data: bytes | str, limit: int = 80) -> str:
-    """Show what the peer sent: escaped, so that it cannot forge a log line, and bounded.
-
-    Args:
-        data: the offending bytes or text.
-        limit: the number of bytes or characters shown at most.
-    """
+    """What the peer sent, to be shown: escaped, so that it cannot forge a log line, and cut off at the limit."""
     if len(data) <= limit:
         return repr(data)
     return f"{data[:limit]!r}… ({len(data)} in all)"

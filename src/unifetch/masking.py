@@ -1,10 +1,10 @@
 """What no text of ours shows: one list of names whose values are credentials, and one way to leave them out.
 
-Messages of errors, log lines, `repr`, warnings and `-v` all come through here. A name is compared without case,
-punctuation and percent-encoding, so that `api_key`, `X-Api-Key`, `apiKey` and `%61pi_key` are one. A value that is
-masked without need costs a glance; one that is shown costs a new key: in doubt, a name is on the list.
+Error messages, log lines, `repr`, warnings and `-v` all come through here. Names are compared without case, punctuation
+and percent-encoding, so that `api_key`, `X-Api-Key`, `apiKey` and `%61pi_key` are the same. When in doubt, a name is on
+the list: a value masked without need costs a glance, but one that is shown costs a new key.
 
-A secret in a path or under a name of its own cannot be known from outside.
+A secret in a path, or under an unusual name, cannot be recognised.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REDACTED = "[redacted]"  # for the value of a field, or of a setting
-IN_QUERY = "REDACTED"  # the word that OpenTelemetry's conventions ask for, without what a URL would encode
+IN_QUERY = "REDACTED"  # the word of OpenTelemetry's conventions; nothing in it is encoded in a URL
 
-# In small letters and digits, which is all that is compared: what is the whole of a name, and what is part of one.
+# In lower-case letters and digits, which is all that is compared: whole names, and parts of names.
 _WHOLE = (
     "auth|authcode|authenticationinfo|authorization|authorizationcode|awsaccesskeyid|bearer|code|codeverifier|cookie"
     "|cookie2|creds|devicecode|dpop|hmac|key|otp|pass|passcode|phpsessid|pin|proxyauthenticationinfo"
@@ -30,11 +30,11 @@ _PARTS = (
     "|(?:access|account|api|app|auth|client|encryption|functions|license|master|private|service|session|shared|signing"
     "|subscription)key"
 )
-# A token opens a door; one that asks for the next page does not.
+# A token is a secret, unless it only asks for the next page.
 _SECRET = rf"\Ax?(?:{_WHOLE})\Z|{_PARTS}|(?<!page)(?<!next)(?<!continuation)(?<!continue)(?<!sync)token\Z"
 
 _KEY = r"""[?&#;][ ]?([^\s?&#;='"]{1,256})="""
-_VALUE = r"""(?:[^&#\s'"]|['"](?=[\w%]))*"""  # a quote that nothing follows ends what quotes it
+_VALUE = r"""(?:[^&#\s'"]|['"](?=[\w%]))*"""  # a quotation mark that nothing follows ends the value
 _USERINFO = r"""(?<=://)[^/?#\s'"@]*(?:@[^/?#\s'"@]*)*@"""
 
 
@@ -46,15 +46,15 @@ def is_secret(name: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """A text of ours, with whatever URLs are in it, as it may be shown: without userinfo and the secrets of a query."""
+    """A text of ours as it may be shown: the URLs in it without userinfo and the secrets of a query."""
     if "://" in text and "@" in text:
         text = re.sub(_USERINFO, "***@", text)
     return "".join(_without_values(text, _VALUE)) if "=" in text else text
 
 
 def masked_url(text: str) -> str:
-    """The same of a text that somebody meant to be a URL: a value ends where its parameter does, whatever is in it."""
-    # Up to the last @, wherever it is: a password that was not encoded may hold `/`, `?`, `#` and `@`.
+    """The same for a text that was meant to be one URL: a value ends with its parameter, whatever it contains."""
+    # Up to the last @, wherever it is: a password that was not encoded may contain `/`, `?`, `#` and `@`.
     text = re.sub(r"\A(?ai:(https?://)?).*@", r"\1***@", text, flags=re.DOTALL)
     return "".join(_without_values(text, "[^&#]*"))
 

@@ -10,7 +10,7 @@ chunk of them for one submission to an executor.
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -20,21 +20,12 @@ A = TypeVar("A")  # what a task is given for a URL
 R = TypeVar("R")  # its result
 
 
-class Task(Generic[A]):
-    """What is fetched together.
+class Task(NamedTuple, Generic[A]):
+    """What is fetched together: at least one item."""
 
-    Attributes:
-        items: at least one, each as it was added.
-        places: their positions among all that were added, from 0.
-        claims: how many requests at once it may make to each origin.
-    """
-
-    __slots__ = ("claims", "items", "places")
-
-    def __init__(self, items: list[A], places: list[int], claims: dict[str, int]) -> None:
-        self.items = items
-        self.places = places
-        self.claims = claims
+    items: list[A]
+    places: list[int]  # their positions among all that were added, from 0
+    claims: dict[str, int]  # how many requests at once it may make to each origin
 
 
 class Window(Generic[A, R]):

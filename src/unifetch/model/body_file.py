@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class BodyFile(RawIOBase):
-    """A raw binary file over pieces of bytes; it reads on only when all of a piece is taken.
+    """A raw binary file over pieces of bytes; it takes the next piece when the last one is used up.
 
     Args:
-        pieces: the body; its `close` is called with the file's own.
+        pieces: the body; closing the file calls its `close`.
     """
 
     def __init__(self, pieces: Any) -> None:
@@ -26,11 +26,11 @@ class BodyFile(RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes | None:
-        """What is there of the next bytes, this many at most; all of the rest for None or a negative number."""
+        """The next bytes that are there, at most this many; all of the rest for None or a negative number."""
         return super().read(-1 if size is None else size)
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the beginning of this buffer with what is there, and give the number of bytes; 0 at the end."""
+        """Fill the beginning of this buffer with what is there; the number of bytes, 0 at the end."""
         room = memoryview(buffer).cast("B")
         while not self._left and room:
             piece = next(self._pieces, None)

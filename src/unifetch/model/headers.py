@@ -1,7 +1,7 @@
 """Header fields: ordered, with duplicates and case as they came, looked up without regard to case.
 
-A value is text in which one character stands for one byte (ISO-8859-1, as in Fetch), without the white
-space around it. Fields that carry credentials are masked in `repr` and in a pickle.
+A value is text in which one character is one byte (ISO-8859-1, as in Fetch), without the white space around it. Fields
+with credentials are masked in `repr` and in a pickle.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def is_token(text: str) -> bool:
 class Headers(Mapping[str, str]):
     """An immutable, ordered multi-map of header fields.
 
-    `headers[name]` joins duplicates with `", "` (RFC 9110 §5.3), but `Set-Cookie`, whose values contain
-    commas, with a newline. `get_all(name)` gives the single values, `pairs` everything as it came.
+    `headers[name]` joins duplicates with `", "` (RFC 9110 §5.3), except `Set-Cookie`, whose values contain commas, with
+    a newline. `get_all(name)` gives the single values, `pairs` everything as it came.
 
-    Iterating gives each name once, as it was written first; length and equality ignore case, too. So `dict(headers)`
-    is what a client of another make would show, and can be given to `Headers` again, `Set-Cookie` included.
+    Iterating gives each name once, as it was first written; length and equality ignore case, too. So `dict(headers)` is
+    what one expects from a client, and can be passed to `Headers` again, `Set-Cookie` included.
 
     Attributes:
         pairs: names and values.
-        dropped: names, in lower case, of the defaults that are not to be sent: those that were given as None.
+        dropped: names, in lower case, of the defaults that are not sent: those that were given as None.
     """
 
     __slots__ = ("_index", "dropped", "pairs")
@@ -62,7 +62,7 @@ class Headers(Mapping[str, str]):
         """
         self._index = None
         self.dropped = _NONE
-        if type(fields) is dict:  # first, as what is usual; to ask whether something is a Mapping takes longer
+        if type(fields) is dict:  # the usual case first; to check for a Mapping takes longer
             pairs: Iterable[tuple[Any, Any]] = fields.items()
         elif fields is None:
             pairs = ()
@@ -88,7 +88,7 @@ class Headers(Mapping[str, str]):
                 break
         self.pairs = checked
 
-    @staticmethod  # quicker to call than a method of the class
+    @staticmethod  # quicker to call than a classmethod
     def trusted(pairs: Iterable[tuple[str, str]], index: dict[str, str] | None = None) -> Headers:
         """From pairs that are known to be valid: what a backend has parsed, or what this class has checked.
 
@@ -102,7 +102,7 @@ class Headers(Mapping[str, str]):
 
     def by_name(self) -> dict[str, str]:
         """Each name in lower case, with its value as `headers[name]` gives it."""
-        # Built at the first look-up: many responses are read for their body alone.
+        # Built at the first look-up, because many responses are read for their body alone.
         index = self._index
         if index is None:
             index = {}
@@ -144,7 +144,7 @@ class Headers(Mapping[str, str]):
         raise AttributeError(unknown_attribute(HEADERS, name, dir(Headers)))
 
     def merged(self, other: Headers) -> Headers:
-        """These fields, with those of `other` in place of the ones of the same name, and without what it drops."""
+        """These fields, replaced by those of `other` of the same name, and without what it drops."""
         if not other.pairs and not other.dropped:
             return self
         if not self.pairs and not self.dropped:
@@ -176,14 +176,14 @@ class Headers(Mapping[str, str]):
         return f"Headers({[(name, masked_field(name, value)) for name, value in self.pairs]!r})"
 
     def __copy__(self) -> Headers:
-        return self  # nobody can tell a copy of what never changes
+        return self  # a copy of what never changes could not be told from it
 
     def __deepcopy__(self, memo: object) -> Headers:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Credentials do not travel in a pickle. The mask is refused when a request is sent with it, so
-        # that a request cannot go out silently without them.
+        # Credentials do not travel in a pickle. A request with the mask is refused, so that none goes out silently
+        # without them.
         return _revived, ([(name, _pickled(name, value)) for name, value in self.pairs], self.dropped)
 
 
@@ -194,7 +194,7 @@ def _revived(pairs: list[tuple[str, str]], dropped: frozenset[str]) -> Headers:
 
 
 def _split(fields: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    # Set-Cookie alone is joined by line feeds when a Headers becomes a dict, and so comes apart at them.
+    # When a Headers becomes a dict, only Set-Cookie is joined by line feeds, so it is split at them.
     for name, value in fields.items():
         if isinstance(value, str) and "\n" in value and isinstance(name, str) and name.lower() == "set-cookie":
             yield from ((name, each) for each in value.split("\n"))
@@ -216,7 +216,7 @@ def _checked(pair: Any) -> tuple[str, Any]:
 
 
 def _is_plain(pair: Any) -> bool:
-    """Whether a pair can stay as it is, at a glance: letters, digits and hyphens with printable ASCII."""
+    """Whether a pair is plainly valid as it is: letters, digits and hyphens, with printable ASCII."""
     if type(pair) is not tuple or len(pair) != 2:
         return False
     name, value = pair
@@ -234,7 +234,7 @@ def _is_plain(pair: Any) -> bool:
 
 def _normal(pair: Any) -> tuple[str, Any]:
     try:
-        if isinstance(pair, str):  # one of two characters would unpack
+        if isinstance(pair, str):  # a str of two characters would unpack
             raise TypeError
         name, value = pair
     except (TypeError, ValueError):
@@ -249,7 +249,7 @@ def _normal(pair: Any) -> tuple[str, Any]:
     if value == REDACTED:
         raise InvalidHeader(f"header {name} holds the mask of a credential that was pickled; set it again")
     if rest := value.translate(_NOT_VALUE):
-        # The value may be a credential; show only the character that is wrong.
+        # The value may be a credential, so only the wrong character is shown.
         raise InvalidHeader(f"header {name} has a character that no field value may hold: {rest[0]!a} (RFC 9110 §5.5)")
     return name, value
 

@@ -1,8 +1,8 @@
 """Where ZERO WIDTH NON-JOINER and JOINER may stand in a host (UTS #46 §4.1, CheckJoiners; RFC 5892 A.1, A.2).
 
-They are invisible, and yet make another word of one in Persian or Sinhala; anywhere else, they only make a name that
-looks like another. Loaded for a host that has one. The tables are the property Joining_Type of Unicode 16, of which the
-interpreter knows nothing; what is transparent is known by its category.
+They are invisible, but in Persian or Sinhala they change a word; elsewhere they only make one name look like another.
+Imported only for a host that has one. The tables are the property Joining_Type of Unicode 16, which Python does not
+have; transparent characters are known by their category.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ a872 10acd 10ad7 10d00 10ed9-10eee 10fcb
 
 
 def is_allowed(name: str, index: int) -> bool:
-    """Whether the joiner at this place of a label is in a context that gives it a meaning."""
+    """Whether the joiner at this place of a label has a meaning in its context."""
     if index and combining(name[index - 1]) == _VIRAMA:
         return True
     if name[index] == JOINER:

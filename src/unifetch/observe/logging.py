@@ -20,8 +20,6 @@ Whatever a server sent is escaped: it cannot forge a line or control a terminal.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from ..errors import UnifetchError
 from ..masking import masked
@@ -30,56 +28,48 @@ from .events import Attempt, Event, Failed, Finished, InterimResponse, Redirect,
 _LOGGER = logging.getLogger("unifetch")
 
 
+_LEVELS: dict[type[Event], int] = {
+    Attempt: logging.DEBUG,
+    InterimResponse: logging.DEBUG,
+    ResponseHead: logging.DEBUG,
+    Redirect: logging.DEBUG,
+    Finished: logging.INFO,
+    Retry: logging.WARNING,
+    Failed: logging.WARNING,
+}
+
+
 def log_events(event: Event) -> None:
     """A listener that writes one line for each event but `RequestStarted`, which the first attempt repeats."""
-    if type(event) not in _LINES:
-        return
-    level, line = _LINES[type(event)]
-    if _LOGGER.isEnabledFor(level):
-        _LOGGER.log(level, "call %d: %s", event.call, _shown(line(event)))
+    level = _LEVELS.get(type(event))
+    if level is not None and _LOGGER.isEnabledFor(level):
+        _LOGGER.log(level, "call %d: %s", event.call, _shown(_line(event)))
 
 
-def _attempt(event: Attempt) -> str:
-    return f"attempt {event.number}: {event.request.method} {event.request.url} through {event.backend}"
+def _line(event: Event) -> str:
+    match event:
+        case Attempt():
+            return f"attempt {event.number}: {event.request.method} {event.request.url} through {event.backend}"
+        case InterimResponse():
+            return f"{event.status}, for now"
+        case ResponseHead():
+            where = "" if event.stream is None else f"(connection {event.connection}, stream {event.stream})"
+            return f"{event.http_version} {event.status} {event.reason}{where}".rstrip()  # HTTP/2 has no reason
+        case Redirect():
+            return f"{event.status} leads to {event.url}"
+        case Retry():
+            return f"again in {event.delay:.3f} s, after {event.status if event.error is None else _named(event.error)}"
+        case Finished(response=response):
+            answer = f"{response.status} {response.reason}".strip()
+            return f"{event.request.method} {response.url}: {answer} in {response.elapsed:.3f} s"
+        case Failed():
+            return f"{event.request.method} {event.request.url}: {_named(event.error)}"
+    raise TypeError(type(event))
 
 
-def _response_head(event: ResponseHead) -> str:
-    where = "" if event.stream is None else f"(connection {event.connection}, stream {event.stream})"
-    return f"{event.http_version} {event.status} {event.reason}{where}".rstrip()  # HTTP/2 has no reason
-
-
-def _redirect(event: Redirect) -> str:
-    return f"{event.status} leads to {event.url}"
-
-
-def _retry(event: Retry) -> str:
-    return f"again in {event.delay:.3f} s, after {event.status if event.error is None else _error(event.error)}"
-
-
-def _finished(event: Finished) -> str:
-    response = event.response
-    answer = f"{response.status} {response.reason}".strip()
-    return f"{event.request.method} {response.url}: {answer} in {response.elapsed:.3f} s"
-
-
-def _failed(event: Failed) -> str:
-    return f"{event.request.method} {event.request.url}: {_error(event.error)}"
-
-
-def _error(error: BaseException) -> str:
+def _named(error: BaseException) -> str:
     # The message of an error that is not ours (of the caller's own body, say) is not for us to publish.
     return f"{type(error).__name__}: {error}" if isinstance(error, UnifetchError) else type(error).__name__
-
-
-_LINES: dict[type[Event], tuple[int, Callable[[Any], str]]] = {
-    Attempt: (logging.DEBUG, _attempt),
-    InterimResponse: (logging.DEBUG, lambda event: f"{event.status}, for now"),
-    ResponseHead: (logging.DEBUG, _response_head),
-    Redirect: (logging.DEBUG, _redirect),
-    Finished: (logging.INFO, _finished),
-    Retry: (logging.WARNING, _retry),
-    Failed: (logging.WARNING, _failed),
-}
 
 
 def _shown(text: str) -> str:

@@ -73,34 +73,38 @@ if hasattr(os, "register_at_fork"):
 
 
 class AwaitedClient:
-    """An `AsyncClient` behind the methods of a `Client`."""
+    """An `AsyncClient` behind the methods of a `Client`.
+
+    Attributes:
+        client: the `AsyncClient`.
+    """
 
     def __init__(self, backend: Any = None, **settings: Any) -> None:
-        self._client = AsyncClient(backend, **settings)
+        self.client = AsyncClient(backend, **settings)
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
+        found = getattr(self.client, name)
         if not inspect.iscoroutinefunction(found):
             return found
         return awaited(found)
 
     def stream(self, method: str, url: str, **call: Any) -> _Stream:
         """See `Client.stream`."""
-        return _Stream(self._client.stream(method, url, **call))
+        return _Stream(self.client.stream(method, url, **call))
 
     def with_(self, **settings: Any) -> AwaitedClient:
         """See `Client.with_`."""
         derived = object.__new__(AwaitedClient)
-        derived._client = self._client.with_(**settings)
+        derived.client = self.client.with_(**settings)
         return derived
 
     def open(self, method: str, url: str, **call: Any) -> _Streamed:
         """See `Client.open`."""
-        return _Streamed(run(self._client.open(method, url, **call)))
+        return _Streamed(run(self.client.open(method, url, **call)))
 
     def exchange(self, method: str, url: str, **call: Any) -> _Streamed:
         """See `Client.exchange`."""
-        return _Streamed(run(self._client.exchange(method, url, **call)))
+        return _Streamed(run(self.client.exchange(method, url, **call)))
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +112,7 @@ class AwaitedClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self._client.close())
+        run(self.client.close())
 
 
 class _Stream:

@@ -347,7 +347,7 @@ class TestAuth(Conformance):
                 else:
 
                     async def fetch() -> str:
-                        return (await known._client.get(server.url, auth=None)).text if server.requests else "old"
+                        return (await known.client.get(server.url, auth=None)).text if server.requests else "old"
 
                     auth = Bearer(fetch)
 
