@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from unifetch.errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, UnifetchError
 from unifetch.model.headers import Headers
+from unifetch.model.messages import RawRequest
+from unifetch.model.timeouts import Timeout
+from unifetch.model.url import URL
 from unifetch.policies.limits import MAX_HEAD
 from unifetch.wire import http11
-from unifetch.wire.fast_paths import FieldLines, LastHead
+from unifetch.wire.fast_paths import FieldLines, LastHead, LastRequest
 from unifetch.wire.reader import ByteReader
 
 if TYPE_CHECKING:
@@ -195,6 +199,29 @@ def test_request_head_cannot_be_injected_into(method: str, target: str, headers:
     """Whatever would make another request of it is refused, although the core has checked it before."""
     with pytest.raises(InvalidRequest):
         http11.request_head(method, target, headers)
+
+
+def test_the_request_of_before_changes_nothing() -> None:
+    """A connection writes the same head whatever it wrote before, and also after one that was refused."""
+    fields = (("Host", "a.test"),), (("Host", "b.test"), ("Expect", "100-Continue")), (("Connection", "Close"),)
+    targets = "/", "/a?b=c", "/a b"
+    requests = [raw(method, target, each) for method in ("GET", "POST") for target in targets for each in fields]
+    last = LastRequest(http11.around_target, http11.target_bytes)
+    for request in (request for pair in itertools.product(requests, repeat=2) for request in pair):
+        try:
+            expected = http11.request_head(request.method, request.target, request.headers)
+        except InvalidRequest:
+            with pytest.raises(InvalidRequest, match="request target"):
+                last.head(request)
+            continue
+
+        assert expected == last.head(request)
+        assert (request.headers is fields[2], request.headers is fields[1]) == (last.closes, last.expects)
+
+
+def raw(method: str, target: str, fields: tuple[tuple[str, str], ...]) -> RawRequest:
+    request = RawRequest(method, URL("http://a.test/"), fields, None, 0, Timeout())
+    return request.routed(request.route, target=target)
 
 
 def test_chunks() -> None:

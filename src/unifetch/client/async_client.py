@@ -268,36 +268,38 @@ class AsyncClient(LoopClient):
         try:
             step = next(steps, None)
             while step is not None:
-                outcome = None
+                outcome, is_over = None, True
                 try:
-                    if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, journey.plan.shared
-                        if slots.has_abandoned:
-                            await slots.await_abandoned()
-                        if not slots.take(journey, origin, limits):
-                            await await_slot(slots, journey, origin, limits, step.timeout, step.deadline)
-                        if step.body is None or type(step.body) is bytes:
-                            outcome = await send(step)
-                        else:
-                            outcome = await self._upload(step, journey)
-                        if whole and outcome.content is not None:  # its connection is free
+                    try:
+                        if type(step) is RawRequest:
+                            origin, limits = journey.request.url.origin, journey.plan.shared
+                            if slots.has_abandoned:
+                                await slots.await_abandoned()
+                            if not slots.take(journey, origin, limits):
+                                await await_slot(slots, journey, origin, limits, step.timeout, step.deadline)
+                            if step.body is None or type(step.body) is bytes:
+                                outcome = await send(step)
+                            else:
+                                outcome = await self._upload(step, journey)
+                            is_over = whole and outcome.content is not None
+                        elif type(step) is Receive:
+                            is_over = False  # if it fails, the next step closes it
+                            outcome = await self._receive(step)
+                            is_over = whole
+                        elif type(step) is Discard:
+                            await self._discard(step)
+                        elif type(step) is Close:
+                            await step.raw.close()
+                        elif type(step) is Sleep:
+                            await sleep(step.seconds)
+                        elif type(step) is Fetch:
+                            outcome = await in_thread(step.start)  # it may block
+                            outcome = await outcome if isinstance(outcome, Awaitable) else outcome
+                    finally:
+                        if is_over:  # the exchange, or there was none: its connection is free
                             slots.give_back(journey)
-                    elif type(step) is Receive:
-                        outcome = await self._receive(step)
-                    elif type(step) is Discard:
-                        await self._discard(step)
-                        slots.give_back(journey)
-                    elif type(step) is Close:
-                        await step.raw.close()
-                        slots.give_back(journey)
-                    elif type(step) is Sleep:
-                        await sleep(step.seconds)
-                    elif type(step) is Fetch:
-                        outcome = await in_thread(step.start)  # it may block
-                        outcome = await outcome if isinstance(outcome, Awaitable) else outcome
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
-                    slots.give_back(journey)
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
@@ -334,7 +336,6 @@ class AsyncClient(LoopClient):
             incoming.finish()
             body = whole.getvalue()
         await step.raw.close()
-        self._slots.give_back(journey)
         return body
 
     async def _discard(self, step: Discard) -> None:

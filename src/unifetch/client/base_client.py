@@ -43,7 +43,6 @@ class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
-    _root: Self | None = None  # whose connections a derived client has
     notices_environment = False  # as the module's functions do; else it is what it was when the client was made
 
     def __init__(
@@ -54,6 +53,7 @@ class BaseClient:
         **settings: Unpack[ClientArguments],
     ) -> None:
         self._named = backend
+        self._root: Self | None = None  # whose connections a derived client has
         self._own = parse(settings)
         for name in ("timeout", "limits"):  # which say what to change in those of the process
             if name in settings:
@@ -69,6 +69,8 @@ class BaseClient:
         self._lock = threading.Lock()
         self._slots = self._slots_type()
         self._closed = False
+        # Whether it keeps its backend until it is closed: then that need not be looked up for each call.
+        self._is_settled = backend is not None and self._slots_type is Slots
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
         _clients.add(self)
@@ -115,13 +117,15 @@ class BaseClient:
                 refuse_arguments(name, call)
         if self.notices_environment and self._environment != (now := environment()):
             self._notice_environment(now)
-        plan, backend, interception = self._plan, self._backend(named), SEAM.interception
+        plan, interception = self._plan, SEAM.interception
+        backend = plan.backend if plan is not None and plan.is_settled and named is None else self._backend(named)
         if interception is not None:
             backend = interception.before(backend)
         if call:
             plan = self._planned(self.settings.replace(**call), backend)
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
+            plan.is_settled = self._is_settled and interception is None
         base = plan.base_url
         try:
             target = URL(url) if base is None else base.join(url)
@@ -147,7 +151,7 @@ class BaseClient:
         if type(method) is not str or method not in USUAL_METHODS:
             method = checked_method(method)
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
-        if fields.pairs or content is not NO_BODY:
+        if content is not NO_BODY or fields is not plan.headers or plan.has_headers:
             check_request(plan.backend, fields, content)
         if interception is not None:  # a test, which may have calls go by a time of its own
             return interception.journey(plan, request, content, self._memory, cookies)
@@ -222,6 +226,7 @@ class BaseClient:
         other._root = self._root or self
         other._own = {**self._own, **{name: changed[name] for name in settings}}
         other._merged = other._plan = other._exact = None
+        other._is_settled = False  # ours may be closed
         if "auth" in settings:  # what ours has learnt is of no use to another
             other._memory = self._memory.with_auth(other._own["auth"])
         _clients.add(other)
@@ -319,6 +324,7 @@ class BaseClient:
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
         self._slots.reset()
+        self._plan = self._exact = None
         self._backends = {}
 
 

@@ -206,22 +206,19 @@ class Journey:
         response: what the call is answered with.
     """
 
+    # Only what few calls change has its default here: of a class it is read more slowly than of an object.
     attempts = 0
     call = 0  # its number, for listeners
-    history: tuple[Response[bytes], ...] = ()
-
     outcome: Any = None
     response: Any = None
 
     _answer: Pairs | None = None  # what answers the last 401, and how many were answered
     _answered = 0
     _own_memory: AuthMemory | None = None
-    _cookies: str | None = None
     _shares_jar = True
     _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
     _resent = False
-    _sent = NO_HEADERS  # the fields that went out
     _by_http1 = False  # what the server has asked for
     _fresh = False  # whether a 421 was answered by a connection that carries nothing else
     _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
@@ -242,10 +239,10 @@ class Journey:
         self.started = started = clock()
         total = plan.total
         self.deadline = None if total is None else started + total
+        self.history: tuple[Response[bytes], ...] = ()
+        self._cookies = cookies or None
         if cookies is False:
             self._shares_jar = False
-        elif cookies:
-            self._cookies = cookies
         self._auth: Auth | None = plan.auth
         if request.url.username is not None and not plan.exact:
             from ..policies.auth import Basic
@@ -287,7 +284,7 @@ class Journey:
                     yield self._attempt()
                     raw = self.outcome
                     headers = raw.headers
-                    by_name = headers.by_name()
+                    by_name = Headers.by_name(headers)
                     if plan.listeners:
                         self._tell_of(raw)
                     if not raw.is_checked:
@@ -333,13 +330,15 @@ class Journey:
     # --- The request ------------------------------------------------------------------------------
 
     def _attempt(self) -> RawRequest:
+        again = self.attempts > 0
         self.attempts += 1
-        again = self.attempts > 1
         if again:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         if body is NO_BODY and request.headers is plan.headers:
-            fields, sent = plan.usual_fields(request)
+            usual, sent = plan.usual_fields(request)
+            fields = usual.copy()
+            fields["target"] = request.url.target
         elif body is NO_BODY and plan.exact:
             fields, sent = plan.exact_fields(request)
         else:

@@ -52,9 +52,11 @@ class Plan:
         "exact",
         "fields",
         "given",
+        "has_headers",
         "headers",
         "http2",
         "is_direct",
+        "is_settled",
         "limits",
         "listeners",
         "most",
@@ -72,6 +74,7 @@ class Plan:
     def __init__(
         self, settings: Settings, backend: Backend, process: Settings, shared: Limits, *, exact: bool = False
     ) -> None:
+        self.is_settled = False
         self.settings = settings
         self.backend = backend
         self.process = process
@@ -84,6 +87,7 @@ class Plan:
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
+        self.has_headers = bool(settings.headers.pairs)
         self.params = settings.params
         self.http2 = settings.http2
         self.limits = settings.limits
@@ -121,8 +125,7 @@ class Plan:
     def usual_fields(self, request: Request) -> tuple[dict[str, Any], Headers]:
         """The same for a request without a body and without headers of its own, and its headers.
 
-        Only its target differs from that of the one before, so the rest is copied. The headers are one and the same
-        tuple each time, by which a backend knows that it has written them before.
+        Only its target differs from that of the one before: copy the fields, and set that.
         """
         url = request.url
         usual = self.usual.get(url.origin)
@@ -131,9 +134,7 @@ class Plan:
                 self.usual.clear()
             made = self.raw_fields(request, NO_BODY)
             usual = self.usual[url.origin] = made, Headers.trusted(made["headers"])
-        fields = usual[0].copy()
-        fields["target"] = url.target
-        return fields, usual[1]
+        return usual
 
     def exact_fields(self, request: Request) -> tuple[dict[str, Any], Headers]:
         """The same for an exchange without a body, whose headers are those of the one before it to this origin.

@@ -53,7 +53,7 @@ class Slots:
         if self._abandoned:
             self.close_abandoned()
         self.held[call] = origin
-        if self._fits(origin, limits) and not self.queue:
+        if (len(self.held) == 1 or self._fits(origin, limits)) and not self.queue:
             return True
         self.held.pop(call, None)
         return False

@@ -34,7 +34,8 @@ class Unanswered(BaseException):
 class Seam:
     """The slot: what stands before the backends of this process, if anything does."""
 
-    interception: Interception | None = None
+    def __init__(self) -> None:
+        self.interception: Interception | None = None
 
 
 class _Shut:

@@ -262,30 +262,32 @@ class Client(BaseClient):
         try:
             step = next(steps, None)
             while step is not None:
-                outcome = None
+                outcome, is_over = None, True
                 try:
-                    if type(step) is RawRequest:
-                        origin, limits = journey.request.url.origin, journey.plan.shared
-                        if not slots.take(journey, origin, limits):
-                            wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
-                        outcome = send(step)
-                        if whole and outcome.content is not None:  # its connection is free
+                    try:
+                        if type(step) is RawRequest:
+                            origin, limits = journey.request.url.origin, journey.plan.shared
+                            if not slots.take(journey, origin, limits):
+                                wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
+                            outcome = send(step)
+                            is_over = whole and outcome.content is not None
+                        elif type(step) is Receive:
+                            is_over = False  # if it fails, the next step closes it
+                            outcome = self._receive(step)
+                            is_over = whole
+                        elif type(step) is Discard:
+                            self._discard(step)
+                        elif type(step) is Close:
+                            step.raw.close()
+                        elif type(step) is Sleep:
+                            sleep(step.seconds)
+                        elif type(step) is Fetch:
+                            outcome = step.at_once()
+                    finally:
+                        if is_over:  # the exchange, or there was none: its connection is free
                             slots.give_back(journey)
-                    elif type(step) is Receive:
-                        outcome = self._receive(step)
-                    elif type(step) is Discard:
-                        self._discard(step)
-                        slots.give_back(journey)
-                    elif type(step) is Close:
-                        step.raw.close()
-                        slots.give_back(journey)
-                    elif type(step) is Sleep:
-                        sleep(step.seconds)
-                    elif type(step) is Fetch:
-                        outcome = step.at_once()
                 except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
                     step = steps.throw(error)
-                    slots.give_back(journey)
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
@@ -324,7 +326,6 @@ class Client(BaseClient):
             incoming.finish()
             body = whole.getvalue()
         step.raw.close()
-        self._slots.give_back(journey)
         return body
 
     def _discard(self, step: Discard) -> None:
@@ -360,6 +361,7 @@ class Client(BaseClient):
         What `with_` has derived has no connections of its own to close.
         """
         self._closed = True
+        self._plan = None
         if self._root is not None:
             return
         self._slots.close_abandoned()

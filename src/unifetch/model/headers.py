@@ -138,10 +138,12 @@ class Headers(Mapping[str, str]):
         wanted = name.lower()
         return [value for key, value in self.pairs if key.lower() == wanted]
 
-    def __getattr__(self, name: str) -> NoReturn:
-        from .names import HEADERS, unknown_attribute
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
 
-        raise AttributeError(unknown_attribute(HEADERS, name, dir(Headers)))
+        def __getattr__(self, name: str) -> NoReturn:
+            from .names import HEADERS, unknown_attribute
+
+            raise AttributeError(unknown_attribute(HEADERS, name, dir(Headers)))
 
     def merged(self, other: Headers) -> Headers:
         """These fields, replaced by those of `other` of the same name, and without what it drops."""

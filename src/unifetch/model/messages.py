@@ -328,10 +328,12 @@ class Response(Value, Generic[B_co]):
         body = self.body if isinstance(self.body, bytes) else b""
         return self.replace(body=body, request=self.request.without_stream())  # type: ignore[return-value]  # as in read
 
-    def __getattr__(self, name: str) -> NoReturn:
-        from .names import RESPONSE, unknown_attribute
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
 
-        raise AttributeError(unknown_attribute(RESPONSE, name, [*dir(Response), *Response.__annotations__]))
+        def __getattr__(self, name: str) -> NoReturn:
+            from .names import RESPONSE, unknown_attribute
+
+            raise AttributeError(unknown_attribute(RESPONSE, name, [*dir(Response), *Response.__annotations__]))
 
     def __repr__(self) -> str:
         size = f"{len(self.body)} bytes" if isinstance(self.body, bytes) else "a stream"

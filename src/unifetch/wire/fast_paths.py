@@ -19,6 +19,8 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..model.headers import Pairs
+    from ..model.messages import RawRequest
     from .http11 import Head
     from .reader import ByteReader
 
@@ -26,6 +28,56 @@ if TYPE_CHECKING:
 
 _CRLF = b"\r\n"
 _BLANK_LINE = b"\r\n\r\n"
+
+
+class LastRequest:
+    """The request head that a connection wrote last. The next one is often the same, or differs in its target alone.
+
+    Args:
+        around_target, target_bytes: the plain code: what `http11` has by these names.
+
+    Attributes:
+        closes: whether it asks for the end of the connection.
+        expects: whether it asks for 100 (Continue) before the body (RFC 9110 §10.1.1).
+    """
+
+    __slots__ = (
+        "_after",
+        "_around_target",
+        "_before",
+        "_fields",
+        "_head",
+        "_method",
+        "_target",
+        "_target_bytes",
+        "closes",
+        "expects",
+    )
+
+    def __init__(
+        self, around_target: Callable[[str, Pairs], tuple[bytes, bytes]], target_bytes: Callable[[str], bytes]
+    ) -> None:
+        self._around_target = around_target
+        self._target_bytes = target_bytes
+        self._before = self._after = self._head = b""
+        self._fields: Pairs = ()
+        self._method = self._target = ""
+        self.closes = self.expects = False
+
+    def head(self, request: RawRequest) -> bytes:
+        """The head of this request, as it is written."""
+        target, fields, method = request.target, request.headers, request.method
+        if fields != self._fields or method != self._method:
+            self._target = ""  # first, as what follows may raise
+            self._before, self._after = self._around_target(method, fields)
+            self._fields, self._method = fields, method
+            lowered = self._after.lower()
+            self.expects = b"\r\nexpect: 100-continue\r\n" in lowered
+            self.closes = b"\r\nconnection: close\r\n" in lowered
+        if target != self._target:
+            self._head = self._before + self._target_bytes(target) + self._after
+            self._target = target
+        return self._head
 
 
 class LastHead:

@@ -19,7 +19,7 @@ from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError
 from ...model.messages import AsyncRawResponse
 from ...wire import http11
 from ...wire.asyncio_wire import Pieces
-from ...wire.fast_paths import LastHead
+from ...wire.fast_paths import LastHead, LastRequest
 from ...wire.reader import RECEIVE, ByteReader
 from ...wire.tls_errors import certificate_refused
 from ..base import IDLE_SECONDS, came_too_late
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...errors import RequestSent
-    from ...model.headers import Headers, Pairs
+    from ...model.headers import Headers
     from ...model.messages import RawRequest
     from ...wire.asyncio_wire import AsyncioTLS, AsyncioWire
     from ...wire.http11 import Framing, Head
@@ -61,9 +61,7 @@ class AsyncConnection:
         self.keeps = True
         self._busy = False
         self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
-        self._fields: Pairs | None = None  # of the last request, as the three below
-        self._method = ""
-        self._before = self._after = b""
+        self._last_request = LastRequest(http11.around_target, http11.target_bytes)
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -97,7 +95,7 @@ class AsyncConnection:
         except BaseException:
             self.close()
             raise
-        if not head.persists:
+        if not head.persists or self._last_request.closes:
             self.keeps = False
         size, interim = head.framing, self.interim
         if size == len(rest):
@@ -133,14 +131,12 @@ class AsyncConnection:
         self._busy = True
         if self.interim:
             self.interim = []
-        if self._fields is not request.headers or self._method != request.method:
-            self._prepare(request)
-        head, body = self._before + http11.target_bytes(request.target) + self._after, request.body
+        head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
             if body is None:
                 await self._write(head)
-            elif isinstance(body, bytes) and len(body) <= http11.WITH_HEAD and not self._expects:
+            elif isinstance(body, bytes) and len(body) <= http11.WITH_HEAD and not self._last_request.expects:
                 await self._write(head + body)
             else:
                 steps = http11.read_head(self.reader, request.method)
@@ -162,19 +158,10 @@ class AsyncConnection:
         self._feed(data)
         return await self._read_head(steps), b""
 
-    def _prepare(self, request: RawRequest) -> None:
-        # Requests that say nothing of their own share one tuple of fields, whose bytes are kept.
-        self._fields, self._method = request.headers, request.method
-        self._before, self._after = http11.around_target(request.method, request.headers)
-        fields = self._after.lower()
-        self._expects = b"\r\nexpect: 100-continue\r\n" in fields  # RFC 9110 §10.1.1
-        if b"\r\nconnection: close\r\n" in fields:
-            self.keeps = False
-
     async def _upload(self, head: bytes, request: RawRequest, steps: HeadSteps) -> Head | None:
         # Between two blocks, and while a send waits, it listens: an early final answer ends the upload.
         await self._write(head)
-        if self._expects and (early := await self._wait_for_continue(steps)) is not None:
+        if self._last_request.expects and (early := await self._wait_for_continue(steps)) is not None:
             return early
         body = request.body
         try:
