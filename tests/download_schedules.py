@@ -5,13 +5,14 @@ for, and contradicts itself; a client begins, resumes, is interrupted, and asks 
 follows from a seed. What no client can know is left out: a server that lies without a word that tells. From the root
 of the repository, best with a directory in memory:
 
-    PYTHONPATH=src:tests python tests/download_schedules.py STEPS [SEED] [DIRECTORY]
+    PYTHONPATH=src:tests python tests/download_schedules.py STEPS [SEED] [DIRECTORY] [awaited]
 
-A step is one download. It prints what came of them, and the seed of a wrong success.
+A step is one download, by a Client, or by an AsyncClient. It prints what came of them, and the seed of a wrong success.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -19,17 +20,17 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from email.utils import formatdate
 from random import Random
 from typing import Any, Literal
 
-from unifetch import Client
+from unifetch import AsyncClient, Client, Download
 from unifetch.backends.base import Capability
 from unifetch.errors import ConnectionLost, IncompleteBody, UnifetchError
 from unifetch.model.headers import Headers
-from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.model.messages import AsyncRawResponse, RawRequest, RawResponse
 
 STEPS_OF_A_SEED = 40  # then everything starts anew
 NOW = 1_700_000_000
@@ -337,8 +338,55 @@ DEEDS = {
 # --- The client -----------------------------------------------------------------------------------
 
 
-def play(seed: int, directory: str) -> Counter[str]:
+class AwaitedOrigin:
+    """The same origin, for an AsyncClient."""
+
+    name = "origin"
+    contract: Literal[1] = 1
+    capabilities = frozenset({Capability.NATIVE_ASYNC})
+    native: object = None
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def send(self, request: Any) -> AsyncRawResponse:
+        raw = self._origin.send(request)
+
+        async def body() -> AsyncIterator[bytes]:
+            for piece in raw.body:
+                yield piece
+
+        return AsyncRawResponse(raw.status, raw.reason, raw.http_version, raw.headers, body(), self.close)
+
+
+class AwaitedClient:
+    """An AsyncClient in a loop of its own, as the Client that a schedule goes on with."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._client = AsyncClient(AwaitedOrigin(origin))
+        self._runner = asyncio.Runner()
+
+    def download(self, url: str, path: str, **call: Any) -> Download:
+        return self._runner.run(self._client.download(url, path, **call))
+
+    def __enter__(self) -> AwaitedClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+
+def play(seed: int, directory: str, make: Any = Client) -> Counter[str]:
     """One schedule; what came of its downloads.
+
+    Args:
+        seed: which.
+        directory: one that is nobody else's.
+        make: what makes the client of an origin: `Client`, or `AwaitedClient`.
 
     Raises:
         AssertionError: for a success that is no version of the file.
@@ -351,7 +399,7 @@ def play(seed: int, directory: str) -> Counter[str]:
     origin = Origin(random)
     told: Counter[str] = Counter()
     before: bytes | None = None  # what is at the path
-    with Client(origin) as client:
+    with make(origin) as client:
         for _ in range(STEPS_OF_A_SEED):
             call: dict[str, Any] = {"resume": random.random() < 0.9, "decode": random.random() < 0.9}
             whole = origin.resources["/"].now.content
@@ -396,10 +444,11 @@ def _content(path: str) -> bytes | None:
 def main() -> None:
     """Play schedules until so many steps are done."""
     steps, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    make = AwaitedClient if sys.argv[4:] == ["awaited"] else Client
     told: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as directory:
         while told.total() < steps:
-            told += play(seed, directory)
+            told += play(seed, directory, make)
             seed += 1
     print(told.total(), "steps, the next seed is", seed)
     for outcome, count in told.most_common():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import download_schedules
+from unifetch import Client
 from unifetch.client import downloads
 from unifetch.policies import ranges
 from unifetch.policies.ranges import Validator
@@ -24,11 +25,12 @@ def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def test_a_success_is_a_version_of_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [Client, download_schedules.AwaitedClient])
+def test_a_success_is_a_version_of_the_file(make: object, tmp_path: Path) -> None:
     """Whatever servers do, a file is one that a server had, whole, or there is an error and the file before."""
     told: Counter[str] = Counter()
     for seed in range(SEEDS):
-        told += download_schedules.play(seed, str(tmp_path))
+        told += download_schedules.play(seed, str(tmp_path), make)
 
     # All that can come of a download has come up.
     assert told["success, at once"] > 100

@@ -46,7 +46,7 @@ def test_no_answer_goes_to_the_wrong_stream() -> None:
     """The same of tasks that share connections of HTTP/2."""
     pytest.importorskip("h2")
     with http2.Server(http2_soak.answer, settings={http2.MAX_CONCURRENT_STREAMS: 20}, lifetime=100) as server:
-        outcomes = asyncio.run(http2_soak.soak(server.url, 600, 60))
+        outcomes, _ = asyncio.run(http2_soak.soak(server.url, 600, 60))
         server.errors.clear()
 
     assert 600 == outcomes.total()

@@ -3,7 +3,8 @@
     python tests/soak/http2_soak.py --requests 100000 --tasks 500
 
 The server, a process of its own, allows 50 streams on a connection, so that 500 tasks have about ten. What happens to a
-request is drawn from its number. After each batch no slot and no task may be left, and at the end no socket.
+request is drawn from its number. After each batch no slot and no task may be left, and at the end no socket. Nor may
+the memory have grown by more than a tenth since the warm-up, which is the first fifth.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import gc
 import random
+import resource
 import subprocess
 import sys
 import threading
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from async_soak import resident
 from soak import sockets
 from unifetch import UnifetchError
 from unifetch.aio import AsyncClient
@@ -107,9 +110,10 @@ def serve() -> None:
         server.errors.clear()
 
 
-async def soak(url: str, requests: int, tasks: int) -> Counter[str]:
-    """Ask, and look at every answer."""
+async def soak(url: str, requests: int, tasks: int) -> tuple[Counter[str], list[int]]:
+    """Ask, and look at every answer: what came of it, and the bytes of memory after each batch."""
     outcomes: Counter[str] = Counter()
+    memory: list[int] = []
     limits = {"connections": tasks, "connections_per_origin": tasks}
     numbers = iter(range(requests))
     async with AsyncClient("socket", http2="only", timeout={"total": 30, "read": 2}, limits=limits) as client:
@@ -149,8 +153,10 @@ async def soak(url: str, requests: int, tasks: int) -> Counter[str]:
             await asyncio.gather(*(some(batch) for _ in range(tasks)))
             if client._slots.held or len(asyncio.all_tasks()) > 1:
                 raise AssertionError("something is left")
-            print(f"{time.strftime('%H:%M:%S')} {outcomes['answered']} answered", flush=True)
-    return outcomes
+            gc.collect()
+            memory.append(resident())
+            print(f"{time.strftime('%H:%M:%S')} {outcomes['answered']} answered, {sockets()} sockets", flush=True)
+    return outcomes, memory
 
 
 def main() -> None:
@@ -169,12 +175,16 @@ def main() -> None:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         before = sockets()
-        outcomes = asyncio.run(soak(url, given.requests, given.tasks))
+        outcomes, memory = asyncio.run(soak(url, given.requests, given.tasks))
         gc.collect()
         server.stdin.close()
         print(f"{server.stdout.read().strip()} connections", *map(str, outcomes.most_common()), sep="\n")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"MiB after each batch: {', '.join(f'{size / 2**20:.1f}' for size in memory)}; at most {peak:.1f}")
         if sockets() > before:
             raise AssertionError("sockets are left")
+        if memory[-1] > memory[len(memory) // 5] * 1.1:
+            raise AssertionError("the memory has grown")
 
 
 if __name__ == "__main__":
