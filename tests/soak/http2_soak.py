@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from async_soak import resident
+
 from soak import sockets
 from unifetch import UnifetchError
 from unifetch.aio import AsyncClient
