@@ -113,6 +113,7 @@ def test_whatever_comes(frames: list[bytes], rest: bytes) -> None:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "answers in HTTP/1.1"),
         (frame(HEADERS, END_HEADERS | END_STREAM, 2, b"\x88"), "a stream that is not of the client"),
         (frame(HEADERS, END_HEADERS | END_STREAM, 0, b"\x88"), "a stream that is not of the client"),
+        (frame(HEADERS, END_HEADERS, 1, b"\xff"), "Unable to decode HPACK integer representation"),
     ],
 )
 def test_what_is_no_answer(data: bytes, said: str) -> None:
@@ -124,6 +125,7 @@ def test_what_is_no_answer(data: bytes, said: str) -> None:
 
     assert isinstance(stream.failure, ProtocolError)
     assert said in str(stream.failure)
+    assert "0x" not in str(stream.failure)  # an address in memory tells nobody anything
 
 
 def test_windows_are_returned_as_they_are_taken() -> None:

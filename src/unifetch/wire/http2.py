@@ -74,6 +74,7 @@ IDLE_FRAMES_A_SECOND = 100
 
 _DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0, 1, 5, 7, 9
 _END_STREAM, _PADDED = 1, 8
+_ADDRESS = re.compile(r"( from)? <[\w.]+( object)? at 0x\w+>")  # hpack shows where in our memory a block is
 
 
 # === §1 A stream: one request, and what came of it ====================================================
@@ -333,7 +334,8 @@ class Session:
         except DenialOfServiceError:
             self._break(TooLarge(f"a head of more than {MAX_HEAD // 1024} KiB", request_sent="yes"))
         except H2Error as error:
-            self._break(ProtocolError(f"not as HTTP/2 has it: {evidence(str(error), 200)[1:-1]}", request_sent="yes"))
+            said = evidence(_ADDRESS.sub("", str(error)), 200)[1:-1]
+            self._break(ProtocolError(f"not as HTTP/2 has it: {said}", request_sent="yes"))
         except _Fatal as refused:
             with suppress(H2Error):
                 self._h2.close_connection(refused.code)
