@@ -121,7 +121,7 @@ async def soak(url: str, requests: int, tasks: int) -> tuple[Counter[str], list[
 
         async def one(number: int) -> None:
             method = "POST" if number % 7 == 0 else "GET"
-            body = {"body": bytes(number % 100_000)} if method == "POST" else {}
+            body = {"body": bytes(number * 7919 % 100_000)} if method == "POST" else {}
             try:
                 response = await client.request(method, f"{url}/{number}", **body)
             except UnifetchError as error:

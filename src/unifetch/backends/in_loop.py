@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
+from functools import partial
 from weakref import finalize
 
 from ..errors import ConfigError, StreamError
-from ..model.messages import RawResponse
+from ..model.messages import AsyncRawResponse, RawResponse
 from .base import ASYNC_CAPABILITIES
 from .workers import WORKERS
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-    from typing import Literal, TypeVar
+    from typing import Any, Literal, TypeVar
 
-    from ..model.messages import AsyncRawResponse, RawRequest
+    from ..model.messages import RawRequest
     from .base import AsyncBackend
 
     T = TypeVar("T")
@@ -43,9 +44,7 @@ class Looped:
         self.capabilities = backend.capabilities - ASYNC_CAPABILITIES
         self.native = backend.native
         self._lock = threading.RLock()  # a finalizer may come here in the middle of it
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._end: finalize[[asyncio.AbstractEventLoop, int], Looped] | None = None
+        self._serving: Serving | None = None
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -55,65 +54,149 @@ class Looped:
         if body is not None and not isinstance(body, bytes):
             request = request.routed(request.route, body=_stepped(body))
         loop = self._running()
-        raw = _wait_for(loop, self._backend.send(request))
+        pieces = Pieces(loop)
+        pieces.raw = raw = _wait_for(loop, self._backend.send(request))
         return RawResponse(
-            raw.status,
-            raw.reason,
-            raw.http_version,
-            raw.headers,
-            _pieces(loop, raw.body),
-            lambda: _close(loop, raw),
-            raw.trailers,
-            raw.interim,
+            raw.status, raw.reason, raw.http_version, raw.headers, pieces, pieces.close, raw.trailers, raw.interim
         )
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=_serve, args=(self._loop, self._backend), name=f"unifetch {self.name}", daemon=True
-                )
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    self._loop.close()
-                    self._loop = None
-                    raise ConfigError("the program is ending, and can start no thread for this any more") from error
-                self._thread = thread
+            serving = self._serving
+            if serving is not None and serving.is_alive():
+                return serving.loop.result()
+            try:
+                self._serving = serving = Serving(self._backend)
                 # Also for a client that nobody closes: when it is gone, or when the interpreter ends.
-                self._end = finalize(self, _stop, self._loop, os.getpid())
-            return self._loop
+                finalize(self, serving.stop)
+                serving.start()
+                return serving.loop.result()
+            except RuntimeError as error:
+                raise ConfigError("the program is ending, and can start no thread for this any more") from error
+            finally:
+                # An interrupt may have come before there was a thread; one that comes about later ends at once.
+                if serving is not None and serving.loop.cancel():
+                    self._serving = None
 
     # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close idle connections, and end the event loop."""
         with self._lock:
-            self._loop, thread, self._thread = None, self._thread, None
-        if self._end is not None:
-            self._end()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            serving = self._serving
+            if serving is not None:
+                serving.stop()
+            self._serving = None
+        if serving is not None:
+            serving.wait()
+
+
+# --- The loop -------------------------------------------------------------------------------------
+
+
+class Serving:
+    """A thread with an event loop, made and closed in there, so that no interrupt of a caller leaves it behind.
+
+    Attributes:
+        loop: it, once it is there; cancelled for a thread that was not to begin.
+    """
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        self.loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._backend = backend
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name=f"unifetch {backend.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            RuntimeError: the interpreter is ending.
+        """
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the loop runs, or will."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        if not self.loop.set_running_or_notify_cancel():
+            return
+        try:
+            loop = asyncio.new_event_loop()
+        except Exception as error:  # noqa: BLE001  # too many open files, say: it is for who waits
+            self.loop.set_exception(error)
+            return
+        try:
+            self.loop.set_result(loop)
+            loop.run_forever()
+        finally:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
+                runner.run(_result_of(self._backend.close()))
+
+    def stop(self) -> None:
+        """Have the loop end. It waits for nothing: a finalizer may call it."""
+        if self._process != os.getpid() or self.loop.cancel():  # the thread stayed with the parent; or has not begun
+            return
+        self.loop.add_done_callback(_stop)
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        if self._process == os.getpid() and self._thread.ident and self._thread is not threading.current_thread():
+            self._thread.join()
+
+
+def _stop(made: Future[asyncio.AbstractEventLoop]) -> None:
+    if made.exception() is None:
+        with suppress(RuntimeError):  # it is closed
+            made.result().call_soon_threadsafe(made.result().stop)
 
 
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _pieces(loop: asyncio.AbstractEventLoop, pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
-    while (piece := _wait_for(loop, anext(pieces, None))) is not None:
-        yield piece
+class Pieces:
+    """The body of one response. One that is dropped, as by an interrupt on its way to the caller, is closed.
+
+    Attributes:
+        raw: that response, once there is one; None again once it is closed.
+    """
+
+    raw: AsyncRawResponse | None = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        raw = self.raw
+        piece = None if raw is None else _wait_for(self._loop, anext(raw.body, None))
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it. It waits for nothing."""
+        raw, self.raw = self.raw, None
+        if raw is not None:
+            _close(self._loop, raw)
+
+    __del__ = close
 
 
 def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
-    step = _result_of(work)
+    future: Future[T] = Future()
     try:
-        future = asyncio.run_coroutine_threadsafe(step, loop)
+        loop.call_soon_threadsafe(_begin, loop, work, future)
     except RuntimeError:
-        step.close()
         if hasattr(work, "close"):
             work.close()
         raise _closed() from None
+    except BaseException:
+        future.cancel()
+        raise
     try:
         while True:
             done, _ = wait([future], _LOOK)
@@ -124,8 +207,48 @@ def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
     except CancelledError:
         raise _closed() from None
     except BaseException:  # an interrupt of this thread, which must not leave the work behind; or its own error
-        future.cancel()
+        if not future.cancel() and future.exception() is None:
+            _drop(loop, future.result())
         raise
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Awaitable[T], future: Future[T]) -> None:
+    if future.cancelled():
+        if hasattr(work, "close"):
+            work.close()
+        return
+    task = loop.create_task(_result_of(work))
+    _tasks.add(task)
+    task.add_done_callback(partial(_hand_over, loop, future))
+    future.add_done_callback(partial(_cancel, loop, task))
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], future: Future[T]) -> None:
+    if future.cancelled():
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(task.cancel)
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, future: Future[T], task: asyncio.Task[T]) -> None:
+    _tasks.discard(task)
+    if task.cancelled():
+        future.cancel()
+    wanted = future.set_running_or_notify_cancel()
+    if task.cancelled():
+        return
+    error = task.exception()
+    if not wanted and error is None:
+        _drop(loop, task.result())
+    elif wanted and error is None:
+        future.set_result(task.result())
+    elif wanted:
+        future.set_exception(error)
+
+
+def _drop(loop: asyncio.AbstractEventLoop, outcome: object) -> None:
+    # The response of an exchange whose thread was interrupted.
+    if isinstance(outcome, AsyncRawResponse):
+        _close(loop, outcome)
 
 
 def _closed() -> StreamError:
@@ -139,26 +262,13 @@ def _close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> None:
         loop.call_soon_threadsafe(_begin_to_close, loop, raw)
 
 
-_closing: set[asyncio.Task[None]] = set()  # a loop keeps no hold on its tasks
+_tasks: set[asyncio.Task[Any]] = set()  # a loop keeps no hold on them
 
 
 def _begin_to_close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> None:
     task = loop.create_task(_result_of(raw.close()))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
-
-
-def _serve(loop: asyncio.AbstractEventLoop, backend: AsyncBackend) -> None:
-    loop.run_forever()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
-        runner.run(_result_of(backend.close()))
-
-
-def _stop(loop: asyncio.AbstractEventLoop, process: int) -> None:
-    if os.getpid() != process:  # the thread stayed with the parent
-        return
-    with suppress(RuntimeError):  # it is closed
-        loop.call_soon_threadsafe(loop.stop)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 async def _result_of(work: Awaitable[T]) -> T:

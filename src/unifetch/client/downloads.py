@@ -15,6 +15,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
+from io import BufferedRandom
 from time import monotonic
 
 from ..errors import IncompleteBody, InvalidHeader, InvalidSetting, ProtocolError, StatusError, UnifetchError, evidence
@@ -22,12 +23,11 @@ from ..model.frozen import Value
 from ..model.headers import Headers
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
 from .event_loops import in_thread
-from .new_file import EXACT, is_at, part_of, place_of, take_name
+from .new_file import is_at, open_exactly, part_of, place_of, take_name
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from io import BufferedRandom
     from types import TracebackType
     from typing import Any, Self
 
@@ -213,19 +213,20 @@ class Part:
 
     def _open(self) -> BufferedRandom:
         while True:
-            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | EXACT, 0o600)
+            file = open_exactly(self._part, "r+b", os.O_RDWR | os.O_CREAT)
             try:
+                descriptor = file.fileno()
                 _lock(descriptor)
                 if not _is_ours(os.fstat(descriptor)):
                     raise FileExistsError(errno.EEXIST, "Not a part of our own", self._part)
                 with suppress(FileNotFoundError):
                     # The one that it was opened under may have taken the target's name meanwhile.
                     if is_at(descriptor, self._part):
-                        return open(descriptor, "r+b")
+                        return BufferedRandom(file)
             except BaseException:
-                os.close(descriptor)
+                file.close()
                 raise
-            os.close(descriptor)
+            file.close()
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ class Part:
 
         place = _place(self._response)
         saved = json.dumps({"url": _fingerprint(self._url), "place": place, "validator": vars(validator)})
-        with open(os.open(self._sidecar, os.O_WRONLY | os.O_CREAT | os.O_EXCL | EXACT, 0o600), "wb") as sidecar:
+        with open_exactly(self._sidecar, "wb", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as sidecar:
             sidecar.write(saved.encode())
 
     def _saved(self) -> Validator | None:
@@ -294,7 +295,7 @@ class Part:
         import json
 
         try:
-            with open(os.open(self._sidecar, os.O_RDONLY | EXACT), "rb") as sidecar:
+            with open_exactly(self._sidecar, "rb", os.O_RDWR) as sidecar:
                 saved = json.loads(sidecar.read(SIDECAR)) if _is_ours(os.fstat(sidecar.fileno())) else None
         except (OSError, ValueError, RecursionError):
             return None

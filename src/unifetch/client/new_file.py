@@ -16,7 +16,7 @@ from hashlib import sha256
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from io import BufferedRandom
+    from io import BufferedRandom, FileIO
 
 # Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
 EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -48,6 +48,12 @@ def part_of(target: str) -> str:
     raw = os.fsencode(name)
     shown = name if len(raw) <= READABLE else sha256(raw).hexdigest()
     return os.path.join(directory, f".{shown}.unifetch-part")
+
+
+def open_exactly(path: str, mode: str, flags: int) -> FileIO:
+    """Open this path itself, unbuffered, with these flags of `os.open`; a new file is for ourselves alone."""
+    # In C alone, so that no interrupt (Ctrl-C) comes between the descriptor and the file that closes it.
+    return next(map(open, map(os.open, (path,), (flags | EXACT,), (0o600,)), (mode,), (0,)))  # type: ignore[arg-type]
 
 
 def take_name(file: BufferedRandom, part: str, target: str) -> None:
@@ -115,24 +121,23 @@ def _check(target: str) -> None:
         return
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         raise FileExistsError(errno.EEXIST, "Not a regular file")
-    descriptor = os.open(target, os.O_RDWR | EXACT)  # fails for a directory, too
-    try:
+    with open_exactly(target, "r+b", os.O_RDWR) as file:  # fails for a directory, too
         if sys.platform != "win32":
-            _check_replaceable(descriptor, found, os.path.dirname(target))
-    finally:
-        os.close(descriptor)
+            _check_replaceable(file.fileno(), found, os.path.dirname(target))
 
 
 def _check_replaceable(descriptor: int, found: os.stat_result, above: str) -> None:
     directory = os.stat(above)
     if directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, directory.st_uid):
         raise PermissionError(errno.EPERM, "A file of somebody else's in a directory where only they can replace it")
-    descriptor_above = os.open(above, getattr(os, "O_PATH", os.O_RDONLY))
+    opened: list[int] = []  # filled by C alone, as above
     try:
-        if found.st_dev != directory.st_dev or _mount_of(descriptor) != _mount_of(descriptor_above):
+        opened.extend(map(os.open, (above,), (getattr(os, "O_PATH", os.O_RDONLY),)))
+        if found.st_dev != directory.st_dev or _mount_of(descriptor) != _mount_of(opened[0]):
             raise OSError(errno.EBUSY, "A file that is mounted cannot be replaced; mount its directory")
     finally:
-        os.close(descriptor_above)
+        for each in opened:
+            os.close(each)
 
 
 def _mount_of(descriptor: int) -> bytes | None:
@@ -151,9 +156,9 @@ def _usual_mode(target: str) -> int:
         if stat.S_ISREG(found.st_mode):
             return stat.S_IMODE(found.st_mode) & 0o777
     new = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.unifetch-part")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+        with open(new, "xb") as made:
+            return stat.S_IMODE(os.fstat(made.fileno()).st_mode)
     finally:
-        os.close(descriptor)
-        os.unlink(new)
+        with suppress(FileNotFoundError):
+            os.unlink(new)
