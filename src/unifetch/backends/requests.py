@@ -27,7 +27,7 @@ from urllib3.util import SKIP_HEADER
 from .. import errors
 from ..errors import InvalidSetting, UnifetchError
 from .base import HTTP_1_CAPABILITIES, Capability, refuse_conflicts
-from .urllib3 import CURRENT, PlainPool, PooledExchange, TLSPool, guarded, pool_for
+from .urllib3 import CURRENT, PlainPool, PooledExchange, TLSPool, close_pools, guarded, pool_for
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -149,6 +149,10 @@ class TransportAdapter(HTTPAdapter):
         """As inherited, with our pools."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
+
+    def close(self) -> None:
+        """Close idle connections."""
+        close_pools(self.poolmanager)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
         """The pool of the connections that may carry the current request."""

@@ -136,7 +136,16 @@ class Urllib3Backend:
     def close(self) -> None:
         """Close idle connections; an injected manager stays open."""
         if not self._injected:
-            self._manager.clear()
+            close_pools(self._manager)
+
+
+def close_pools(manager: PoolManager) -> None:
+    """Close idle connections. `clear` would forget the pools, each of which a response may still keep from its end."""
+    for key in list(manager.pools.keys()):
+        pool = manager.pools.get(key)
+        if pool is not None:
+            pool.close()
+    manager.clear()
 
 
 def conflict(manager: PoolManager) -> str | None:

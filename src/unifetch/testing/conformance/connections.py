@@ -229,6 +229,18 @@ class TestConnections(Conformance):
             assert b"/again" == shared.get(f"{server.url}/again").body
             assert [1, 2, 1] == [each.connection for each in server.requests]
 
+    def test_close_though_a_response_is_kept(self, backend_factory: BackendFactory) -> None:
+        """An idle connection is closed with the client, also while somebody still has a response that came by it."""
+        with Server(reply(200, bytes(300_000))) as server:
+            client = Client(backend=backend_factory())
+            response = client.open("GET", server.url)
+            received = sum(map(len, response.body))
+            response.close()
+            client.close()
+            server.wait_closed(1)
+
+        assert (300_000, 200) == (received, response.status)
+
     def test_close(self, backend_factory: BackendFactory) -> None:
         """Closing a backend closes its idle connections, and closing a client ends it."""
         with Server() as server:
