@@ -366,9 +366,10 @@ class Client(BaseClient):
             return
         self._slots.close_abandoned()
         with self._lock:
-            backends, self._backends = self._backends, {}
-        for backend in backends.values():
+            backends = self._backends.copy()
+        for name, backend in backends.items():
             backend.close()
+            self._backends.pop(name, None)  # afterwards, so that whoever was interrupted can call again
 
     def __enter__(self) -> Self:
         return self

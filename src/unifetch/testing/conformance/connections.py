@@ -232,11 +232,10 @@ class TestConnections(Conformance):
     def test_close_though_a_response_is_kept(self, backend_factory: BackendFactory) -> None:
         """An idle connection is closed with the client, also while somebody still has a response that came by it."""
         with Server(reply(200, bytes(300_000))) as server:
-            client = Client(backend=backend_factory())
-            response = client.open("GET", server.url)
-            received = sum(map(len, response.body))
-            response.close()
-            client.close()
+            with client_of(backend_factory()) as other:
+                response = other.open("GET", server.url)
+                received = sum(map(len, response.body))
+                response.close()
             server.wait_closed(1)
 
         assert (300_000, 200) == (received, response.status)
