@@ -364,6 +364,10 @@ class Case:
             for left in self._path.parent.iterdir():
                 assert left.name == "file", f"{left.name} is left"
                 left.unlink()
+        except BaseException as error:
+            where = [line for line in self.last.where if HERE not in line]
+            error.add_note(f"{self.name}, at point {at}:\n{''.join(where)}")
+            raise
         finally:
             faulthandler.cancel_dump_traceback_later()
         return interruption
@@ -491,10 +495,7 @@ def sweep(case: Case, every: int, show: int, only: int | None = None) -> None:
             text = f"{type(error).__name__}: {error}"[:300]
             failures[text] += 1
             if failures[text] <= show:
-                print(case.name, at, text)
-                print("".join(line for line in case.last.where if "/tests/" not in line))
-                if not isinstance(error, AssertionError):
-                    print("".join(traceback.format_exception(error)[-8:]), flush=True)
+                print("".join(traceback.format_exception(error)[-8:]), flush=True)
             at += every
             if failures.total() > 300 or only:
                 break

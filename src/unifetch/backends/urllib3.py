@@ -29,6 +29,7 @@ from .. import errors
 from ..errors import ConnectionLost, InvalidBody, InvalidSetting, UnifetchError, evidence
 from ..model.headers import Headers
 from ..model.messages import RawResponse
+from ..model.route import DIRECT
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
 from .base import HTTP_1_CAPABILITIES, Capability, Exchange, causes, refuse_conflicts
@@ -288,7 +289,9 @@ Destination = namedtuple("Destination", ("scheme", "host", "port", "tls", "route
 
 def destination(request: RawRequest) -> Any:
     """What a kept connection is for, in place of a `PoolKey`: one that has gone by a route is not for another route."""
-    return Destination(request.scheme, request.host, request.port, request.tls, request.route)
+    # An interrupt that comes within the __hash__ of a route would leave the library's OrderedDict in disorder.
+    route = None if request.route is DIRECT else request.route
+    return Destination(request.scheme, request.host, request.port, request.tls, route)
 
 
 def pool_for(request: RawRequest, manager: PoolManager) -> urllib3.HTTPConnectionPool:
