@@ -16,7 +16,9 @@ from hashlib import sha256
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedRandom, FileIO
+    from typing import Any
 
 # Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
 EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -53,7 +55,9 @@ def part_of(target: str) -> str:
 def open_exactly(path: str, mode: str, flags: int) -> FileIO:
     """Open this path itself, unbuffered, with these flags of `os.open`; a new file is for ourselves alone."""
     # In C alone, so that no interrupt (Ctrl-C) comes between the descriptor and the file that closes it.
-    return next(map(open, map(os.open, (path,), (flags | EXACT,), (0o600,)), (mode,), (0,)))  # type: ignore[arg-type]
+    opened: Iterator[Any] = map(open, map(os.open, (path,), (flags | EXACT,), (0o600,)), (mode,), (0,))
+    file: FileIO = next(opened)
+    return file
 
 
 def take_name(file: BufferedRandom, part: str, target: str) -> None:
