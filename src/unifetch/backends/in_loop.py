@@ -44,7 +44,7 @@ class Looped:
         self.capabilities = backend.capabilities - ASYNC_CAPABILITIES
         self.native = backend.native
         self._lock = threading.RLock()  # a finalizer may come here in the middle of it
-        self._serving: Serving | None = None
+        self._serving: LoopThread | None = None
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class Looped:
         if body is not None and not isinstance(body, bytes):
             request = request.routed(request.route, body=_stepped(body))
         loop = self._running()
-        pieces = Pieces(loop)
+        pieces = LoopedBody(loop)
         pieces.raw = raw = _wait_for(loop, self._backend.send(request))
         return RawResponse(
             raw.status, raw.reason, raw.http_version, raw.headers, pieces, pieces.close, raw.trailers, raw.interim
@@ -66,7 +66,7 @@ class Looped:
             if serving is not None and serving.is_alive():
                 return serving.loop.result()
             try:
-                self._serving = serving = Serving(self._backend)
+                self._serving = serving = LoopThread(self._backend)
                 # Also for a client that nobody closes: when it is gone, or when the interpreter ends.
                 finalize(self, serving.stop)
                 serving.start()
@@ -94,7 +94,7 @@ class Looped:
 # --- The loop -------------------------------------------------------------------------------------
 
 
-class Serving:
+class LoopThread:
     """A thread with an event loop, made and closed in there, so that no interrupt of a caller leaves it behind.
 
     Attributes:
@@ -155,7 +155,7 @@ def _stop(made: Future[asyncio.AbstractEventLoop]) -> None:
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-class Pieces:
+class LoopedBody:
     """The body of one response. One that is dropped, as by an interrupt on its way to the caller, is closed.
 
     Attributes:
