@@ -212,7 +212,7 @@ def test_a_connection_is_opened_by_connect(backend: Backend, monkeypatch: pytest
         opened.append(request)
         return dial(request, *session)
 
-    module = "urllib" if backend.name == "urllib" else "urllib3"  # whose connections are those of requests, too
+    module = "socket" if backend.name == "urllib" else "urllib3"  # whose connections are those of requests, too
     monkeypatch.setattr(f"unifetch.backends.{module}.dial", watched)
     monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("the library connects by itself"))
     with Server() as server:

@@ -48,9 +48,10 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
 from ..wire.asyncio_wire import AsyncioTLS
-from ..wire.dial import dial, new_socket, refusal
+from ..wire.dial import dial, refusal
 from ..wire.reader import RECEIVE
 from ..wire.resolution import look_up_awaited
+from ..wire.sockets import new_socket
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
 from .base import (

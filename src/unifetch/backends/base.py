@@ -20,8 +20,8 @@ from ..model.timeouts import Timeout as Timeout
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, Literal, Protocol
+    from collections.abc import Iterator, Mapping
+    from typing import Literal, Protocol
 
     from ..errors import RequestSent
 else:
@@ -156,12 +156,35 @@ class Exchange:
         Raises:
             TimeoutError: if nothing is left.
         """
-        if self.deadline is None:
-            return seconds
-        left = self.deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("the deadline has passed")
-        return left if seconds is None or left < seconds else seconds
+        return within(seconds, self.deadline)
+
+
+def within(seconds: float | None, deadline: float | None) -> float | None:
+    """The seconds of a phase, cut to what is left until a deadline by `monotonic()`.
+
+    Raises:
+        TimeoutError: nothing is left.
+    """
+    if deadline is None:
+        return seconds
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError("the deadline has passed")
+    return left if seconds is None or left < seconds else seconds
+
+
+def ends_at(seconds: float | None, deadline: float | None) -> float | None:
+    """When such a phase has to be over, by `monotonic()`; None for never.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    now = monotonic()
+    if deadline is None:
+        return None if seconds is None else now + seconds
+    if deadline <= now:
+        raise TimeoutError("the deadline has passed")
+    return deadline if seconds is None or deadline < now + seconds else now + seconds
 
 
 def connect_ends(request: RawRequest) -> float | None:
@@ -177,56 +200,7 @@ def time_left(ends: float | None) -> float | None:
     Raises:
         TimeoutError: there are none.
     """
-    if ends is None:
-        return None
-    left = ends - monotonic()
-    if left <= 0:
-        raise TimeoutError("the time to connect is over")
-    return left
-
-
-def kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
-    """A function that has the kernel time out the reads and writes of this socket, where it can; else None.
-
-    Python's own timeout asks poll() before each of them, which is a tenth of the time that a large body takes. What
-    ends then is a `BlockingIOError`. OpenSSL does not see the kernel's timeout, and would read again; its struct is
-    Linux's.
-    """
-    import socket
-    from struct import pack
-
-    if type(sock) is not socket.socket or sys.platform != "linux":
-        return None
-    sock.settimeout(None)
-
-    def set_timeout(seconds: float | None) -> None:
-        # No time at all would mean no limit.
-        microseconds = 0 if seconds is None else max(1, int(seconds * 1_000_000))
-        value = pack("ll", *divmod(microseconds, 1_000_000))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-
-    return set_timeout
-
-
-def arrivals(sock: Any) -> Callable[[], object]:
-    """A function that tells whether anything has come on this socket: bytes, or an end.
-
-    TLS may hold what has left the file descriptor: then its bytes count, too.
-    """
-    import select
-    from functools import partial
-
-    # A poll object is kept, because making one costs more than asking it; and it takes descriptors of any size,
-    # which select() does not. On Windows, which has no poll(), it does.
-    if not hasattr(select, "poll"):
-        come: Callable[[], object] = lambda: select.select([sock], [], [], 0)[0]  # noqa: E731  # one of two
-    else:
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        come = partial(poll.poll, 0)
-    pending: Callable[[], int] | None = getattr(sock, "pending", None)
-    return come if pending is None else lambda: come() or pending()
+    return within(None, ends)
 
 
 def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:

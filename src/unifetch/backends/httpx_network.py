@@ -16,9 +16,9 @@ from time import monotonic
 from ..wire.anyio import dial as dial_awaited
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
-from ..wire.sending import send_or_hear
+from ..wire.sockets import arrivals, send_or_hear
 from ..wire.tls_errors import certificate_refused
-from .base import IDLE_SECONDS, arrivals
+from .base import IDLE_SECONDS
 from .poisoning import Exchanges
 from .pooled_body import PooledBody
 

@@ -15,10 +15,11 @@ import anyio
 from ..backends.base import connect_ends, time_left
 from . import dial as dialing
 from .anyio_wire import AnyioWire
-from .dial import carried_out_awaited, new_socket, refusal
+from .dial import carried_out_awaited, refusal
 from .happy_eyeballs import race, until_next
 from .reader import RECEIVE
 from .resolution import begin, numeric, settled
+from .sockets import new_socket
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

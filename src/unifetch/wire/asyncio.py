@@ -12,10 +12,11 @@ import socket
 from ..backends.base import connect_ends, time_left
 from . import dial as dialing
 from .asyncio_wire import AsyncioTLS, AsyncioWire
-from .dial import carried_out_awaited, new_socket, refusal
+from .dial import carried_out_awaited, refusal
 from .happy_eyeballs import race, until_next
 from .reader import RECEIVE
 from .resolution import look_up_awaited
+from .sockets import new_socket
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import contextlib
 import ssl
 from math import inf
 
-from ..backends.base import arrivals
 from .reader import RECEIVE
+from .sockets import arrivals
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import socket
 
 from ..backends.base import connect_ends, time_left
 from . import dial as dialing
-from .dial import carried_out, new_socket, refusal
+from .dial import carried_out, refusal
 from .happy_eyeballs import race, until_next
 from .reader import RECEIVE
 from .resolution import look_up
+from .sockets import new_socket
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -203,39 +203,6 @@ async def carried_out_awaited(steps: Steps[T]) -> T:
         return done.value  # type: ignore[no-any-return]  # what the steps return
 
 
-# --- A socket -------------------------------------------------------------------------------------
-
-
-def new_socket(family: int) -> socket.socket:
-    """A socket as every connection of ours has it.
-
-    Small writes leave at once. The system asks a silent peer now and then whether it is still there, so that a router
-    between does not forget the connection while a server thinks; many do so after five minutes.
-    """
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        set_options(sock)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def set_options(sock: Any) -> None:
-    """The same for a socket that somebody else has made."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option in _KEEPALIVE:
-            sock.setsockopt(socket.IPPROTO_TCP, option, 60)
-
-
-# Seconds until the first question, and between two: the system's own would be two hours. macOS has its own name.
-_KEEPALIVE = [
-    getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL") if hasattr(socket, name)
-]
-
-
 # --- Errors ---------------------------------------------------------------------------------------
 
 

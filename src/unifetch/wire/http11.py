@@ -30,7 +30,7 @@ from .reader import RECEIVE
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from typing import Literal
 
     from ..model.headers import Pairs
@@ -91,16 +91,6 @@ def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
     if not isinstance(body, bytes):
         return body
     return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
-
-
-def framed(body: bytes | Iterable[bytes], *, chunked: bool, trailers: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """A body in pieces as they are written, with what frames them."""
-    if not chunked:
-        yield from blocks(body)
-        return
-    for block in blocks(body):
-        yield chunk(block)
-    yield last_chunk(trailers)
 
 
 def chunk(data: bytes) -> bytes:
@@ -403,12 +393,13 @@ def read_body(reader: ByteReader, framing: Framing) -> Generator[bytes | None, N
 def _read_length(reader: ByteReader, length: int) -> Generator[bytes | None, None, None]:
     left = length
     while left:
-        try:
-            piece = yield from reader.read_some(left)
-        except EOFError:
-            raise _incomplete(f"{length - left} of {length} bytes") from None
-        left -= len(piece)
-        yield piece
+        if piece := reader.take(left):
+            left -= len(piece)
+            yield piece
+        elif reader.ended:
+            raise incomplete(f"{length - left} of {length} bytes")
+        else:
+            yield None
 
 
 def _read_to_close(reader: ByteReader) -> Generator[bytes | None, None, None]:
@@ -444,7 +435,7 @@ def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
             if ending != _CRLF:
                 raise _broken(f"chunk data goes on after its size: {evidence(ending)}")
     except EOFError:
-        raise _incomplete(f"{received} bytes, without the last chunk") from None
+        raise incomplete(f"{received} bytes, without the last chunk") from None
 
 
 def _line(reader: ByteReader, limit: int, name: str) -> Steps[bytes]:
@@ -506,5 +497,6 @@ def _broken(message: str) -> ProtocolError:
     return ProtocolError(message, request_sent="yes")
 
 
-def _incomplete(received: str) -> IncompleteBody:
+def incomplete(received: str) -> IncompleteBody:
+    """The error of a body that was cut off after so much."""
     return IncompleteBody(f"the connection ended after {received} of the body", request_sent="yes")

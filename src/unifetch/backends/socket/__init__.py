@@ -16,7 +16,7 @@ One request and its response, in wire order, and where each step stands:
     │    framing: no body, a length, chunks, or until the end            http11.py §4
     │        │
     │        ▼
-    │    body, piece by piece                                            http11.py §5, or sized_body.py
+    │    body, piece by piece                                            http11.py §5, or in_place.py
     │        │
     │        ▼
     └─── keep, for the next request      or close                        http11.py §6, pool.py

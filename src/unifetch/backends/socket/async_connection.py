@@ -1,85 +1,44 @@
 """One open connection, and the exchanges that it carries, one after the other, awaited.
 
-This is `connection.py` once more: the same methods in the same order, with an `await` wherever bytes go out or
-come in. `diff connection.py async_connection.py` shows what asyncio asks for besides:
-
-- a time is the point at which a wait must end, not its length, as one wait may be several;
-- a task can be cancelled at each `await`. Whoever calls these methods closes the connection if one raises, whatever
-  it raises; the body, which is read when nobody is above, does it itself.
+This is `connection.py` once more, with an `await` wherever bytes go out or come in. asyncio asks for one thing besides:
+a time is the point at which a wait must end, not its length, as one wait may be several.
 """
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import sleep
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 
-from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError, WriteTimeout
+from ...errors import ConnectionLost, IncompleteBody, ReadTimeout
 from ...model.messages import AsyncRawResponse
 from ...wire import http11
 from ...wire.asyncio_wire import Pieces
-from ...wire.fast_paths import LastHead, LastRequest
-from ...wire.reader import RECEIVE, ByteReader
-from ...wire.tls_errors import certificate_refused
-from ..base import IDLE_SECONDS, came_too_late
-from .connection import broken_by
-from .pool import MAX_AGE
+from ...wire.reader import RECEIVE
+from ..base import ends_at
+from .connection_state import ConnectionState
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Callable, Generator, Hashable
+    from collections.abc import AsyncIterator, Callable, Hashable
     from typing import Any
 
-    from ...errors import RequestSent
-    from ...model.headers import Headers
     from ...model.messages import RawRequest
     from ...wire.asyncio_wire import AsyncioTLS, AsyncioWire
     from ...wire.http11 import Framing, Head
+    from .connection_state import HeadSteps, Owner
 
-    HeadSteps = Generator[Head | None, None, Head]
 
-
-class AsyncConnection:
-    """A stream, and what is known of it.
-
-    Attributes:
-        useful_until: until when it may carry another request, by `monotonic()`.
-        exchanges: how many requests it has carried.
-        interim: the 1xx responses of the current exchange, as (status, headers).
-        keeps: whether it can carry another request once this one is over.
-    """
+class AsyncConnection(ConnectionState):
+    """A stream, and what is known of it."""
 
     def __init__(self, sock: AsyncioWire | AsyncioTLS) -> None:
-        self.sock = sock
-        self.reader = ByteReader()
-        self._dies = monotonic() + MAX_AGE
-        self.useful_until = self._dies
-        self.exchanges = 0
-        self.interim: list[tuple[int, Headers]] = []
-        self.keeps = True
-        self._busy = False
-        self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
-        self._last_request = LastRequest(http11.around_target, http11.target_bytes)
-
-    @property
-    def session(self) -> ssl.SSLSession | None:
-        """The TLS session, to resume: with TLS 1.3 there is one once something was read."""
-        return self.sock.session
-
-    # --- Before a request -------------------------------------------------------------------------
-
-    def is_fit(self) -> bool:
-        """Whether an idle connection is young enough, and nothing has happened on it: neither bytes nor an end came.
-
-        Whatever came belongs to no request (RFC 9112 §9.2).
-        """
-        return monotonic() < self.useful_until and not self.sock.poll()
+        super().__init__(sock)
+        self._poll = sock.poll
 
     # --- One exchange -----------------------------------------------------------------------------
 
-    async def exchange(self, request: RawRequest, owner: Any, key: Hashable) -> AsyncRawResponse:
+    async def exchange(self, request: RawRequest, owner: Owner, key: Hashable) -> AsyncRawResponse:
         """Perform one exchange, up to the head of the final response.
 
         Args:
@@ -123,14 +82,7 @@ class AsyncConnection:
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        timeout = request.timeout
-        self._sent: RequestSent = "no"
-        self._deadline = request.deadline
-        self._read_timeout, self._write_timeout = timeout.read, timeout.write
-        self.exchanges += 1
-        self._busy = True
-        if self.interim:
-            self.interim = []
+        self._begin(request)
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
@@ -146,9 +98,9 @@ class AsyncConnection:
                     return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if not self._has_answered():
+            if self._sent != "maybe" or not self.sock.holds_data():
                 raise
-        data = await self._receive(RECEIVE, self._read_timeout)
+        data = await self._receive(self._read_timeout)
         if steps is None:
             whole = self._last_head.read(data, request.method)
             if whole is not None:
@@ -166,30 +118,34 @@ class AsyncConnection:
         body = request.body
         try:
             async for block in Pieces(http11.blocks(body)) if isinstance(body, bytes) else body:
-                if self.sock.poll() and (early := await self._listen(steps)) is not None:
+                data = http11.chunk(block) if request.chunked else block
+                if (early := await self._write_listening(data, steps)) is not None:
                     return early
-                await self._write(http11.chunk(block) if request.chunked else block)
+            return await self._write_listening(http11.last_chunk(request.trailers), steps) if request.chunked else None
         finally:
             if hasattr(body, "aclose"):
                 await body.aclose()
-        if request.chunked:
-            await self._write(http11.last_chunk(request.trailers))
-        return None
 
     async def _wait_for_continue(self, steps: HeadSteps) -> Head | None:
         # RFC 9110 §10.1.1: 100 asks for the body, a final answer refuses it. A server that knows neither says nothing,
         # so the wait is short.
         with suppress(ReadTimeout):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(await self._receive(RECEIVE, http11.CONTINUE_SECONDS))
+                self._feed(await self._receive(http11.CONTINUE_SECONDS))
             return early
         return None
 
+    async def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:
+        if self._poll() and (early := await self._listen(steps)) is not None:
+            return early
+        await self._write(data)
+        return None
+
     async def _listen(self, steps: HeadSteps) -> Head | None:
-        # TLS may have got a message of its own, which is no part of a response: so this must not wait. The loop
-        # reads when it comes around: first to us, and then to the transport.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # TLS may have got a message of its own, which is no part of a response: so this must not wait. The loop reads
+        # when it comes around: first to us, and then to the transport.
+        await sleep(0)
+        await sleep(0)
         try:
             data = self.sock.recv_now(RECEIVE)
         except OSError as error:
@@ -199,23 +155,18 @@ class AsyncConnection:
         self._feed(data)
         return self._advance(steps)
 
-    def _has_answered(self) -> bool:
-        return self._sent == "maybe" and self.sock.holds_data()
-
     async def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""
         sent = 0
         try:
-            ends = self._ends(self._write_timeout)
+            ends = ends_at(self._write_timeout, self._deadline)
             self._sent = "maybe"
             sent = await self.sock.send(data, ends)
             while sent < len(data):
-                ends = self._ends(self._write_timeout)
+                ends = ends_at(self._write_timeout, self._deadline)
                 sent += await self.sock.send(memoryview(data)[sent:], ends)
-        except TimeoutError as error:
-            raise WriteTimeout("the server did not take the request in time", request_sent=self._sent) from error
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._not_sent(error) from error
 
     # --- Receiving the response -------------------------------------------------------------------
 
@@ -225,18 +176,8 @@ class AsyncConnection:
                 await self._fill()
             return head
         except ConnectionLost as error:
-            error.reused = self.exchanges > 1 and error.request_sent != "yes"
+            self._stale(error)
             raise
-
-    def _advance(self, steps: HeadSteps) -> Head | None:
-        # Parse what is there: the final head, once it is complete. Interim ones are noted on the way.
-        try:
-            while (interim := next(steps)) is not None:
-                self.interim.append((interim.status, interim.headers))
-        except StopIteration as done:
-            head: Head = done.value
-            return head
-        return None
 
     async def read_body(
         self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]
@@ -257,75 +198,20 @@ class AsyncConnection:
                     yield piece
         except StopIteration as end:
             trailers += end.value
+            done()
         except ConnectionLost as error:
-            self.abandon(exchange)
             raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
-        except BaseException:
+        finally:
             self.abandon(exchange)
-            raise
-        done()
 
     async def _fill(self) -> None:
-        self._feed(await self._receive(RECEIVE, self._read_timeout))
+        self._feed(await self._receive(self._read_timeout))
 
-    def _feed(self, data: bytes) -> None:
-        if data:
-            self._sent = "yes"
-            self.reader.feed(data)
-        else:
-            self.reader.feed_eof()
-
-    async def _receive(self, most: int, seconds: float | None) -> bytes:
+    async def _receive(self, seconds: float | None) -> Any:
         try:
-            return await self.sock.recv(most, self._ends(seconds))
-        except TimeoutError as error:
-            raise ReadTimeout(came_too_late(self._sent), request_sent=self._sent) from error
+            return await self.sock.recv(RECEIVE, ends_at(seconds, self._deadline))
         except OSError as error:
-            raise self._lost(error) from error
-
-    # --- Time, errors, the end --------------------------------------------------------------------
-
-    def _ends(self, seconds: float | None) -> float | None:
-        # When the wait has to be over, by monotonic().
-        now = monotonic()
-        ends = None if seconds is None else now + seconds
-        if self._deadline is not None:
-            if self._deadline <= now:
-                raise TimeoutError
-            if ends is None or self._deadline < ends:
-                return self._deadline
-        return ends
-
-    def _lost(self, error: OSError) -> UnifetchError:
-        if refused := certificate_refused(error, self._sent):
-            return refused
-        lost = ConnectionLost(broken_by(error), request_sent=self._sent)
-        lost.reused = self.exchanges > 1 and self._sent != "yes"
-        return lost
-
-    def release(self) -> bool:
-        """End an exchange whose body was read; whether the connection is fit for another.
-
-        Bytes beyond the response belong to nobody: they must not become the next answer.
-        """
-        self._busy = False
-        reader = self.reader
-        if self.keeps and reader.at == len(reader.data) and not reader.ended:
-            idle_until = monotonic() + IDLE_SECONDS
-            self.useful_until = idle_until if idle_until < self._dies else self._dies
-            return True
-        self.close()
-        return False
-
-    def abandon(self, exchange: int) -> None:
-        """Close the connection if this exchange, by its number, is not over."""
-        if self._busy and self.exchanges == exchange:
-            self.close()
-
-    def close(self) -> None:
-        """Close the socket; nothing is waited for. Whoever still keeps this connection finds it unfit."""
-        self.useful_until = 0.0
-        self.sock.close()
+            raise self._not_received(error) from error
 
 
 async def _abandon(connection: AsyncConnection, exchange: int, body: Any) -> None:

@@ -1,94 +1,43 @@
 """One open connection, and the exchanges that it carries, one after the other.
 
-This is the thin driver around `http11`: it writes, and it feeds the reader. Each wait takes what its phase may
-take, or what is left until the deadline, whichever is shorter.
+This is the thin driver around `http11`: it writes, and it feeds the reader. Each wait takes what its phase may take, or
+what is left until the deadline, whichever is shorter.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from math import inf
-from time import monotonic
 
-from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, StreamError, UnifetchError, WriteTimeout
+from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError
 from ...model.messages import RawResponse
 from ...wire import http11
-from ...wire.fast_paths import LastHead, LastRequest
-from ...wire.reader import RECEIVE, ByteReader
-from ...wire.sending import send_or_hear
-from ...wire.sized_body import SizedBody
-from ...wire.tls_errors import certificate_refused
-from ..base import IDLE_SECONDS, arrivals, came_too_late, kernel_timeouts
-from .pool import MAX_AGE
+from ...wire.reader import RECEIVE
+from ...wire.sockets import arrivals, kernel_timeouts, send_or_hear
+from ..base import within
+from .connection_state import ConnectionState
+from .in_place import reads_into
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Generator, Hashable, Iterator
-    from typing import Protocol, TypeVar
+    from collections.abc import Callable, Hashable, Iterator
+    from typing import Any
 
-    from ...errors import RequestSent
-    from ...model.headers import Headers
     from ...model.messages import RawRequest
-    from ...model.timeouts import Timeout
     from ...wire.blocking import BlockingWire
     from ...wire.http11 import Framing, Head
-
-    class Owner(Protocol):
-        """Whoever a connection is given back to."""
-
-        def put(self, key: Hashable, connection: Connection) -> None:
-            """The exchange is over, and its body was read to its end."""
-
-    R = TypeVar("R")
-    T = TypeVar("T")
-    HeadSteps = Generator[Head | None, None, Head]
+    from .connection_state import HeadSteps, Owner
 
 
-class Connection:
-    """A socket, and what is known of it.
-
-    Attributes:
-        useful_until: until when it may carry another request, by `monotonic()`.
-        exchanges: how many requests it has carried.
-        interim: the 1xx responses of the current exchange, as (status, headers).
-        keeps: whether it can carry another request once this one is over.
-    """
+class Connection(ConnectionState):
+    """A socket, and what is known of it."""
 
     def __init__(self, sock: BlockingWire) -> None:
-        self.sock = sock
-        self.reader = ByteReader()
-        self._checked = monotonic()  # when it was last seen to be fit
-        self._dies = self._checked + MAX_AGE
-        self.useful_until = self._dies
-        self.exchanges = 0
-        self.interim: list[tuple[int, Headers]] = []
-        self.keeps = True
-        self._busy = False
-        self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
-        self._last_request = LastRequest(http11.around_target, http11.target_bytes)
-        self._seconds: float | None = -1.0  # none that was ever set
-        self._timeout: Timeout | None = None
+        super().__init__(sock)
+        self._seconds: float | None = -1.0  # the timeout of the socket: none was set
         self._is_tls = hasattr(sock, "pending")
         self._set_timeout = kernel_timeouts(sock) or sock.settimeout
-        self._poll = arrivals(sock)  # whether bytes, or an end, have come
-
-    @property
-    def session(self) -> ssl.SSLSession | None:
-        """The TLS session, to resume: with TLS 1.3 there is one once something was read."""
-        return getattr(self.sock, "session", None)
-
-    # --- Before a request -------------------------------------------------------------------------
-
-    def is_fit(self) -> bool:
-        """Whether an idle connection is young enough, and nothing has happened on it: neither bytes nor an end came.
-
-        Whatever came belongs to no request (RFC 9112 §9.2).
-        """
-        self._checked = now = monotonic()
-        has_come = self._poll
-        return now < self.useful_until and not has_come()
+        self._poll = arrivals(sock)
 
     # --- One exchange -----------------------------------------------------------------------------
 
@@ -122,10 +71,10 @@ class Connection:
             self.reader.feed(rest)
         trailers: list[tuple[str, str]] = []
         done = partial(owner.put, key, self)
-        body, read_into = self.read_body(size, trailers, done), None
+        body = self.read_body(size, trailers, done)
+        read_into = None
         if isinstance(size, int):
-            sized = SizedBody(self, size, request.timeout.read, done)
-            body, read_into = sized.pieces(), sized.read_into
+            read_into = reads_into(size, self.reader, partial(self._receive, request.timeout.read), done)
         abandon = partial(self.abandon, self.exchanges)
         return RawResponse(
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
@@ -139,19 +88,9 @@ class Connection:
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        timeout = request.timeout
-        self._sent: RequestSent = "no"
-        self._deadline = deadline = request.deadline
-        if timeout is not self._timeout:
-            self._timeout = timeout
-            self._read_timeout, self._write_timeout = timeout.read, timeout.write
-            self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
+        self._begin(request)
         # Far from the deadline, the first write and the first read need no look at the clock.
-        self._is_near = deadline is not None and deadline - self._checked < self._margin
-        self.exchanges += 1
-        self._busy = True
-        if self.interim:
-            self.interim = []
+        self._is_near = self._deadline is not None and self._deadline - self._checked < self._margin
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
@@ -167,9 +106,9 @@ class Connection:
                     return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if self.reader.ended or not self._has_answered():
+            if self._sent != "maybe" or self.reader.ended or not self._poll():
                 raise
-        data = self.receive(self.sock.recv, RECEIVE, self._read_timeout)
+        data = self._receive(self._read_timeout)
         if steps is None:
             whole = self._last_head.read(data, request.method)
             if whole is not None:
@@ -187,36 +126,35 @@ class Connection:
             return early
         self.sock.settimeout(0)
         try:
-            for block in http11.framed(request.body, chunked=request.chunked, trailers=request.trailers):
-                if (early := self._write_listening(block, steps)) is not None:
+            for block in http11.blocks(request.body):
+                data = http11.chunk(block) if request.chunked else block
+                if (early := self._write_listening(data, steps)) is not None:
                     return early
+            return self._write_listening(http11.last_chunk(request.trailers), steps) if request.chunked else None
         finally:
             self.sock.settimeout(None)
             self._set_timeout(self._seconds)
-        return None
 
     def _wait_for_continue(self, steps: HeadSteps) -> Head | None:
         # RFC 9110 §10.1.1: 100 asks for the body, a final answer refuses it. A server that knows neither says nothing,
         # so the wait is short.
         with suppress(ReadTimeout):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(self.receive(self.sock.recv, RECEIVE, http11.CONTINUE_SECONDS))
+                self._feed(self._receive(http11.CONTINUE_SECONDS))
             return early
         return None
 
     def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:
-        left = memoryview(data)
+        left, seconds = memoryview(data), partial(within, self._write_timeout, self._deadline)
         try:
             while left:
                 if self._poll() and (early := self._listen(steps)) is not None:
                     return early
-                left = left[send_or_hear(self.sock, left[:RECEIVE], self._to_write) :]
+                left = left[send_or_hear(self.sock, left[:RECEIVE], seconds) :]
         except UnifetchError:
             raise
-        except TimeoutError as error:
-            raise WriteTimeout("the server did not take the request in time", request_sent=self._sent) from error
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._not_sent(error) from error
         return None
 
     def _listen(self, steps: HeadSteps) -> Head | None:
@@ -229,9 +167,6 @@ class Connection:
             return None  # nothing to hear; if the connection broke, the next write says so
         self._feed(data)
         return self._advance(steps)
-
-    def _has_answered(self) -> bool:
-        return self._sent == "maybe" and bool(self._poll())
 
     def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""
@@ -247,10 +182,8 @@ class Connection:
                 self._is_near = True
                 self._set_time(self._write_timeout)
                 sent += self.sock.send(memoryview(data)[sent:])
-        except (TimeoutError, BlockingIOError) as error:
-            raise WriteTimeout("the server did not take the request in time", request_sent=self._sent) from error
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._not_sent(error) from error
 
     # --- Receiving the response -------------------------------------------------------------------
 
@@ -260,18 +193,8 @@ class Connection:
                 self._fill()
             return head
         except ConnectionLost as error:
-            error.reused = self.exchanges > 1 and error.request_sent != "yes"
+            self._stale(error)
             raise
-
-    def _advance(self, steps: HeadSteps) -> Head | None:
-        # Parse what is there: the final head, once it is complete. Interim ones are noted on the way.
-        try:
-            while (interim := next(steps)) is not None:
-                self.interim.append((interim.status, interim.headers))
-        except StopIteration as done:
-            head: Head = done.value
-            return head
-        return None
 
     def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]) -> Iterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
@@ -279,6 +202,7 @@ class Connection:
         Raises:
             ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
         """
+        exchange = self.exchanges
         steps = http11.read_body(self.reader, size)
         try:
             while True:
@@ -289,95 +213,32 @@ class Connection:
                     yield piece
         except StopIteration as end:
             trailers += end.value
+            done()
         except ConnectionLost as error:
             raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
-        done()
+        finally:
+            self.abandon(exchange)
 
     def _fill(self) -> None:
-        self._feed(self.receive(self.sock.recv, RECEIVE, self._read_timeout))
+        self._feed(self._receive(self._read_timeout))
 
-    def _feed(self, data: bytes) -> None:
-        if data:
-            self._sent = "yes"
-            self.reader.feed(data)
-        else:
-            self.reader.feed_eof()
-
-    def receive(self, receive: Callable[[T], R], what: T, seconds: float | None) -> R:
-        """Receive what is there, as soon as there is something, by a method of the socket.
-
-        Raises:
-            ReadTimeout, ConnectionLost: with `request_sent` as it was.
-        """
+    def _receive(self, seconds: float | None, place: memoryview | None = None) -> Any:
+        # What is there, as soon as there is something; or the number of its bytes, if they are to go into this place.
         try:
             if self._is_near or seconds != self._seconds:
                 self._set_time(seconds)
             self._is_near = True
-            return receive(what)
-        except (TimeoutError, BlockingIOError) as error:
-            raise ReadTimeout(came_too_late(self._sent), request_sent=self._sent) from error
+            return self.sock.recv(RECEIVE) if place is None else self.sock.recv_into(place)
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._not_received(error) from error
 
-    # --- Time, errors, the end --------------------------------------------------------------------
+    # --- Time -------------------------------------------------------------------------------------
 
     def _set_time(self, seconds: float | None) -> None:
-        seconds = self._within(seconds)
+        seconds = within(seconds, self._deadline)
         if seconds != self._seconds:  # far from the deadline it never changes, and to set it is a system call
             self._set_timeout(seconds)
             self._seconds = seconds
-
-    def _within(self, seconds: float | None) -> float | None:
-        # The seconds of a phase, cut to what is left until the deadline.
-        if self._deadline is None:
-            return seconds
-        left = self._deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("the deadline has passed")
-        return left if seconds is None or left < seconds else seconds
-
-    def _to_write(self) -> float | None:
-        return self._within(self._write_timeout)
-
-    def _lost(self, error: OSError) -> UnifetchError:
-        if self.sock.fileno() < 0:
-            return StreamError("the response was closed before its body was read", request_sent=self._sent)
-        if refused := certificate_refused(error, self._sent):
-            return refused
-        lost = ConnectionLost(broken_by(error), request_sent=self._sent)
-        lost.reused = self.exchanges > 1 and self._sent != "yes"
-        return lost
-
-    def release(self) -> bool:
-        """End an exchange whose body was read; whether the connection is fit for another.
-
-        Bytes beyond the response belong to nobody: they must not become the next answer.
-        """
-        self._busy = False
-        reader = self.reader
-        if self.keeps and reader.at == len(reader.data) and not reader.ended:
-            idle_until = monotonic() + IDLE_SECONDS
-            self.useful_until = idle_until if idle_until < self._dies else self._dies
-            return True
-        self.close()
-        return False
-
-    def abandon(self, exchange: int) -> None:
-        """Close the connection if this exchange, by its number, is not over."""
-        if self._busy and self.exchanges == exchange:
-            self.close()
-
-    def close(self) -> None:
-        """Close the socket; TLS is not waited for. Whoever still keeps this connection finds it unfit."""
-        self.useful_until = 0.0
-        self.sock.close()
-
-
-def broken_by(error: OSError) -> str:
-    """What to say of a connection that this ended."""
-    if "eof" in str(error).lower():  # in the words of Python or of OpenSSL
-        return "the TLS connection ended without close_notify (RFC 9112 §9.8)"
-    return f"the connection broke: {error.strerror or error}"
 
 
 def _nothing() -> None:

@@ -167,7 +167,7 @@ class HTTP2Connection(Connection):
     def _hear(self, seconds: float | None = -1.0) -> None:
         # Wait until anything comes for the connection, and answer what has to be answered.
         self._sent = self._stream.sent
-        data = self.receive(self.sock.recv, RECEIVE, self._read_timeout if seconds == -1.0 else seconds)
+        data = self._receive(self._read_timeout if seconds == -1.0 else seconds)
         self._take_in(data)
         with suppress(ConnectionLost):  # what it said before it broke is worth more; the next read tells the rest
             self._flush()
