@@ -14,6 +14,7 @@ from ...model.messages import RawResponse
 from ...wire import http11
 from ...wire.reader import RECEIVE
 from ...wire.sockets import arrivals, kernel_timeouts, send_or_hear
+from ...wire.tls_errors import certificate_refused
 from ..base import within
 from .connection_state import ConnectionState
 from .in_place import reads_into

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...wire.blocking import BlockingWire
     from ...wire.http2 import HTTP2Stream
     from ...wire.http11 import Framing, Head
-    from .connection import Owner
+    from .connection_state import Owner
 
 
 class HTTP2Connection(Connection):
