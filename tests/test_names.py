@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
 import sys
@@ -12,12 +13,36 @@ import pytest
 
 import unifetch
 from unifetch import URL, Client, Headers, InvalidSetting, InvalidURL, Response
-from unifetch.model.names import ARGUMENT, HEADERS, MODULE, NAMES, RESPONSE
-from unifetch.testing import Server
+from unifetch.client import base_client
+from unifetch.model.names import (
+    ARGUMENT,
+    CLIENT,
+    COOKIES,
+    ELAPSED,
+    HEADERS,
+    LIMITS,
+    LINK,
+    MODULE,
+    NAMES,
+    RESPONSE,
+    RETRY,
+    TIMEOUT,
+)
+from unifetch.testing import Server, reply
 
 PAGES = Path(__file__).parent.parent / "docs" / "how-to"
 ANSWER = Response(status=200, headers=Headers({"a": "b"}), body=b"", request=unifetch.Request("GET", "http://h/"))
-THINGS = {RESPONSE: ANSWER, HEADERS: ANSWER.headers}
+LINKED = unifetch.Response(
+    status=200, headers=Headers({"Link": "<b>; rel=next"}), body=b"", request=unifetch.Request("GET", "http://h/")
+)
+THINGS: dict[str, Any] = {
+    RESPONSE: ANSWER,
+    HEADERS: ANSWER.headers,
+    CLIENT: Client(),
+    COOKIES: unifetch.CookieJar(),
+    LINK: LINKED.links["next"],
+    ELAPSED: ANSWER.elapsed,
+}
 
 
 @pytest.mark.parametrize("name", NAMES[ARGUMENT])
@@ -40,12 +65,133 @@ def test_attributes(place: str, name: str) -> None:
         getattr(THINGS[place], name)
 
     assert not hasattr(THINGS[place], name)
+    assert name not in dir(THINGS[place])
+
+
+def test_a_client_tells_what_the_table_has() -> None:
+    """The names stand there twice, because the table is imported by whoever uses one of them."""
+    assert set(NAMES[CLIENT]) == set(base_client._THEIRS)
+
+
+def test_an_awaited_client_tells_the_same() -> None:
+    """A client of aiohttp or httpx has the same names."""
+    with pytest.raises(AttributeError, match=r"here it is Client\(limits=…, tls=…, backend=…\)"):
+        getattr(unifetch.AsyncClient(), "connector")  # noqa: B009  # mypy would refuse the attribute
+
+
+@pytest.mark.parametrize("name", NAMES[RETRY])
+def test_fields_of_a_retry(name: str) -> None:
+    """So is a field of urllib3's Retry, in a mapping and as an argument."""
+    with pytest.raises(InvalidSetting, match=f"retry: unknown key '{name}'; (here it is|there is none here)"):
+        Client(retry={name: 1})
+    with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
+        unifetch.Retry(**{name: 1})  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("name", NAMES[LIMITS])
+def test_fields_of_the_limits(name: str) -> None:
+    """So is one of httpx's Limits, of a connector of aiohttp and of an adapter of requests."""
+    with pytest.raises(InvalidSetting, match=f"limits: unknown key '{name}'; here it is"):
+        Client(limits={name: 1})
+    with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
+        unifetch.Limits(**{name: 1})  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("name", NAMES[TIMEOUT])
+def test_fields_of_a_timeout(name: str) -> None:
+    """So is one of aiohttp's."""
+    with pytest.raises(InvalidSetting, match=f"timeout: unknown key '{name}'; here it is"):
+        Client(timeout={name: 1})
+    with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
+        unifetch.Timeout(**{name: 1})  # type: ignore[arg-type]  # as above
+
+
+def test_a_retry_of_urllib3() -> None:
+    """The object itself is told how its fields are called here."""
+    retry = pytest.importorskip("urllib3", reason="urllib3 is not installed").Retry(3)
+    with pytest.raises(InvalidSetting, match=r"urllib3's Retry; unifetch\.Retry\(attempts=total \+ 1"):
+        Client(retry=retry)
+
+
+@pytest.mark.parametrize("name", ["adapters", "auth", "cookies", "exceptions", "models", "sessions", "util"])
+def test_modules(name: str) -> None:
+    """A module of another library is told at its import, in either way to write it."""
+    with pytest.raises(ModuleNotFoundError, match=f"there is no module unifetch.{name}; here it is ") as caught:
+        exec(f"from unifetch.{name} import X")
+
+    assert f"unifetch.{name}" == caught.value.name
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'unifetch\.x'"):
+        exec("import unifetch.x")
+
+
+@pytest.mark.parametrize(
+    "clause", ["unifetch.Timeout", "(ValueError, unifetch.Timeout)", "(unifetch.Timeout, KeyError)"]
+)
+def test_the_setting_is_no_error(clause: str) -> None:
+    """`except unifetch.Timeout` says which class the error is; the setting can be made in any handler."""
+    code = f"try:\n    raise unifetch.TimedOut('late')\nexcept {clause}:\n    pass"
+    with pytest.raises(AttributeError, match=r"the error is unifetch\.TimedOut"):
+        exec(code, {"unifetch": unifetch})
+    try:
+        raise unifetch.TimedOut
+    except unifetch.TimedOut:
+        assert 5 == unifetch.Timeout(5).total
+        kind = unifetch.Timeout
+
+    assert kind is unifetch.Timeout
+
+
+def test_a_field_that_is_set() -> None:
+    """`request.headers["X"] = …`, as in a callable that signs for requests, says what to return."""
+    with pytest.raises(TypeError, match=r"returns the fields that it adds: return \{'X-A': …\}"):
+        ANSWER.headers["X-A"] = "1"
+
+
+def test_an_attribute_that_is_set() -> None:
+    """`response.encoding = …` says how a body is decoded here."""
+    with pytest.raises(AttributeError, match=r"Response is frozen, and has no encoding; here it is \.charset; .*body"):
+        ANSWER.encoding = "utf-8"  # type: ignore[misc]  # as above
+
+
+def test_a_response_in_a_with_block() -> None:
+    """It says that a stream is what has a `with` block."""
+    with pytest.raises(TypeError, match="a Response has been read, and needs no `with`"):
+        with ANSWER:
+            pass
+
+
+def test_the_key_of_a_link() -> None:
+    """`links["next"]["url"]` says that it is an attribute."""
+    with pytest.raises(TypeError, match=r"a Link has attributes, not keys: \.url"):
+        LINKED.links["next"]["url"]
+
+
+def test_a_hook_as_listener() -> None:
+    """A function that expects a response is told how a listener comes to one."""
+
+    def hook(response: Any) -> None:
+        response.url  # noqa: B018  # it raises
+
+    with Server(reply()) as server, Client(listeners=hook) as client:
+        with pytest.raises(AttributeError, match=r"isinstance\(event, unifetch\.observe\.events\.Finished\)"):
+            client.get(server.url)
+
+
+def test_elapsed_is_a_number() -> None:
+    """It counts and prints as one, also in a copy and a pickle."""
+    response = ANSWER.replace(elapsed=0.5)
+
+    assert ("0.5", 1.0, 0.5) == (
+        repr(response.elapsed),
+        response.elapsed * 2,
+        pickle.loads(pickle.dumps(response)).elapsed,
+    )
 
 
 @pytest.mark.parametrize("name", NAMES[MODULE])
 def test_module_names(name: str) -> None:
     """What is imported by another library's name is told at the import."""
-    with pytest.raises(ImportError, match=f"unifetch has no {name}; here it is"):
+    with pytest.raises(ImportError, match=f"unifetch has no {name}; (here it is|there is none here)"):
         exec(f"from unifetch import {name}")
 
 
@@ -59,6 +205,11 @@ def test_what_is_told_is_there() -> None:
                 assert hasattr(thing, attribute[1]) or attribute[1] in thing.__annotations__, (name, ours)
             if place == MODULE and (found := re.match(r"[A-Z]\w+", ours)):
                 assert found[0] in unifetch.__all__, (name, ours)
+            if place in (RETRY, LIMITS, TIMEOUT) and (found := re.match(r"(\w+)=", ours)):
+                kind = {RETRY: unifetch.Retry, LIMITS: unifetch.Limits, TIMEOUT: unifetch.Timeout}[place]
+                assert found[1] in {*kind.__annotations__, "redirects"}, (name, ours)
+            if place == CLIENT and (found := re.match(r"Client\((\w+)=", ours)):
+                assert found[1] in unifetch.client.settings._PARSERS, (name, ours)
             if place == ARGUMENT and (found := re.match(r"(\w+)=", ours)):
                 known = {*unifetch.client.base_client.CALL, "listeners", "cookies", *unifetch.client.base_client.BODY}
                 assert found[1] in known, (name, ours)
@@ -88,15 +239,19 @@ def test_the_advice_of_a_frozen_value_works(thing: Any) -> None:
     name = next(iter(vars(thing)))
     with pytest.raises(AttributeError, match=rf"frozen: \.replace\({name}=…\)"):
         setattr(thing, name, 1)
-    with pytest.raises(AttributeError, match=rf"has no encoding; it has {name}, "):
-        thing.encoding = "x"
+    with pytest.raises(AttributeError, match=rf"has no colour; it has {name}, "):
+        thing.colour = "x"
 
     assert thing == thing.replace(**{name: vars(thing)[name]})
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("verify", "here it is tls="), ("auth", r"Client\(auth=…\)"), ("headers", r"Client\(headers=…\)")],
+    [
+        ("verify", r"here it is Client\(tls=…\)"),
+        ("auth", r"Client\(auth=…\), or"),
+        ("headers", r"Client\(headers=\{…\}\)"),
+    ],
 )
 @pytest.mark.parametrize("kind", [Client, unifetch.AsyncClient])
 def test_a_client_does_not_change(kind: Any, name: str, told: str) -> None:

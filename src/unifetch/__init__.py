@@ -53,7 +53,6 @@ from .errors import (
 )
 from .model.headers import Headers
 from .model.messages import Request, Response
-from .model.timeouts import Timeout
 from .model.url import URL
 from .policies.limits import Limits
 from .policies.tls import TLS
@@ -65,17 +64,21 @@ if TYPE_CHECKING:
     from .client.downloads import Download
     from .many.fetch_all import Result, fetch_all
     from .model.lines import ServerSentEvent
+    from .model.timeouts import Timeout
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
     from .policies.cookies import Cookie, CookieJar
     from .policies.proxies import Proxy
     from .policies.retries import Retry
 else:
+    import sys as _sys
+
     # What only some callers name, and nobody else should wait for.
     _MODULES = {
         "client.async_client": "AsyncClient",
         "client.downloads": "Download",
         "many.fetch_all": "Result fetch_all",
         "model.lines": "ServerSentEvent",
+        "model.timeouts": "Timeout",  # see below
         "policies.auth": "Auth Basic Bearer Digest Netrc",
         "policies.cookies": "Cookie CookieJar",
         "policies.proxies": "Proxy",
@@ -87,6 +90,12 @@ else:
         """Import one of the names above when it is asked for."""
         from importlib import import_module
 
+        if name == "Timeout" and _sys.exception() is not None:
+            names = import_module(".model.names", __name__)
+            if names.is_caught(_sys._getframe(1)):
+                raise AttributeError(
+                    "unifetch.Timeout is the setting; the error is unifetch.TimedOut (docs/how-to/errors.md)"
+                )
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)
         names = import_module(".model.names", __name__)
@@ -94,6 +103,20 @@ else:
             # No AttributeError, whose text `from unifetch import …` would not show.
             raise ImportError(f"unifetch has no {name}; {hint}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    class _TheirModules:
+        """Told by the import system of a module that nobody finds, as in `from unifetch.adapters import …`."""
+
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            """Raise the error that says where it is here, for a module of another library."""
+            if name.startswith("unifetch.") and name.count(".") == 1:
+                from .model import names
+
+                if hint := names.answer(names.MODULE, name[9:]):
+                    raise ModuleNotFoundError(f"there is no module {name}; {hint}", name=name)
+
+    _sys.meta_path.append(_TheirModules)
 
     def __dir__() -> list[str]:
         """The names above as well, which are there when they are asked for."""

@@ -39,6 +39,30 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
+class _Elsewhere:
+    """An attribute that the clients of other libraries have: whoever reads it is told ours.
+
+    A class with `__getattr__` would be slower at every attribute that it does have, and each call looks at a dozen.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, client: object, kind: type) -> NoReturn:
+        from ..model.names import CLIENT, unknown_attribute
+
+        raise AttributeError(unknown_attribute(CLIENT, self._name, ()))
+
+
+# Those of `model/names.py`, which is not imported before somebody uses one.
+_THEIRS = (
+    "headers", "params", "auth", "verify", "cert", "proxies", "trust_env", "max_redirects",
+    "timeout", "base_url", "hooks", "event_hooks", "trace_configs", "mount", "adapters", "get_adapter",
+    "connector", "prepare_request", "build_request", "merge_environment_settings", "resolve_redirects",
+    "cookie_jar", "urlopen", "aclose",
+)  # fmt: skip
+
+
 class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
@@ -300,11 +324,14 @@ class BaseClient:
     def __setattr__(self, name: str, value: object) -> None:
         # `session.verify = False` must not be a word into the wind. What a test puts in place of a method may be.
         if name[:1] != "_" and not hasattr(type(self), name):
-            from ..model.names import ARGUMENT, answer
+            from ..model.names import ARGUMENT, CLIENT, answer
 
-            hint = answer(ARGUMENT, name) or f"Client({name}=…) makes one with it"
-            raise AttributeError(f"a client does not change: its settings are given to Client(…) or with_(…); {hint}")
+            hint = answer(CLIENT, name) or answer(ARGUMENT, name) or f"Client({name}=…) makes one with it"
+            raise AttributeError(f"a client does not change: its settings are given when it is made; {hint}")
         object.__setattr__(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _THEIRS]
 
     # --- Being copied -----------------------------------------------------------------------------
 
@@ -327,6 +354,9 @@ class BaseClient:
         self._plan = self._exact = None
         self._backends = {}
 
+
+for _name in _THEIRS:
+    setattr(BaseClient, _name, _Elsewhere(_name))
 
 # The arguments of a call, which `arguments.py` describes to type checkers, and of it with a body; of one exchange: how
 # to get there, and within which bounds.

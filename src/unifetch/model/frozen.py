@@ -36,7 +36,10 @@ class Value:
         kind = type(self).__name__
         if name in vars(self):
             raise AttributeError(f"{kind} is frozen: .replace({name}=…) gives a changed copy")
-        raise AttributeError(f"{kind} is frozen, and has no {name}; it has {', '.join(vars(self))}")
+        from .names import NAMES, answer
+
+        hint = (answer(kind, name) if kind in NAMES else None) or f"it has {', '.join(vars(self))}"
+        raise AttributeError(f"{kind} is frozen, and has no {name}; {hint}")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -121,4 +124,6 @@ def check_keys(name: str, setting: Mapping[Any, Any], known: Iterable[str]) -> N
     """Raise `InvalidSetting` for a key that this setting does not have; it says which are accepted."""
     known = list(known)
     if unknown := sorted(str(key) for key in setting if key not in known):
-        raise InvalidSetting(f"{name}: unknown key {unknown[0]!r}; accepted are {', '.join(known)}")
+        from .names import unknown_key
+
+        raise InvalidSetting(unknown_key(name, unknown[0], known))

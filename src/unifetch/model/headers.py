@@ -140,6 +140,12 @@ class Headers(Mapping[str, str]):
 
     if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
 
+        def __setitem__(self, name: str, value: object) -> NoReturn:
+            raise TypeError(
+                f"a Headers does not change, and takes no [{name!r}] = …; a call is given headers=, and a callable for "
+                f"auth= returns the fields that it adds: return {{{name!r}: …}}"
+            )
+
         def __getattr__(self, name: str) -> NoReturn:
             from .names import HEADERS, unknown_attribute
 

@@ -14,6 +14,7 @@ from .url import URL, location_url
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import NoReturn
 
 # RFC 8288 §3. A quoted string is matched as a whole, so that a comma in it separates no links. The quantifiers are
 # possessive (`*+`): backtracking over blanks would take exponential time.
@@ -33,6 +34,16 @@ class Link(Record):
     url: URL
     rel: str
     params: Mapping[str, str]
+
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from .names import LINK, unknown_attribute
+
+            raise AttributeError(unknown_attribute(LINK, name, vars(Link)))
+
+        def __getitem__(self, name: str) -> NoReturn:
+            raise TypeError(f"a Link has attributes, not keys: .url, .rel and .params, where {name!r} may be")
 
 
 def links(base: URL, value: str) -> dict[str, Link]:

@@ -41,6 +41,17 @@ else:
             return cls
 
 
+class Seconds(float):
+    """A duration; whoever takes it for a `timedelta` is told that it is a number."""
+
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from .names import ELAPSED, unknown_attribute
+
+            raise AttributeError(unknown_attribute(ELAPSED, name, ()))
+
+
 class Request(Value):
     """One request, as the caller means it: no framing, no Host, nothing that belongs to a connection.
 
@@ -128,7 +139,6 @@ class Response(Value, Generic[B_co]):
         history: the redirects that led here, oldest first; their bodies are not kept.
         request: the request that this answers.
         backend: the name of the backend that carried it.
-        elapsed: seconds from the call to the end of the body (for a stream: to the head).
         trailers: the fields that came after the body, from a backend that tells them (for a stream: none).
         decoded: whether a content coding was taken off; if not, the body is as it was sent.
     """
@@ -142,7 +152,6 @@ class Response(Value, Generic[B_co]):
     history: tuple[Response[bytes], ...]
     request: Request
     backend: str
-    elapsed: float
     trailers: Headers
     decoded: bool
 
@@ -181,6 +190,11 @@ class Response(Value, Generic[B_co]):
     def ok(self) -> bool:
         """Whether the status is below 400."""
         return self.status < 400
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the call to the end of the body; for a stream, to the head."""
+        return Seconds(vars(self)["elapsed"])
 
     def raise_for_status(self: Response[B_co]) -> Response[B_co]:
         """This response, unless its status is 400 or above.
@@ -329,6 +343,14 @@ class Response(Value, Generic[B_co]):
         return self.replace(body=body, request=self.request.without_stream())  # type: ignore[return-value]  # as in read
 
     if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(
+                "a Response has been read, and needs no `with`; to read one as it comes, "
+                'write `with client.stream("GET", url) as response`'
+            )
+
+        def __exit__(self, *_: object) -> None: ...
 
         def __getattr__(self, name: str) -> NoReturn:
             from .names import RESPONSE, unknown_attribute

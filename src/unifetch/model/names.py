@@ -11,10 +11,11 @@ from difflib import get_close_matches
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
-# Where a name is used: as an argument of a call, or as an attribute of what. A client has none of these: a class with
-# `__getattr__` is slower at every attribute that it does have, and each call looks at a dozen.
-ARGUMENT, RESPONSE, HEADERS, MODULE = "argument", "Response", "Headers", "module"
+# Where a name is used: as an argument of a call, as a field of a setting, as a name of the module, or as an attribute.
+ARGUMENT, RETRY, LIMITS, TIMEOUT, MODULE = "argument", "retry", "limits", "timeout", "module"
+RESPONSE, HEADERS, CLIENT, COOKIES, LINK, ELAPSED = "Response", "Headers", "Client", "CookieJar", "Link", "elapsed"
 
 # For each place: the names of others, what is written here instead, and the page of `docs/how-to` on it.
 _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
@@ -25,7 +26,7 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "cert": ('tls={"client_cert": (certificate, key)}', "tls"),
         "ssl ssl_context verify_ssl": ("tls=", "tls"),
         "ca_certs": ('tls={"ca_file": "ca.pem"}', "tls"),
-        "allow_redirects follow_redirects": ("redirects=: the most to follow, 0 for none", "redirects"),
+        "allow_redirects follow_redirects redirect": ("redirects=: the most to follow, 0 for none", "redirects"),
         "max_redirects": ("redirects=", "redirects"),
         "proxies": ("proxy=", "proxies"),
         "proxy_auth": ('proxy="http://user:password@host:port"', "proxies"),
@@ -42,10 +43,37 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "default_encoding": ("nothing: text is decoded by its byte order mark, its charset, or as UTF-8", "requests"),
         "fields": ("params= or form=", "bodies"),
         "decode_content": ("decode=False", "decoding"),
-        "connect_timeout": ('timeout={"connect": 5}', "timeouts"),
+        "connect_timeout conn_timeout": ('timeout={"connect": 5}', "timeouts"),
         "read_timeout": ('timeout={"read": 5}', "timeouts"),
         "user_agent": ('headers={"User-Agent": "…"}', "requests"),
         "extensions": ("nothing: each setting has its own argument", "settings"),
+        "auto_decompress": ("decode=", "decoding"),
+        "compress": ('body=gzip.compress(…) with headers={"Content-Encoding": "gzip"}', "bodies"),
+        "chunked": ("body= with an iterator, which is sent in chunks", "bodies"),
+        "fingerprint": ('tls={"fingerprint": "sha-256:…"}', "tls"),
+        "pool_timeout": ('timeout={"pool": 5}', "timeouts"),
+        "json_serialize": ('body=dumps(…) with headers={"Content-Type": "application/json"}', "bodies"),
+    },
+    RETRY: {
+        "total": ("attempts=, the first one included: total + 1", "retries"),
+        "connect read status": ("attempts=, for all of them together", "retries"),
+        "redirect": ("redirects= of the client or the call", "redirects"),
+        "backoff_factor": ("backoff=", "retries"),
+        "backoff_max retry_after_max": ("max_wait=", "retries"),
+        "backoff_jitter": ("nothing: every wait is random", "retries"),
+        "status_forcelist": ("statuses=", "retries"),
+        "allowed_methods method_whitelist": ("methods=", "retries"),
+        "respect_retry_after_header": ("respect_retry_after=", "retries"),
+        "raise_on_status": ("nothing: the last response is returned; .raise_for_status() raises", "retries"),
+    },
+    LIMITS: {
+        "max_connections limit pool_connections": ("connections=", "limits"),
+        "max_keepalive_connections": ("connections=, of which any may be kept", "limits"),
+        "limit_per_host pool_maxsize maxsize": ("connections_per_origin=", "limits"),
+    },
+    TIMEOUT: {
+        "sock_read": ("read=", "timeouts"),
+        "sock_connect": ("connect=", "timeouts"),
     },
     RESPONSE: {
         "status_code": (".status", "responses"),
@@ -68,7 +96,7 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "iter_raw": ("the iterator .body of an exchange()", "streaming"),
         "iter_text iter_lines": (".lines() of a stream()", "streaming"),
         "aiter_bytes": ("`async for piece in .body` of a stream()", "streaming"),
-        "aiter_lines": ("`async for line in .lines()` of a stream()", "streaming"),
+        "aiter_lines aiter_text": ("`async for line in .lines()` of a stream()", "streaming"),
         "aiter_raw": ("`async for piece in .body` of an exchange()", "streaming"),
         "aread": ("await .read() of a stream()", "streaming"),
         "aclose": ("await .close()", "streaming"),
@@ -76,19 +104,79 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "stream": ("client.stream(…)", "streaming"),
         "release_conn release": (".close()", "streaming"),
         "method": (".request.method", "responses"),
-        "real_url": (".url", "responses"),
+        "real_url geturl": (".url", "responses"),
         "version": (".http_version", "responses"),
         "extensions": ("nothing: each detail has its own attribute", "responses"),
         "num_bytes_downloaded": ("progress= of download()", "downloads"),
         "getheader": (".headers.get(…)", "responses"),
         "connection": ("nothing: connections belong to the client", "responses"),
+        "is_informational": ("nothing: a listener is told of 1xx, and the response is the final one", "events"),
+        "content_length": ('.headers.get("content-length")', "responses"),
+        "raw_headers getheaders": (".headers.pairs", "responses"),
+        "request_info": (".request", "responses"),
+        "info": (".headers", "responses"),
+        "retries": ("nothing: an error tells of its attempts", "retries"),
     },
     HEADERS: {
         "getlist get_list getall": (".get_all(…)", "responses"),
         "getone": (".get(…)", "responses"),
         "multi_items raw": (".pairs", "responses"),
-        "update": ("Headers([*headers.pairs, …]): a Headers does not change", "responses"),
+        "update add extend": ("Headers([*headers.pairs, …]): a Headers does not change", "responses"),
         "copy": ("the same object: a Headers does not change", "responses"),
+        "pop": ("Headers of the pairs that stay: a Headers does not change", "responses"),
+        "setdefault": ('Headers({"Name": …, **headers}): a Headers does not change', "responses"),
+        "to_dict": ("dict(headers)", "responses"),
+    },
+    CLIENT: {
+        "headers": (
+            "Client(headers={…}); .with_(headers={…}) adds some; .settings.headers are those there",
+            "settings",
+        ),
+        "params": ("Client(params={…}); .with_(params={…}) adds some", "settings"),
+        "auth": ("Client(auth=…), or .with_(auth=…)", "auth"),
+        "verify": ('Client(tls=…): False, or {"ca_file": "ca.pem"}', "tls"),
+        "cert": ('Client(tls={"client_cert": (certificate, key)})', "tls"),
+        "proxies": ("Client(proxy=…)", "proxies"),
+        "trust_env": ("Client(proxy=None) for no proxy of the environment", "proxies"),
+        "max_redirects": ("Client(redirects=…)", "redirects"),
+        "timeout": ("Client(timeout=…), or .settings.timeout", "timeouts"),
+        "base_url": ("Client(base_url=…), or .settings.base_url", "settings"),
+        "hooks event_hooks trace_configs": ("Client(listeners=[…]): each is a callable that takes one event", "events"),
+        "mount adapters": ("Client(retry=…, limits=…, backend=…), for every URL", "retries"),
+        "get_adapter": (".backend", "backends"),
+        "connector": ("Client(limits=…, tls=…, backend=…)", "settings"),
+        "prepare_request build_request": ("Request(…), which .send(…) sends", "requests"),
+        "merge_environment_settings": ("nothing: .send(…) goes by the settings of the client", "requests"),
+        "resolve_redirects": ("redirects=; .history of a response has those that were followed", "redirects"),
+        "cookie_jar": (".cookies", "cookies"),
+        "urlopen": (".request(method, url)", "requests"),
+        "aclose": (".close()", "async"),
+    },
+    COOKIES: {
+        "get_dict": ("{cookie.name: cookie.value for cookie in jar}", "cookies"),
+        "items": ("[(cookie.name, cookie.value) for cookie in jar]", "cookies"),
+        "keys": ("[cookie.name for cookie in jar]", "cookies"),
+        "values": ("[cookie.value for cookie in jar]", "cookies"),
+        "list_domains": ("{cookie.domain for cookie in jar}", "cookies"),
+        "list_paths": ("{cookie.path for cookie in jar}", "cookies"),
+        "set_cookie": (".set(name, value, domain)", "cookies"),
+        "update_cookies": (".update(cookies, domain)", "cookies"),
+        "clear_domain": (".delete(name, domain=…)", "cookies"),
+        "clear_session_cookies": ("CookieJar(cookie for cookie in jar if cookie.expires)", "cookies"),
+        "pop": (".get(name) and .delete(name)", "cookies"),
+        "filter_cookies": (".header(url, time.time())", "cookies"),
+        "extract_cookies": (".store(url, values, time.time())", "cookies"),
+        "copy": ("copy.copy(jar)", "cookies"),
+        "load": ("CookieJar.from_json(text)", "cookies"),
+        "save": (".to_json()", "cookies"),
+        "jar": ("the jar itself", "cookies"),
+    },
+    LINK: {
+        "get items": (".url, .rel and .params", "responses"),
+    },
+    ELAPSED: {
+        "total_seconds seconds": ("a number of seconds already", "responses"),
+        "microseconds": ("a number of seconds: elapsed * 1e6", "responses"),
     },
     MODULE: {
         "Session session PoolManager": ("Client", "settings"),
@@ -102,28 +190,68 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
             "ConnectError, where none came about; ConnectionLost, where it broke",
             "errors",
         ),
-        "ClientConnectorError": ("ConnectError", "errors"),
-        "ReadError WriteError ServerDisconnectedError": ("ConnectionLost", "errors"),
+        "ClientConnectorError NewConnectionError": ("ConnectError", "errors"),
+        "ReadError WriteError ServerDisconnectedError ClientOSError ServerConnectionError": (
+            "ConnectionLost",
+            "errors",
+        ),
         "RemoteProtocolError": ("ProtocolError", "errors"),
-        "ChunkedEncodingError ClientPayloadError": ("IncompleteBody", "errors"),
-        "ContentDecodingError": ("DecodingError", "errors"),
-        "JSONDecodeError": ("InvalidJSON", "errors"),
-        "MissingSchema InvalidSchema UnsupportedProtocol": ("InvalidURL", "errors"),
-        "SSLError": ("TLSError", "errors"),
+        "ChunkedEncodingError ClientPayloadError IncompleteRead": ("IncompleteBody", "errors"),
+        "ContentDecodingError DecodeError": ("DecodingError", "errors"),
+        "JSONDecodeError InvalidJSONError": ("InvalidJSON", "errors"),
+        "MissingSchema InvalidSchema UnsupportedProtocol LocationParseError URLRequired URLSchemeUnknown": (
+            "InvalidURL",
+            "errors",
+        ),
+        "InvalidUrlClientError NonHttpUrlClientError": ("InvalidURL", "errors"),
+        "SSLError ClientConnectorCertificateError ClientConnectorSSLError ClientSSLError": ("TLSError", "errors"),
         "TimeoutException TimeoutError ServerTimeoutError": ("TimedOut", "errors"),
         "ClientTimeout": ("Timeout", "timeouts"),
-        "ConnectTimeoutError": ("ConnectTimeout", "errors"),
-        "MaxRetryError": ("the error of the last attempt, whose .attempts tells of all", "retries"),
+        "ConnectTimeoutError ConnectionTimeoutError": ("ConnectTimeout", "errors"),
+        "MaxRetryError RetryError": ("the error of the last attempt, whose .attempts tells of all", "retries"),
+        "ClientConnectorDNSError": ("NameResolutionError", "errors"),
+        "ClientProxyConnectionError ClientHttpProxyError": ("ProxyError", "errors"),
+        "InvalidProxyURL": ("InvalidSetting", "errors"),
+        "SocketTimeoutError ReadTimeoutError": ("ReadTimeout", "errors"),
+        "EmptyPoolError": ("PoolTimeout", "errors"),
+        "ContentTypeError": ("InvalidJSON: .json() asks for no Content-Type", "errors"),
+        "LocalProtocolError": ("InvalidRequest", "errors"),
+        "StreamConsumed StreamConsumedError StreamClosed ResponseNotRead": ("StreamError", "streaming"),
+        "UnrewindableBodyError": ("RedirectError", "redirects"),
+        "CookieConflict": ("InvalidSetting, of jar[name]", "cookies"),
         "PreparedRequest": ("Request", "requests"),
         "HTTPBasicAuth BasicAuth": ("Basic", "auth"),
-        "HTTPDigestAuth DigestAuth": ("Digest", "auth"),
+        "HTTPDigestAuth DigestAuth DigestAuthMiddleware": ("Digest", "auth"),
         "NetRCAuth": ("Netrc", "auth"),
-        "AuthBase": ("Auth", "auth"),
-        "HTTPAdapter": ("Client(backend=…, retry=…, limits=…)", "backends"),
+        "AuthBase": (
+            'a callable, of no class: it takes the request, and returns fields to add: {"X-Token": …}',
+            "auth",
+        ),
+        "FunctionAuth": ('a callable: it takes the request, and returns fields to add: {"X-Token": …}', "auth"),
+        "HTTPAdapter": ("Client(retry=…, limits=…, backend=…)", "retries"),
+        "TCPConnector": ("AsyncClient(limits=…, tls=…, backend=…)", "settings"),
+        "HTTPConnectionPool": ("Client(limits=…)", "settings"),
+        "ProxyManager": ("Client(proxy=…)", "proxies"),
+        "TraceConfig": ("AsyncClient(listeners=[…])", "events"),
+        "QueryParams": ("params=: a mapping, pairs or text", "requests"),
+        "HTTPHeaderDict": ("Headers", "responses"),
+        "ClientResponse HTTPResponse": ("Response", "responses"),
+        "disable_warnings": ("nothing: tls=False warns nobody, and is said for each client or call", "tls"),
         "Cookies RequestsCookieJar": ("CookieJar", "cookies"),
         "FormData": ("form= and files=", "bodies"),
-        "exceptions": ("unifetch itself, which has the errors", "errors"),
-        "codes": ("http.HTTPStatus of the standard library", "responses"),
+        "exceptions": ("unifetch itself, which has the errors; the Timeout there is TimedOut here", "errors"),
+        "adapters": ("Client(retry=…, limits=…, backend=…), for its HTTPAdapter", "retries"),
+        "auth": (
+            "unifetch itself, which has Basic, Digest, Bearer, Netrc; for AuthBase any callable that returns fields",
+            "auth",
+        ),
+        "cookies": ("unifetch itself, which has CookieJar and Cookie", "cookies"),
+        "sessions poolmanager": ("unifetch itself, which has Client", "settings"),
+        "structures": ("unifetch itself, which has Headers", "responses"),
+        "models": ("unifetch itself, which has Request and Response", "responses"),
+        "status_codes codes": ("http.HTTPStatus of the standard library", "responses"),
+        "client_exceptions": ("unifetch itself, which has the errors; ServerTimeoutError is TimedOut here", "errors"),
+        "util": ("unifetch itself, which has Retry, Timeout and URL", "retries"),
         "MockTransport": ("unifetch.testing", "testing"),
         "urlopen": ("get(url), or request(method, url)", "requests"),
     },
@@ -142,6 +270,20 @@ def answer(place: str, name: str) -> str | None:
     ours, page = found
     said = ours.replace("nothing: ", "there is none here: ", 1) if ours[:9] == "nothing: " else f"here it is {ours}"
     return f"{said} (docs/how-to/{page}.md)"
+
+
+def unknown_key(setting: str, name: str, taken: Iterable[str]) -> str:
+    """The message for a field that a setting does not have."""
+    hint = answer(setting, name) if setting in NAMES else None
+    return f"{setting}: unknown key {name!r}; {hint or 'accepted are ' + ', '.join(taken)}"
+
+
+def is_caught(frame: FrameType) -> bool:
+    """Whether the name that a frame is looking up is one of an `except` clause."""
+    from dis import get_instructions
+
+    following = (each.opname for each in get_instructions(frame.f_code) if each.offset > frame.f_lasti)
+    return next((name for name in following if name[:5] not in ("LOAD_", "BUILD")), "") == "CHECK_EXC_MATCH"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -13,7 +13,7 @@ from .frozen import Value, check_keys
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from typing import Any, TypeAlias
+    from typing import Any, Never, TypeAlias
 
     TimeoutTypes: TypeAlias = "float | Mapping[str, Any] | Timeout | None"
 
@@ -46,7 +46,10 @@ class Timeout(Value):
         read: float | None = 30,
         write: float | None = 30,
         pool: float | None = 30,
+        **other: Never,
     ) -> None:
+        if other:
+            check_keys("timeout", other, Timeout.__annotations__)
         vars(self).update(total=total, connect=connect, read=read, write=write, pool=pool)
         for name, seconds in vars(self).items():
             _check(name, seconds)

@@ -13,6 +13,7 @@ from ..model.frozen import Record
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from typing import NoReturn
 
     from ..errors import UnifetchError
     from ..model.headers import Headers
@@ -32,6 +33,15 @@ class Event(Record):
     call: int
     request: Request
     time: float
+
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}; a listener is told of every event: where "
+                "isinstance(event, unifetch.observe.events.Finished), event.response is what the caller gets "
+                "(docs/how-to/events.md)"
+            )
 
 
 class RequestStarted(Event):

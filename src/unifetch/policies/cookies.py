@@ -288,6 +288,13 @@ class CookieJar:
     def __contains__(self, cookie: object) -> bool:
         return any(cookie == each or cookie == each.name for each in self)
 
+    if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from ..model.names import COOKIES, unknown_attribute
+
+            raise AttributeError(unknown_attribute(COOKIES, name, dir(CookieJar)))
+
     def clear(self) -> None:
         """Delete every cookie."""
         self._domains = {}

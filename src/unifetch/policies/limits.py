@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import chain
 
 from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
-from ..model.frozen import Value, of_fields
+from ..model.frozen import Value, check_keys, of_fields
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, TypeAlias
+    from typing import Any, Never, TypeAlias
 
     from ..model.headers import Pairs
 
@@ -51,7 +51,10 @@ class Limits(Value):
         connections_per_origin: int | None = 100,
         body: int | None = 1024**3,
         ratio: int | None = 200,
+        **other: Never,
     ) -> None:
+        if other:
+            check_keys("limits", other, Limits.__annotations__)
         vars(self).update(
             connections=connections, connections_per_origin=connections_per_origin, body=body, ratio=ratio
         )

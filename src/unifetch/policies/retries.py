@@ -19,13 +19,13 @@ from ..errors import (
     TLSError,
     TotalTimeout,
 )
-from ..model.frozen import Value, of_fields
+from ..model.frozen import Value, check_keys, of_fields
 from ..model.headers import is_token
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeAlias
+    from typing import Any, Never, TypeAlias
 
     from ..errors import UnifetchError
     from ..model.headers import Headers
@@ -68,7 +68,10 @@ class Retry(Value):
         statuses: tuple[int, ...] = (429, 502, 503, 504),
         methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
         respect_retry_after: bool = True,
+        **other: Never,
     ) -> None:
+        if other:
+            check_keys("retry", other, Retry.__annotations__)
         if type(attempts) is not int or not 1 <= attempts <= 100:
             raise InvalidSetting(f"retry: attempts must be a whole number from 1 to 100, not {attempts!r}")
         for name, seconds in (("backoff", backoff), ("max_wait", max_wait)):
@@ -98,6 +101,11 @@ class Retry(Value):
         """
         if setting is None:
             return None
+        if hasattr(setting, "status_forcelist"):
+            raise InvalidSetting(
+                "retry: this is urllib3's Retry; unifetch.Retry(attempts=total + 1, backoff=backoff_factor, "
+                "statuses=status_forcelist, methods=allowed_methods) is ours (docs/how-to/retries.md)"
+            )
         return of_fields(cls, "retry", setting) if isinstance(setting, (Retry, Mapping)) else cls(setting)
 
     def wait_before(
