@@ -127,6 +127,7 @@ def main() -> int:
     wanted = [case for name in arguments.cases for case in GROUPS.get(name, (name,))]
     print(f"machine: {machine(pinned)}")
     results: dict[str, Any] = {}
+    versions: dict[str, str] = {}
     for awaited in (False, True):
         names = [name for name in wanted if name != "cold" and bool(CASES[name].tasks) is awaited]
         clients, baselines = arguments.clients or CLIENTS[awaited], arguments.baseline or BASELINES[awaited]
@@ -136,6 +137,7 @@ def main() -> int:
             tls = any(CASES[name].tls for name in names)
             bench = Bench(stack, clients, tls=tls, awaited=awaited, before=arguments.before)
             print("clients: " + "; ".join(f"{name} {version}" for name, version in bench.versions.items()))
+            versions |= bench.versions
             for name in names:
                 case = shortened(CASES[name], arguments)
                 rounds = bench.measure(name, case, arguments.rounds)
@@ -145,7 +147,9 @@ def main() -> int:
         results["cold"] = cold.measure(arguments.clients or CLIENTS[False], arguments.rounds)
         cold.print_table(results["cold"])
     if arguments.save:
-        arguments.save.write_text(json.dumps(results, indent=1), "utf-8")
+        scales = {name: _scale(shortened(CASES[name], arguments)) for name in results if name in CASES}
+        saved = {"machine": machine(pinned), "versions": versions, "scales": scales, "results": results}
+        arguments.save.write_text(json.dumps(saved, indent=1), "utf-8")
     return 0 if all(results.values()) else 1
 
 
@@ -163,7 +167,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, help="bytes of a large body, instead of what the case says")
     parser.add_argument("--quick", action="store_true", help="20 requests and 1 MiB at most: to see that it runs")
     parser.add_argument("--core", type=int, help="the core to run on (default: the last one that we may use)")
-    parser.add_argument("--save", type=Path, help="write the single turns to this file, as JSON")
+    parser.add_argument("--save", type=Path, help="write the single turns, and the machine, to this file (JSON)")
     arguments = parser.parse_args()
     arguments.cases = arguments.cases or ["small"]
     for name in arguments.cases:
@@ -320,8 +324,7 @@ class Child:
 
 def print_table(name: str, case: Case, turns: dict[str, list[dict[str, float]]], baselines: list[str]) -> None:
     """One row for each client: its cost, how it scattered, and how many times a baseline costs that."""
-    unit = "s/GB" if case.bulk else "µs" if case.size == 13 or case.action == "post" else "ms"
-    scale = {"s/GB": 1e9 / (case.size or 1), "µs": 1e6 / case.count, "ms": 1e3 / case.count}[unit]
+    unit, scale = _scale(case)
     amount = f"{case.size:,} bytes" if case.bulk else f"{case.count} requests"
     rounds = max(map(len, turns.values()), default=0)
     print(f"\n{name}: {case.title}; {amount} a turn, {rounds} turns each; client CPU, medians")
@@ -342,6 +345,12 @@ def print_table(name: str, case: Case, turns: dict[str, list[dict[str, float]]],
             grown = max(outcome["grown"] for outcome in outcomes)
             row += f"   {grown / MIB:.1f} MiB" + (f" = {grown / case.size:.2f} x" if case.action == "body" else "")
         print(row.rstrip())
+
+
+def _scale(case: Case) -> tuple[str, float]:
+    """In which unit a turn is told, and by how much its seconds are multiplied for that."""
+    unit = "s/GB" if case.bulk else "µs" if case.size == 13 or case.action == "post" else "ms"
+    return unit, {"s/GB": 1e9 / (case.size or 1), "µs": 1e6 / case.count, "ms": 1e3 / case.count}[unit]
 
 
 def _ratio(turns: dict[str, list[dict[str, float]]], baseline: str, client: str) -> str:

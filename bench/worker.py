@@ -3,9 +3,9 @@
     python worker.py CLIENT [async]
 
 It reads a turn as a line of JSON (`action`, `url`, `count`, `size`, `tasks`, `file`), and writes what it cost:
-`cpu`, in seconds of this process, user and system together, and `grown`, the bytes by which its memory was larger,
-at its peak, than before the first such turn. Everything before the clock starts is unpaid: the connections and caches
-that a program that has run for a while would have.
+`cpu`, in seconds of this process, user and system together, `wall`, in seconds on the clock, and `grown`, the bytes
+by which its memory was larger, at its peak, than before the first such turn. Everything before the clock starts is
+unpaid: the connections and caches that a program that has run for a while would have.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _cost(client: Any, turn: dict[str, Any], bases: dict[str, int]) -> dict[str,
     if turn["action"] == "tasks":
         from asyncio import run
 
-        return {"cpu": run(_tasks(client, turn)), "grown": 0}
+        return run(_tasks(client, turn))
     perform = ACTIONS[turn["action"]](client, turn)
     gc.collect()
     base = bases.setdefault(f"{turn['action']} {turn['url']}", _memory("VmRSS"))
@@ -159,7 +159,7 @@ def _threads(client: Any, turn: dict[str, Any]) -> Callable[[], None]:
     return perform
 
 
-async def _tasks(client: Any, turn: dict[str, Any]) -> float:
+async def _tasks(client: Any, turn: dict[str, Any]) -> dict[str, Any]:
     # Each task asks a few times before the clock starts, which opens its connection; then all take from one heap.
     from asyncio import TaskGroup
 
@@ -179,11 +179,11 @@ async def _tasks(client: Any, turn: dict[str, Any]) -> float:
                 group.create_task(warm())
         gc.collect()
         left = iter(range(turn["count"]))
-        start = process_time()
+        start, began = process_time(), perf_counter()
         async with TaskGroup() as group:
             for _ in range(turn["tasks"]):
                 group.create_task(work(left))
-        return process_time() - start
+        return {"cpu": process_time() - start, "wall": perf_counter() - began, "grown": 0}
 
 
 def _post(client: Any, turn: dict[str, Any]) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,10 +14,11 @@ RUN = Path(__file__).parent.parent / "bench" / "run.py"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the load server waits for its standard input to end")
-def test_one_quick_round_prints_a_ratio_for_each_client() -> None:
+def test_one_quick_round_prints_a_ratio_for_each_client(tmp_path: Path) -> None:
     """The harness starts its server and its clients, measures a turn of each, and holds them against each other."""
     pytest.importorskip("urllib3", reason="the ratio is against urllib3")
     command = [sys.executable, str(RUN), "small5", "chunked256", "--quick", "--rounds", "1", "--requests", "20"]
+    command += ["--save", str(tmp_path / "saved.json")]
 
     ran = subprocess.run(
         [*command, "--clients", "urllib3,unifetch:urllib3,unifetch:urllib"], capture_output=True, text=True, check=False
@@ -25,6 +27,10 @@ def test_one_quick_round_prints_a_ratio_for_each_client() -> None:
     with_ratio = re.findall(r"^  (\S+) +[0-9.]+ +[0-9.]+-[0-9.]+ +[0-9]+\.[0-9]{2}\b", ran.stdout, re.MULTILINE)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert with_ratio == ["urllib3", "unifetch:urllib3", "unifetch:urllib"] * 2
+    saved = json.loads((tmp_path / "saved.json").read_text("utf-8"))
+    assert list(saved) == ["machine", "versions", "scales", "results"]
+    assert {case: scale[0] for case, scale in saved["scales"].items()} == {"small5": "µs", "chunked256": "s/GB"}
+    assert set(saved["results"]["small5"]["urllib3"][0]) == {"cpu", "wall", "grown"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the load server waits for its standard input to end")

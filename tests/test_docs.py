@@ -12,10 +12,11 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from unifetch import Capability, backends, errors
+from unifetch import Capability, Client, backends, errors
 from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.backends.base import ASYNC_CAPABILITIES
 from unifetch.client import config
@@ -262,3 +263,52 @@ class TestTheBackendOfTheExample(conformance.TestBodies, conformance.TestErrors,
         """A backend of the example's class."""
         factory: BackendFactory = load("plain_backend.py").PlainBackend
         return factory
+
+
+# --- What a page says in a table of its own --------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_the_table_of_redirects_is_what_happens(column: int) -> None:
+    """What the page on the architecture says of a redirect, within an origin and to another, is what a run shows."""
+    other = column == 1
+    kept = [redirected("PUT", status, other=other, body=b"hello")[:2] for status in (307, 308)]
+    asked = [("POST", 301), ("POST", 302), ("POST", 303), ("PUT", 303), ("DELETE", 303)]
+    changed = [redirected(method, status, other=other, body=b"hello")[:2] for method, status in asked]
+    own = {"Authorization": "Bearer mine", "X-Mine": "1"}
+    fields = redirected("GET", 302, other=other, headers=own, cookies={"a": "1"})[2]
+    credentials = ["authorization" in fields, "cookie" in fields]
+    credentials.append("authorization" in redirected("GET", 302, other=other, auth=("user", "password"))[2])
+    shown = {
+        "method and body on 307, 308": "kept" if kept == [("PUT", b"hello")] * 2 else kept,
+        "a POST on 301, 302; anything but GET and HEAD on 303": (
+            "becomes GET, without its body" if changed == [("GET", b"")] * len(asked) else changed
+        ),
+        "`Authorization`, cookies of the call, credentials of the client": (
+            "kept" if all(credentials) else credentials if any(credentials) else "dropped"
+        ),
+        # The other origin is another port, which is the same host to a cookie.
+        "cookies of the jar": "by their own rules"
+        if "cookie" in redirected("GET", 302, other=other, jar=True)[2]
+        else "",
+        "other header fields": "kept" if fields.get("x-mine") == "1" else "dropped",
+    }
+    rows = re.findall(r"^\| (\S[^|]*) \| ([^|]+) \| ([^|]+) \|$", PAGES["architecture.md"], re.MULTILINE)
+    table = {row[0]: row[1] if row[column + 1] == "the same" else row[column + 1] for row in rows}
+
+    assert table == shown
+
+
+def redirected(
+    method: str, status: int, *, other: bool, jar: bool = False, auth: Any = None, **call: Any
+) -> tuple[str, bytes, dict[str, str]]:
+    """Method, body and fields of the request that follows a redirect, to this origin or to another."""
+    with Server() as elsewhere:
+        moved = reply(status, headers={"Location": f"{elsewhere.url if other else ''}/there"})
+        with Server({"/": moved, "/set": reply(headers={"Set-Cookie": "j=1"}), "/there": reply()}) as server:
+            with Client(backend="socket", auth=auth) as client:
+                if jar:
+                    client.get(f"{server.url}/set")
+                client.request(method, server.url, **call)
+            request = (elsewhere if other else server).requests[-1]
+    return request.method, request.body, {name.lower(): value for name, value in request.headers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
-from facts import anatomy, pages, pictures, store  # noqa: E402  # a folder of the documentation, not of the package
+from facts import anatomy, cost, pages, pictures, store  # noqa: E402  # a folder of the documentation, not of the package
 from facts.__main__ import compared, summary, write  # noqa: E402
 from facts.answers import agreed, answer, masked  # noqa: E402
 from facts.scenarios import BY_NAME, SCENARIOS, TOPICS  # noqa: E402
-from facts.subjects import NEWEST, code  # noqa: E402
+from facts.subjects import BACKENDS, NEWEST, code  # noqa: E402
 
 RECORD = {"answer": "200, 'ok'", "outcome": {"kind": "value"}, "wire": [], "requests": 1, "connections": 1, "at": [0.1]}
 
@@ -147,14 +148,52 @@ def test_every_scenario_has_a_page_with_its_reasons() -> None:
 
 def test_the_readme_shows_facts() -> None:
     """Its table is that of the file; where this fails, put `pages.readme_table()` there."""
-    assert f"<!-- facts -->\n{pages.readme_table()}<!-- end of facts -->" in (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert f"There are {len(SCENARIOS)} such questions" in readme
+    assert f"<!-- facts -->\n{pages.readme_table()}<!-- end of facts -->" in readme
 
 
-def test_every_backend_has_its_picture() -> None:
-    """The picture names the six steps for each backend."""
-    for backend in pictures.WHO:
-        assert set(pictures.STEPS) == set(pictures.WHO[backend])
-        assert backend in pictures.who_does_what(backend)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_has_its_picture(backend: str) -> None:
+    """Its boxes are what the adapter says of itself: the six steps, and a library's name where they are not ours."""
+    docstring = " ".join((importlib.import_module(f"unifetch.backends.{backend}").__doc__ or "").split())
+    ours = docstring.partition("Ours: ")[2].partition("The library's: ")[0]
+    picture = pictures.who_does_what(backend)
+
+    assert [step for step in pictures.STEPS if step in ours] == [
+        step for step, who in pictures.who(backend).items() if who == pictures.OURS
+    ]
+    assert picture.count('class="ours"') + picture.count('class="library"') == len(pictures.STEPS)
+    assert picture.count('class="library"') == sum(step not in ours for step in pictures.STEPS)
+
+
+def test_the_cost_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a saved run of the benchmarks come a row for each turn, the machine, and the columns that have figures."""
+    turn = {"cpu": 0.5, "wall": 1.5, "grown": 3 * 1024**2}
+    saved = {
+        "machine": "a processor of ours",
+        "versions": {"requests": "2.9"},
+        "scales": {"async64": ["µs", 100.0], "body": ["s/GB", 2.0]},
+        "results": {"async64": {"raw": [turn]}, "body": {"raw": [turn]}, "cold": {"raw": {"import": [7.0]}}},
+    }
+    for name in ("COST", "MACHINE"):
+        monkeypatch.setattr(pages, name, tmp_path / name)
+        monkeypatch.setattr(cost, name, tmp_path / name)
+    (tmp_path / "saved.json").write_text(json.dumps(saved), "utf-8")
+    cost.main(tmp_path / "saved.json")
+    page = pages.cost()
+
+    assert ["case", "import", "async64", "body"] == [
+        line.partition(",")[0] for line in (tmp_path / "COST").read_text("utf-8").splitlines()
+    ]
+    assert "Measured on: a processor of ours." in page
+    assert "requests 2.9" in page
+    for fact in ("async64/raw/cpu", "async64/raw/wall", "body/raw/grown", "import/raw/cpu"):
+        assert f'data-fact="cost/{fact}"' in page
+    assert "async64/raw/grown" not in page
+    assert '"cost/async64/raw/wall">150<' in page
+    assert '"cost/body/raw/grown">3.00<' in page
 
 
 def test_a_scenario_runs() -> None:

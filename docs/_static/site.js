@@ -110,7 +110,8 @@ function explorer(root) {
     const tell = () => {
       const where = piece.line ? element("a", { href: `${places.parser}#L-${piece.line}`, textContent: `${places.name}, line ${piece.line}` }) : "";
       const size = `${piece.text.length} byte${piece.text.length === 1 ? "" : "s"}`;
-      about.replaceChildren(element("b", { textContent: piece.key.replace(/ 1$/, "") }), ` · ${size} · ${piece.section} · our parser: `, where);
+      const parser = where ? [" · our parser: ", where] : [];
+      about.replaceChildren(element("b", { textContent: piece.key.replace(/ 1$/, "") }), ` · ${size} · ${piece.section}`, ...parser);
     };
     made.addEventListener("mouseenter", tell);
     made.addEventListener("focus", tell);

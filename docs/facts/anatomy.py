@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .answers import FRAMES, PREFACE, frames
+
 PARSER = "wire/http11.py"
 SOURCE = Path(__file__).parent.parent.parent / "src" / "unifetch"
 
@@ -49,6 +51,16 @@ FIELDS = {
     "cookie": ("field", "RFC 6265 §5.4"),
     "set-cookie": ("field", "RFC 6265 §5.2"),
     "retry-after": ("field", "RFC 9110 §10.2.3"),
+}
+
+
+# The frames of HTTP/2: the kind that gives their colour, and the section of RFC 9113 (§6 has them in order).
+OF_FRAMES = {
+    "DATA": "body",
+    "HEADERS": "field",
+    "RST_STREAM": "malformed",
+    "GOAWAY": "connection",
+    "PING": "connection",
 }
 
 
@@ -92,8 +104,10 @@ def messages(record: dict[str, Any]) -> list[Message]:
     """The messages of a recording."""
     times = record["at"]
     found = []
+    by_frames = {number for number, way, data in record["wire"] if way == "sent" and data.startswith(PREFACE)}
     for (connection, way, data), at in zip(record["wire"], times, strict=True):
-        found.append(Message(connection, way, at, tuple(_pieces(data, way))))
+        pieces = _frames(data) if connection in by_frames else _pieces(data, way)
+        found.append(Message(connection, way, at, tuple(pieces)))
     return found
 
 
@@ -115,6 +129,22 @@ def lines() -> dict[str, int]:
 def _piece(key: str, kind: str, text: str, section: str = "") -> Piece:
     known, function = KINDS[kind]
     return Piece(key, kind, text, section or known, lines().get(function, 0))
+
+
+def _frames(data: str) -> list[Piece]:
+    """What HTTP/2 sends: a piece for each frame, and one for what comes before the first."""
+    found = []
+    if data.startswith(PREFACE):
+        found.append(Piece("preface", "end", PREFACE, "RFC 9113 §3.4", 0))
+    seen: dict[str, int] = {}
+    for kind, flags, stream, whole in frames(data.removeprefix(PREFACE)):
+        name = FRAMES[kind] if kind < len(FRAMES) else f"frame of type {kind}"
+        acknowledged = " (acknowledged)" if flags & 1 and name in ("SETTINGS", "PING") else ""
+        key = f"{name}{acknowledged}, stream {stream}"
+        seen[key] = seen.get(key, 0) + 1
+        section = f"RFC 9113 §6.{kind + 1}"
+        found.append(Piece(f"{key} {seen[key]}", OF_FRAMES.get(name, "framing"), whole, section, 0))
+    return found
 
 
 def _pieces(data: str, way: str) -> list[Piece]:

@@ -33,6 +33,9 @@ def masked(text: str, port: int, boundaries: tuple[str, ...] = ()) -> str:
     return PRODUCT.sub(r"\1/VERSION", text)
 
 
+CUT = re.compile(r"… \((\d+) bytes\)$")  # how `worker.shortened` ends
+
+
 # --- The short answers ----------------------------------------------------------------------------
 
 
@@ -72,6 +75,8 @@ def _hint(came: Record) -> str:
 
 
 def _short(text: str) -> str:
+    if cut := CUT.search(text):
+        return f"{int(cut[1]):,} bytes"
     if re.search(r"[\x00-\x08\x0e-\x1f]", text):
         return f"{len(text)} bytes as they came"
     text = text if len(text) <= 60 else text[:57] + "…"
@@ -199,6 +204,64 @@ def _patience(record: Record, _: str) -> str:
     return outcome(record)
 
 
+def _size(record: Record, _: str) -> str:
+    came = record["outcome"]
+    if came["kind"] != "value":
+        return outcome(record)
+    cut = CUT.search(came["body"])
+    size = int(cut[1]) if cut else len(came["body"])
+    return f"{size:,} bytes" if size >= 1_000_000 else "left compressed"
+
+
+def _promptly(record: Record, timeout: str) -> str:
+    if record["outcome"]["kind"] != "value":
+        return outcome(record)
+    return "before the timeout is over" if record["seconds"] < int(timeout) else "when the timeout is over"
+
+
+# --- HTTP/2 ---------------------------------------------------------------------------------------
+
+PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+FRAMES = ("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE")
+
+
+def frames(text: str) -> list[tuple[int, int, int, str]]:
+    """The frames of a recording that has them: kind, flags, stream and all bytes of each (RFC 9113 §4.1)."""
+    found = []
+    while text:
+        length, kind, flags = int.from_bytes(text[:3].encode("latin-1")), ord(text[3]), ord(text[4])
+        stream = int.from_bytes(text[5:9].encode("latin-1")) & 0x7FFFFFFF
+        found.append((kind, flags, stream, text[: 9 + length]))
+        text = text[9 + length :]
+    return found
+
+
+def sent_frames(record: Record) -> list[tuple[int, int, int, str]]:
+    """Those that the client has sent on its first connection; none by HTTP/1.1."""
+    sent = "".join(data for number, way, data in record["wire"] if way == "sent" and number == 1)
+    return frames(sent.removeprefix(PREFACE)) if sent.startswith(PREFACE) else []
+
+
+def _version(record: Record, _: str) -> str:
+    if sent_frames(record):
+        return "HTTP/2"
+    sent = heads(record)
+    return sent[0][0].rpartition(" ")[2] if sent else _no_request(record)
+
+
+def _first_frames(record: Record, _: str) -> str:
+    names = []
+    for kind, _flags, _stream, _data in sent_frames(record):
+        names.append(FRAMES[kind])
+        if names[-1] == "HEADERS":
+            break
+    return ", ".join(names) or _no_request(record)
+
+
+def _decoded(record: Record, _: str) -> str:
+    return ", ".join(name for name, _value in record.get("fields", [])) or _no_request(record)
+
+
 SPECIAL = {("second", "request"), ("second", "body")}
 SHOWS: dict[str, Callable[[Record, str], str]] = {
     "outcome": outcome,
@@ -215,4 +278,9 @@ SHOWS: dict[str, Callable[[Record, str], str]] = {
     "requests": _requests,
     "connections": _connections,
     "patience": _patience,
+    "size": _size,
+    "promptly": _promptly,
+    "version": _version,
+    "frames": _first_frames,
+    "decoded": _decoded,
 }

@@ -28,6 +28,7 @@ TITLES = {
 }
 COLUMNS = (*LIBRARIES, *BY_HAND, "unifetch")
 COST = Path(__file__).parent / "cost.csv"
+MACHINE = COST.with_suffix(".json")  # on which it was measured, and which versions
 
 
 def title(subject: str) -> str:
@@ -83,7 +84,7 @@ def _unifetch_cell(scenario: str) -> str:
         return '<td class="none" data-subject="unifetch">-</td>'
     shown = []
     most = max(map(len, answers.values()))
-    for backends in answers.values():
+    for backends in sorted(answers.values(), key=lambda names: "error" in store.cell(scenario, f"unifetch:{names[0]}")):
         first = f"unifetch:{backends[0]}"
         text = f'<span data-fact="{scenario}/{first}">{escape(store.cell(scenario, first))}</span>'
         on = "" if len(answers) == 1 or len(backends) == most else f"<small>on {', '.join(backends)}</small>"
@@ -263,6 +264,11 @@ def script_text(scenario: Scenario) -> str:
                     lines.append("    reset the connection")
                 elif isinstance(step, Close):
                     lines.append("    close the connection" + ("" if step.politely else ", without close_notify"))
+    for name, addresses in scenario.hosts.items():
+        silent = ", where nobody answers" if "127.0.0.2" in addresses else ""
+        lines.append(f"({name} leads to {' and '.join(addresses)}{silent})")
+    if scenario.alpn:
+        lines.append(f"(over TLS, which offers {' and '.join(scenario.alpn)} by ALPN; h2 is answered in frames)")
     if scenario.early:
         lines.append("(the answer begins when the head of the request is there)")
     return "\n".join(lines)
@@ -460,39 +466,58 @@ def cost() -> str:
     with COST.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             cases.setdefault(row["case"], {}).setdefault(row["client"], []).append(row)
-    shown = []
-    for case, clients in cases.items():
+    shown = [_machine()]
+    for case in sorted(cases, key=list(CASES).index):
+        clients = cases[case]
         unit = next(iter(clients.values()))[0]["unit"]
+        # What was not measured has no column: of a process of its own only the processor's time is known.
+        columns = {
+            name: head
+            for name, head in COST_COLUMNS.items()
+            if any(row.get(name) for rounds in clients.values() for row in rounds)
+        }
         rows = []
-        largest = max(statistics.median(float(row["cpu"]) for row in rounds) for rounds in clients.values())
-        for client, rounds in sorted(
-            clients.items(), key=lambda item: statistics.median(float(r["cpu"]) for r in item[1])
-        ):
-            cells = []
-            for name in ("cpu", "wall"):
-                values = [float(row[name]) for row in rounds if row[name]]
-                if not values:  # of a process of its own only the processor's time is known
-                    cells.append("<td></td>")
-                    continue
-                low, middle, high = quartiles(values)
-                cells.append(
-                    f'<td class="number"><span data-fact="cost/{case}/{client}/{name}">{middle}</span>'
-                    f" <small>{low} to {high}</small></td>"
-                )
-            width = round(statistics.median(float(row["cpu"]) for row in rounds) / largest * 100)
-            bar = f'<td class="bar"><span style="width:{width}%"></span></td>'
+        middle = {name: statistics.median(float(row["cpu"]) for row in rounds) for name, rounds in clients.items()}
+        for client in sorted(clients, key=lambda name: middle[name]):
+            cells = "".join(_cost_cell(case, client, name, clients[client]) for name in columns if name != "cpu")
+            width = round(middle[client] / max(middle.values()) * 100)
             rows.append(
                 f'<tr><th scope="row">{escape(client.replace("unifetch:", "unifetch on "))}</th>'
-                f"{cells[0]}{bar}{cells[1]}</tr>"
+                f"{_cost_cell(case, client, 'cpu', clients[client])}"
+                f'<td class="bar"><span style="width:{width}%"></span></td>{cells}</tr>'
             )
+        heads = [f"<th>{head.format(unit=unit)}</th>" for head in columns.values()]
+        heads.insert(1, '<th class="bar"></th>')
         count = len(next(iter(clients.values())))
         shown.append(
-            f"<h3>{escape(CASES.get(case, case))}</h3>"
-            f'<div class="wide"><table class="facts cost"><thead><tr><th>client</th><th>CPU, {unit}</th><th></th>'
-            f"<th>on the clock, {unit}</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+            f"<h3>{escape(CASES[case])}</h3>"
+            f'<div class="wide"><table class="facts cost"><thead><tr><th>client</th>{"".join(heads)}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
             f"<p><small>medians, with quartiles; {count} rounds, in turns</small></p>"
         )
     return "".join(shown)
+
+
+COST_COLUMNS = {"cpu": "CPU, {unit}", "wall": "on the clock, {unit}", "grown": "memory, MiB more"}
+
+
+def _cost_cell(case: str, client: str, name: str, rounds: list[dict[str, str]]) -> str:
+    values = [float(row[name]) for row in rounds if row.get(name)]
+    if not values:
+        return "<td></td>"
+    low, middle, high = quartiles(values)
+    return (
+        f'<td class="number"><span data-fact="cost/{case}/{client}/{name}">{middle}</span>'
+        f" <small>{low} to {high}</small></td>"
+    )
+
+
+def _machine() -> str:
+    if not MACHINE.exists():
+        return ""
+    made = json.loads(MACHINE.read_text("utf-8"))
+    versions = ", ".join(f"{name} {version}".strip() for name, version in made["versions"].items())
+    return f"<p>Measured on: {escape(made['machine'])}.</p><p><small>{escape(versions)}</small></p>"
 
 
 CASES = {
@@ -500,6 +525,8 @@ CASES = {
     "post1k": "A POST of 1 KiB of JSON, echoed",
     "tls": "A GET over TLS, on a kept connection",
     "async64": "A GET by one of 64 tasks",
+    "body": "A body of 100 MiB, into memory",
+    "download": "A body of 1 GiB, in pieces",
     "import": "An import",
     "process": "A process with one GET in it, less a bare interpreter",
 }

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from html import escape
+from pathlib import Path
 
 STEPS = ("resolve", "connect", "TLS", "write", "parse", "pool")
 OURS, THEIRS = "ours", "library"
 
-# Who does what while unifetch runs on a backend.
-WHO = {
-    "urllib": dict.fromkeys(STEPS, OURS),
-    "requests": {**dict.fromkeys(STEPS, OURS), "pool": THEIRS},
-    "httpx": {**dict.fromkeys(STEPS, OURS), "write": THEIRS, "parse": THEIRS, "pool": THEIRS},
-    "httpx2": {**dict.fromkeys(STEPS, OURS), "write": THEIRS, "parse": THEIRS, "pool": THEIRS},
-    "urllib3": {**dict.fromkeys(STEPS, OURS), "pool": THEIRS},
-    "aiohttp": {**dict.fromkeys(STEPS, OURS), "connect": THEIRS, "pool": THEIRS},
-    "socket": dict.fromkeys(STEPS, OURS),
-}
+BACKENDS = Path(__file__).parent.parent.parent / "src" / "unifetch" / "backends"
 # What stands behind the word "library" there.
 NAMES = {
     "requests": "urllib3",
@@ -27,20 +21,31 @@ NAMES = {
 }
 
 
+def who(backend: str) -> dict[str, str]:
+    """Who does each step while unifetch runs on a backend: what its adapter says of itself at the top."""
+    path = next(path for path in (BACKENDS / f"{backend}.py", BACKENDS / backend / "__init__.py") if path.exists())
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split())
+    said = re.search(r"Ours: (.+?)\. The library's: ", text)
+    assert said is not None, f"{path.name} does not say what is ours"
+    ours = set(re.findall(r"\w+", said[1]))
+    return {step: OURS if step in ours else THEIRS for step in STEPS}
+
+
 def who_does_what(backend: str) -> str:
     """Six boxes: each is the library's or ours."""
     boxes = []
+    does = who(backend)
     for index, step in enumerate(STEPS):
-        who = WHO[backend][step]
+        each = does[step]
         x = 10 + index * 100
-        label = "unifetch" if who == OURS else NAMES[backend]
+        label = "unifetch" if each == OURS else NAMES[backend]
         arrow = f'<path d="M{x - 12} 45h10" class="line"/>' if index else ""
         boxes.append(
-            f'{arrow}<rect x="{x}" y="20" width="86" height="50" rx="6" class="{who}"/>'
+            f'{arrow}<rect x="{x}" y="20" width="86" height="50" rx="6" class="{each}"/>'
             f'<text x="{x + 43}" y="42" text-anchor="middle" class="step">{step}</text>'
             f'<text x="{x + 43}" y="60" text-anchor="middle" class="small">{escape(label)}</text>'
         )
-    done = ", ".join(f"{step}: {'unifetch' if who == OURS else NAMES[backend]}" for step, who in WHO[backend].items())
+    done = ", ".join(f"{step}: {'unifetch' if each == OURS else NAMES[backend]}" for step, each in does.items())
     return _svg(616, 90, f"Who does what on the backend {backend}: {done}", "".join(boxes))
 
 

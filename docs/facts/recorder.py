@@ -113,6 +113,8 @@ class Recorder:
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(connection, server_side=True)
                 pending = bytearray()
+                if isinstance(connection, ssl.SSLSocket) and connection.selected_alpn_protocol() == "h2":
+                    self._frames(connection, number, pending)
                 while self._exchange(connection, number, pending):
                     pass
             finally:
@@ -145,6 +147,30 @@ class Recorder:
             self._close(connection, Close())
             return False
         return True
+
+    def _frames(self, connection: socket.socket, number: int, pending: bytearray) -> None:
+        """HTTP/2, as far as a GET needs it: each request is answered with the body of the script's answer to /."""
+        body = b"".join(step for step in self._script["/"][0] if isinstance(step, bytes)).partition(b"\r\n\r\n")[2]
+        # Ours go out with the first answer, so that what a client says unasked stands together in the recording.
+        settings = _frame(SETTINGS, 0, 0) + _frame(SETTINGS, ACK, 0)
+        start = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        while True:
+            while len(pending) < start + 9 or len(pending) < start + 9 + int.from_bytes(pending[start : start + 3]):
+                if not self._receive(connection, number, pending):
+                    raise OSError("the client has closed the connection")
+            kind, stream = pending[start + 3], pending[start + 5 : start + 9]
+            del pending[: start + 9 + int.from_bytes(pending[start : start + 3])]
+            start = 0
+            if kind == HEADERS:
+                with self._lock:
+                    self.requests.append(b"")
+                identifier = int.from_bytes(stream)
+                # HPACK without a table: ":status: 200" is entry 8, and the name "content-length" entry 28.
+                length = str(len(body)).encode()
+                fields = b"\x88\x0f\x0d" + bytes([len(length)]) + length
+                answer = _frame(HEADERS, END_HEADERS, identifier, fields)
+                self._send(connection, number, settings + answer + _frame(DATA, END_STREAM, identifier, body))
+                settings = b""
 
     def _answer(self, head: bytes) -> Answer:
         target = head.split(b" ", 2)[1].decode("latin-1")
@@ -183,6 +209,16 @@ class Recorder:
         connection.settimeout(1.0)
         while connection.recv(65536):
             pass
+
+
+DATA, HEADERS, SETTINGS = 0, 1, 4
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """A frame in bytes (RFC 9113 §4.1)."""
+    return struct.pack("!IBI", len(payload) << 8 | kind, flags, stream) + payload
 
 
 def _end(pending: bytearray, head: bytes) -> int | None:

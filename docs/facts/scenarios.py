@@ -6,10 +6,11 @@ where no standard says anything. Nothing stands here that looks like a hole whos
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass, field
 
 from .recorder import Answer, Close, Pause, Reset, Script
-from .subjects import AWAITED, LIBRARIES, Ask
+from .subjects import AWAITED, LIBRARIES, Ask, at_once, while_the_loop_stands
 
 MESSAGING = "RFC 9112"  # HTTP/1.1
 SEMANTICS = "RFC 9110"
@@ -35,6 +36,9 @@ class Scenario:
         files: files by environment variable, whose value is their path.
         limit: seconds until a call is taken for one that does not end.
         racy: the bytes are not the same on each run, so that they are shown but not held against the next one.
+        hosts: names that lead to these addresses, the first of them in place of 127.0.0.1; at 127.0.0.2 nobody answers.
+        alpn: what the server offers by ALPN; `"h2"` is answered in frames.
+        brief: only the bytes of the first connection are kept.
     """
 
     name: str
@@ -52,6 +56,9 @@ class Scenario:
     files: dict[str, str] = field(default_factory=dict)
     limit: float = 20.0
     racy: bool = False
+    hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    alpn: tuple[str, ...] = ()
+    brief: bool = False
 
 
 TOPICS = {
@@ -62,6 +69,7 @@ TOPICS = {
     "malformed": "Malformed answers",
     "around": "Around it",
     "awaited": "Awaited",
+    "http2": "HTTP/2",
 }
 
 
@@ -78,6 +86,11 @@ def always(*answer: bytes | Pause | Close | Reset) -> dict[str, list[Answer]]:
 
 
 OK = always(reply(b"hello\n", "Content-Type: text/plain"))
+TWO_HOSTS = {"one.test": ("127.0.0.1",), "two.test": ("127.0.0.1",)}
+ELSEWHERE: Script = {
+    "/": [[reply(b"", "Location: http://two.test:{port}/there", status="302 Found")]],
+    "/there": [[reply(b"ok")]],
+}
 MOVED = "Location: /there"
 
 
@@ -243,6 +256,19 @@ WIRE = [
         "second Cookie",
         "optional",
         "RFC 6265 §5.4",
+    ),
+    Scenario(
+        "host-only-cookie",
+        "wire",
+        "Does a cookie without Domain go to a subdomain, too?",
+        "By RFC 6265 it goes to its host alone. Python's http.cookiejar, which some libraries use, follows Netscape's "
+        "habit by default, and says so.",
+        Ask(url="address", times=2, each='(url, url.replace("//", "//sub."))', only=(*LIBRARIES, "unifetch")),
+        always(reply(b"", "Set-Cookie: a=1")),
+        "second Cookie",
+        "required",
+        "RFC 6265 §5.3",
+        hosts={"shop.test": ("127.0.0.1",), "sub.shop.test": ("127.0.0.1",)},
     ),
 ]
 
@@ -456,6 +482,32 @@ ASKING = [
         "optional",
         f"{SEMANTICS} §15.4.8",
     ),
+    Scenario(
+        "redirect-authorization",
+        "asking",
+        "Does a redirect to another host take your Authorization along?",
+        "Who named the credentials named them for one host. That urllib keeps all header fields is a known "
+        "issue of Python ([77842](https://github.com/python/cpython/issues/77842)).",
+        Ask(headers='{"Authorization": "Bearer mine"}', only=(*LIBRARIES, "unifetch")),
+        ELSEWHERE,
+        "second Authorization",
+        "optional",
+        f"{SEMANTICS} §15.4",
+        hosts=TWO_HOSTS,
+    ),
+    Scenario(
+        "redirect-cookies",
+        "asking",
+        "Does a redirect to another host take the cookies of the call along?",
+        "A mapping of cookies names no host. They can be meant for the host that is asked, or for whoever answers; "
+        ""
+        "a known issue of requests ([5714](https://github.com/psf/requests/issues/5714)).",
+        Ask(cookies='{"a": "1"}', only=(*LIBRARIES, "unifetch")),
+        ELSEWHERE,
+        "second Cookie",
+        section="RFC 6265 §5.4",
+        hosts=TWO_HOSTS,
+    ),
 ]
 
 TIME = [
@@ -576,6 +628,21 @@ TIME = [
     ),
 ]
 
+TIME.append(
+    Scenario(
+        "silent-address",
+        "time",
+        "A name has two addresses, and the first gives no answer: how long until the second is tried?",
+        "One after the other, each within the timeout, is simple. RFC 8305 begins with the next after a quarter of "
+        "a second.",
+        Ask(timeout=6, only=(*LIBRARIES, *AWAITED, "unifetch")),
+        OK,
+        "promptly 6",
+        section="RFC 8305 §5",
+        hosts={"two.test": ("127.0.0.2", "127.0.0.1")},
+    )
+)
+
 ANSWERING = [
     Scenario(
         "redirect",
@@ -687,6 +754,28 @@ ANSWERING = [
         "outcome",
         "optional",
         f"{SEMANTICS} §8.4.1.2",
+    ),
+    Scenario(
+        "br-unasked",
+        "answering",
+        "What becomes of a body in br where no decoder for it is installed?",
+        "Nobody asked for it. The bytes as they came are what there is; an error says that they are not the content.",
+        Ask(),
+        always(reply(bytes.fromhex("8b028068656c6c6f0a03"), "Content-Encoding: br")),
+        "outcome",
+        section=f"{SEMANTICS} §8.4",
+    ),
+    Scenario(
+        "expanding",
+        "answering",
+        "Are 20 kB that decode to 20 MB decoded whole?",
+        "Zeros compress a thousandfold, and so does a report of nothing. A bound protects the memory of whoever "
+        "asks strangers.",
+        Ask(only=(*LIBRARIES, "unifetch")),
+        always(reply(gzip.compress(bytes(20 << 20), 1, mtime=0), "Content-Encoding: gzip")),
+        "size",
+        section=f"{SEMANTICS} §8.4.1.3",
+        racy=True,
     ),
     Scenario(
         "text-latin",
@@ -1055,5 +1144,98 @@ AWAITED_SCENARIOS = [
     ),
 ]
 
-SCENARIOS = [*WIRE, *ASKING, *TIME, *ANSWERING, *MALFORMED, *AROUND, *AWAITED_SCENARIOS]
+AWAITED_SCENARIOS += [
+    Scenario(
+        "at-once",
+        "awaited",
+        "110 requests at once, each answered after six seconds: what comes of them?",
+        "A hundred connections are a common bound, which protects the server and the client's own descriptors. Who "
+        "waits behind it can wait, or give up.",
+        Ask(only=(*AWAITED_ONLY, "unifetch"), code=at_once(110)),
+        always(Pause(6.0), reply(b"ok")),
+        "outcome",
+        limit=40.0,
+        racy=True,
+        brief=True,
+    ),
+    Scenario(
+        "standing-loop",
+        "awaited",
+        "The event loop stands for three seconds, and the answer comes within timeout=3 meanwhile: is it an error?",
+        "The answer was there in time, its reader was not. By the clock of the caller, the time is over.",
+        Ask(only=(*AWAITED_ONLY, "unifetch"), code=while_the_loop_stands(3, 3)),
+        always(Pause(1.5), reply(b"ok")),
+        "outcome",
+        racy=True,
+    ),
+]
+
+SPEAK_HTTP2 = ("httpx", "httpx2", "curl", "unifetch")
+HTTP2 = [
+    Scenario(
+        name,
+        "http2",
+        question,
+        why,
+        ask,
+        OK,
+        shows,
+        "optional",
+        section,
+        tls="trusted",
+        environ={"SSL_CERT_FILE": "{ca}", "REQUESTS_CA_BUNDLE": "{ca}", "CURL_CA_BUNDLE": "{ca}"},
+        alpn=alpn,
+        racy=True,
+    )
+    for name, question, why, ask, shows, section, alpn in [
+        (
+            "http2-unasked",
+            "The server offers HTTP/2, and you say nothing: which version is spoken?",
+            "HTTP/2 pays with many streams to one far host. A request alone costs more by it, and every answer has "
+            "fields in lower case.",
+            Ask(only=(*LIBRARIES, "curl", "unifetch")),
+            "version",
+            "RFC 9113 §3.2",
+            ("h2", "http/1.1"),
+        ),
+        (
+            "http2-asked",
+            "The server offers HTTP/2, and you ask for it: which version is spoken?",
+            "Who has no word for it speaks HTTP/1.1. unifetch speaks it on its socket backend.",
+            Ask(http2=True, only=SPEAK_HTTP2),
+            "version",
+            "RFC 9113 §3.2",
+            ("h2", "http/1.1"),
+        ),
+        (
+            "http2-refused",
+            "You ask for HTTP/2, and the server has HTTP/1.1 only: what comes of it?",
+            "ALPN is an offer, and the server chooses.",
+            Ask(http2=True, only=SPEAK_HTTP2),
+            "version",
+            "RFC 7301 §3.2",
+            ("http/1.1",),
+        ),
+        (
+            "http2-frames",
+            "Which frames does a GET by HTTP/2 begin with?",
+            "SETTINGS must come first. A larger window of the connection lets a fast answer come without pauses.",
+            Ask(http2=True, only=SPEAK_HTTP2),
+            "frames",
+            "RFC 9113 §3.4",
+            ("h2",),
+        ),
+        (
+            "http2-fields",
+            "Which fields does a GET by HTTP/2 send?",
+            "Four that begin with a colon take the place of the request line and of Host. All names are in lower case.",
+            Ask(http2=True, only=SPEAK_HTTP2),
+            "decoded",
+            "RFC 9113 §8.3.1",
+            ("h2",),
+        ),
+    ]
+]
+
+SCENARIOS = [*WIRE, *ASKING, *TIME, *ANSWERING, *MALFORMED, *AROUND, *AWAITED_SCENARIOS, *HTTP2]
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

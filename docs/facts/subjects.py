@@ -30,8 +30,11 @@ class Ask:
         read: `"whole"`, `"pieces"` (of 64 KiB), `"text"`, `"json"`, or `"cookies"` (the fields Set-Cookie).
         times: how often, on one session where the library has sessions.
         wait: seconds between one time and the next.
+        each: instead of `times`, the addresses that are asked on one session, one after the other; `url` is "address".
+        http2: whether the call asks for HTTP/2.
         before: lines that stand before the call.
         only: the subjects that have an ordinary call for it; empty for all.
+        code: the whole source by subject, where it is none of the above.
     """
 
     method: str = "GET"
@@ -49,6 +52,8 @@ class Ask:
     read: str = "whole"
     times: int = 1
     wait: float = 0.0
+    each: str = ""
+    http2: bool = False
     before: str = ""
     only: tuple[str, ...] = ()
     code: dict[str, str] = field(default_factory=dict)
@@ -79,7 +84,8 @@ def _repeat(ask: Ask, lines: list[str]) -> list[str]:
     if ask.times == 1:
         return lines
     pause = [f"    time.sleep({ask.wait})"] if ask.wait else []
-    return [f"for _ in range({ask.times}):", *(f"    {line}" for line in lines), *pause]
+    every = f"for address in {ask.each}:" if ask.each else f"for _ in range({ask.times}):"
+    return [every, *(f"    {line}" for line in lines), *pause]
 
 
 def _arguments(ask: Ask, **names: str) -> list[str]:
@@ -179,12 +185,11 @@ def _httpx(ask: Ask, subject: str) -> str:
     plain = not (ask.method in ("DELETE", "GET", "HEAD") and (ask.json or ask.body or ask.form))
     verb = f"{ask.method.lower()}(" if plain else f'request("{ask.method}", '
     one = f"response = WHO.{verb}{', '.join(arguments)})"
-    if ask.times == 1:
+    if ask.times == 1 and not ask.http2:
         return _function(library, ask, [one.replace("WHO", library), result])
     lines = [f"    {line}" for line in _repeat(ask, [one.replace("WHO", "client")])]
-    return _function(
-        " ".join([*_time(ask), library]), ask, [f"with {library}.Client() as client:", *lines, f"    {result}"]
-    )
+    client = f"{library}.Client({'http2=True' if ask.http2 else ''})"
+    return _function(" ".join([*_time(ask), library]), ask, [f"with {client} as client:", *lines, f"    {result}"])
 
 
 def _httpx_async(ask: Ask, subject: str) -> str:
@@ -317,7 +322,7 @@ def _socket(ask: Ask, subject: str) -> str | None:
 def _curl(ask: Ask, subject: str) -> str | None:
     if ask.before or ask.files or ask.times > 1 or ask.read != "whole" or ask.url or ask.form:
         return None
-    words = ["curl", "--silent", "--show-error", "--include"]
+    words = ["curl", "--silent", "--show-error", "--include", *(["--http2"] if ask.http2 else [])]
     data = ask.body
     if ask.params:
         return None
@@ -352,7 +357,7 @@ def _curl(ask: Ask, subject: str) -> str | None:
 
 def _unifetch(ask: Ask, subject: str) -> str:
     backend = subject.partition(":")[2]
-    arguments = [_url(ask), *_arguments(ask), f'backend="{backend}"']
+    arguments = [_url(ask), *_arguments(ask), *(["http2=True"] if ask.http2 else []), f'backend="{backend}"']
     body = {
         "whole": "response.body",
         "pieces": "",
@@ -378,6 +383,68 @@ def _unifetch(ask: Ask, subject: str) -> str:
         ask,
         [f'with unifetch.Client(backend="{backend}") as client:', *lines, f"    {result}"],
     )
+
+
+# --- Calls of their own ---------------------------------------------------------------------------
+
+# One that is awaited: how the client is made, and how it is asked.
+AWAITED_CALLS = {
+    "aiohttp": ("aiohttp.ClientSession()", "client.get(url)"),
+    "httpx-async": ("httpx.AsyncClient()", "client.get(url)"),
+    "httpx2-async": ("httpx2.AsyncClient()", "client.get(url)"),
+    **{f"unifetch:{name}": (f'unifetch.AsyncClient(backend="{name}")', "client.get(url)") for name in BACKENDS},
+}
+# What such a response is, as (status, headers, body).
+AWAITED_RESULTS = {
+    "aiohttp": "response.status, response.headers.items(), await response.read()",
+    "httpx": "response.status_code, response.headers.multi_items(), response.content",
+    "httpx2": "response.status_code, response.headers.multi_items(), response.content",
+    "unifetch": "response.status, response.headers.items(), response.body",
+}
+
+
+def at_once(count: int) -> dict[str, str]:
+    """So many GETs by as many tasks of one event loop, on one client; it returns the last answer."""
+    return {
+        subject: _awaited(
+            subject,
+            client,
+            [f"responses = await asyncio.gather(*({call} for _ in range({count})))", "response = responses[-1]"],
+        )
+        for subject, (client, call) in AWAITED_CALLS.items()
+    }
+
+
+def while_the_loop_stands(timeout: int, seconds: int) -> dict[str, str]:
+    """A GET while something else holds up the event loop for so many seconds."""
+    given = f"timeout={timeout}"
+    lines = [
+        "asked = asyncio.create_task(ASK)",
+        "await asyncio.sleep(1)  # it is sent, and its answer on the way",
+        f"time.sleep({seconds})  # somebody computes, and the loop stands",
+        "response = await asked",
+    ]
+    found = {}
+    for subject, (client, call) in AWAITED_CALLS.items():
+        limit = f"timeout=aiohttp.ClientTimeout(total={timeout})" if subject == "aiohttp" else given
+        made = client.replace("()", f"({limit})").replace('")', f'", {given})')
+        asked = "asyncio.ensure_future(" if subject == "aiohttp" else "asyncio.create_task("
+        each = [line.replace("asyncio.create_task(ASK)", f"{asked}{call})") for line in lines]
+        found[subject] = _awaited(subject, made, each, "time")
+    return found
+
+
+def _awaited(subject: str, client: str, lines: list[str], *imports: str) -> str:
+    library = subject.partition("-")[0].partition(":")[0]
+    body = [
+        "async def main():",
+        f"    async with {client} as client:",
+        *(f"        {line}" for line in lines),
+        f"        return {AWAITED_RESULTS[library]}",
+        "",
+        "return asyncio.run(main())",
+    ]
+    return _function(" ".join(["asyncio", *imports, library]), Ask(), body)
 
 
 WRITERS = {

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .answers import BOUNDARY, answer, masked
+from .answers import BOUNDARY, PREFACE, answer, masked, sent_frames
 from .recorder import Recorder
 from .scenarios import BY_NAME, SCENARIOS, Scenario
 from .subjects import Ask, code
@@ -82,6 +83,8 @@ def run(scenario: Scenario, source: str, folder: Path) -> dict[str, Any]:
     if scenario.tls:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(folder / f"{scenario.tls}.pem")
+        if scenario.alpn:
+            tls.set_alpn_protocols(list(scenario.alpn))
     with Recorder(scenario.script, early=scenario.early, tls=tls) as recorder:
         for name, value in scenario.environ.items():
             os.environ[name] = value.format(port=recorder.port, ca=folder / "ca.pem")
@@ -90,7 +93,9 @@ def run(scenario: Scenario, source: str, folder: Path) -> dict[str, Any]:
             path.write_text(text)
             path.chmod(0o600)
             os.environ[name] = str(path)
-        host = "localhost" if scenario.tls == "common-name" else "127.0.0.1"
+        host = "localhost" if scenario.tls == "common-name" else next(iter(scenario.hosts), "127.0.0.1")
+        if scenario.hosts:
+            lead(scenario.hosts, recorder.port)
         url = f"{'https' if tls else 'http'}://{host}:{recorder.port}"
         namespace: dict[str, Any] = {}
         # `time` and `tempfile` belong to what stands around a call, not to the call.
@@ -100,6 +105,30 @@ def run(scenario: Scenario, source: str, folder: Path) -> dict[str, Any]:
         seconds = time.monotonic() - began
         time.sleep(0.02)  # so that the recorder has noted what the client sent last
         return written(scenario, recorder, outcome, seconds, folder)
+
+
+def lead(hosts: dict[str, tuple[str, ...]], port: int) -> None:
+    """Let these names lead to these addresses, in this process; at 127.0.0.2 nobody answers."""
+    by_the_system = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        return [address for each in hosts.get(name, (host,)) for address in by_the_system(each, *arguments, **more)]
+
+    socket.getaddrinfo = getaddrinfo
+    if any("127.0.0.2" in addresses for addresses in hosts.values()):
+        listener = socket.socket()
+        listener.bind(("127.0.0.2", port))
+        listener.listen(0)
+        SILENT.append(listener)
+        for _ in range(8):  # its queue is full, and the system drops whoever comes next
+            caller = socket.socket()
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", port))
+            SILENT.append(caller)
+
+
+SILENT: list[socket.socket] = []  # open until the process ends
 
 
 def called(ask: Callable[[], Any], limit: float) -> dict[str, Any]:
@@ -149,12 +178,18 @@ def written(
     whole = b"".join(event.data for event in events if event.way == "sent").decode("latin-1")
     boundaries = tuple(dict.fromkeys(BOUNDARY.findall(whole)))
 
+    in_frames = whole.startswith(PREFACE)
+
     def mask(text: str) -> str:
+        if in_frames and not text.isprintable():  # the length of a frame would no longer be right
+            return text
         return masked(text.replace(str(folder), "FOLDER"), recorder.port, boundaries)
 
     wire: list[list[Any]] = []
     at: list[float] = []
     for event in events:
+        if scenario.brief and event.connection > 1:
+            continue
         data = event.data.decode("latin-1")
         # Where the system cuts a stream is nobody's decision: what follows in the same direction is one piece.
         last = next((piece for piece in reversed(wire) if piece[0] == event.connection), None)
@@ -172,9 +207,23 @@ def written(
         "at": at,
         "seconds": round(seconds, 4),
     }
+    if in_frames:
+        record["fields"] = decoded(record, mask)
     record["answer"] = answer(scenario.shows, record)
     del record["order"]
     return record
+
+
+def decoded(record: dict[str, Any], mask: Callable[[str], str]) -> list[list[str]]:
+    """The fields of the first request, of the bytes of its HEADERS frame."""
+    import hpack  # comes with h2, without which nobody here speaks HTTP/2
+
+    for kind, flags, _stream, data in sent_frames(record):
+        if kind == 1:
+            block = data[9:].encode("latin-1")
+            block = block[5:] if flags & 0x20 else block  # a priority comes first
+            return [[mask(name), mask(value)] for name, value in hpack.Decoder().decode(block)]
+    return []
 
 
 def mask_json(outcome: dict[str, Any], mask: Callable[[str], str]) -> str:
