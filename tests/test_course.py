@@ -69,9 +69,16 @@ def test_there_are_ten_chapters() -> None:
     assert CHAPTERS == sorted(path.stem for path in (COURSE / "transcripts").glob("*.txt"))
 
 
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:9"], ids=["plain", "behind a proxy"])
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_the_file_prints_its_transcript(chapter: str) -> None:
-    """It starts what it needs, ends by itself, and prints what it printed when the transcript was taken."""
+def test_the_file_prints_its_transcript(chapter: str, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts what it needs, ends by itself, and prints what it printed when the transcript was taken.
+
+    So it does where the reader's network has a proxy, which none of it may go through.
+    """
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY") if proxy else ():
+        monkeypatch.setenv(name, proxy)
+
     assert transcript(chapter) == run(chapter, f"{chapter}.py")
 
 

@@ -54,7 +54,7 @@ connection.sendall(get(3, b"/slow") + get(5, b"/tea"))  # at once; the streams o
 print("3. two answers:")
 read_answers(2)
 
-# unifetch speaks it where you ask. The call and the response stay as they are.
-response = unifetch.get(server.url + "/tea", backend="socket", http2="only")
+# unifetch speaks it where you ask. (proxy=None: not by one that your network may have.)
+response = unifetch.get(server.url + "/tea", backend="socket", http2="only", proxy=None)
 print("4. by unifetch:", response.http_version, response.status, response.body)
 until_the_end.close()

@@ -1,9 +1,11 @@
 """Chapter 2: an HTTP server made of a socket. Prints its answer, byte for byte, and what a real client asked it."""
 
+import os
 import socket
 import threading
 import urllib.request
 
+os.environ["no_proxy"] = "127.0.0.1"  # a proxy that your network may have cannot reach this machine
 listener = socket.create_server(("127.0.0.1", 0))  # socket, bind and listen in one call
 address = listener.getsockname()
 heads = []

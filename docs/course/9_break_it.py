@@ -1,5 +1,6 @@
 """Chapter 9: a server that misbehaves. Prints what each library makes of it by itself, and through unifetch."""
 
+import os
 import urllib.request
 
 import httpx
@@ -8,6 +9,8 @@ import urllib3
 
 import unifetch
 from unifetch.testing import Close, Server, reply
+
+os.environ["no_proxy"] = "127.0.0.1"  # a proxy that your network may have cannot reach this machine
 
 # Each page breaks in its own way. A page without an answer, b"", stays silent.
 pages = {

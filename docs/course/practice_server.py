@@ -1,8 +1,10 @@
 """The server of chapters 4 to 8, made of `http.server`. It keeps the heads of requests and counts connections."""
 
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+os.environ["no_proxy"] = "127.0.0.1"  # a proxy that your network may have cannot reach this machine
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 # path: status, Content-Type, body. A list is sent in chunks.
@@ -50,8 +52,7 @@ class PracticeServer(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.heads = []
-        self.connections = 0
+        self.heads, self.connections = [], 0
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self):

@@ -7,6 +7,7 @@ where no standard says anything. Nothing stands here that looks like a hole whos
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .recorder import Answer, Close, Pause, Reset, Script
@@ -56,7 +57,7 @@ class Scenario:
     files: dict[str, str] = field(default_factory=dict)
     limit: float = 20.0
     racy: bool = False
-    hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alpn: tuple[str, ...] = ()
     brief: bool = False
 

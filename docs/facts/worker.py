@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def run(scenario: Scenario, source: str, folder: Path) -> dict[str, Any]:
         return written(scenario, recorder, outcome, seconds, folder)
 
 
-def lead(hosts: dict[str, tuple[str, ...]], port: int) -> None:
+def lead(hosts: Mapping[str, tuple[str, ...]], port: int) -> None:
     """Let these names lead to these addresses, in this process; at 127.0.0.2 nobody answers."""
     by_the_system = socket.getaddrinfo
 
@@ -222,7 +222,7 @@ def decoded(record: dict[str, Any], mask: Callable[[str], str]) -> list[list[str
         if kind == 1:
             block = data[9:].encode("latin-1")
             block = block[5:] if flags & 0x20 else block  # a priority comes first
-            return [[mask(name), mask(value)] for name, value in hpack.Decoder().decode(block)]
+            return [[mask(str(name)), mask(str(value))] for name, value in hpack.Decoder().decode(block)]
     return []
 
 
