@@ -28,8 +28,9 @@ answer = ask("GET /hello.txt HTTP/1.1", "Host: 127.0.0.1")
 print("2. a file:")
 print(answer)
 
-# HEAD is GET without the body.
-print("3. HEAD has the same headers:", ask("HEAD /hello.txt HTTP/1.1", "Host: 127.0.0.1") + "Hello!\n" == answer)
+# HEAD is GET without the body. (We compare what comes after Date, as the clock may have gone on.)
+head = ask("HEAD /hello.txt HTTP/1.1", "Host: 127.0.0.1")
+print("3. HEAD has the same headers:", head.splitlines()[3:] == answer.splitlines()[3:-1])
 
 # The client has the file already, and asks for it only if it has changed since.
 changed = answer.split("Last-Modified: ")[1].splitlines()[0]
