@@ -236,6 +236,9 @@ def test_adapters_have_one_outline(name: str) -> None:
     assert chapters == ["The request", "The end"] * (len(chapters) // 2)
     assert tables in (["CAPABILITIES", "ERRORS"], ["CAPABILITIES"])  # the family's errors are its libraries'
     assert "ConfigConflict(" not in text or name == "urllib"  # there is one way to refuse: `base.refuse_conflicts`
+    # And one to translate what a library raises, by its table; some raise nothing but what is ours.
+    assert ("translate(error, " in text) == (name in {"requests", "urllib3", "aiohttp", "httpx_family"})
+    assert not re.search(r"def \w*translated", text)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +268,27 @@ def test_a_class_name_has_one_meaning() -> None:
                     places.setdefault(node.name, set()).add(path)
 
     assert {} == {name: found for name, found in places.items() if len(found) > 1 and found != SHARED_NAMES.get(name)}
+
+
+def test_the_map_of_the_socket_client() -> None:
+    """What the blocking client loads is on the map of its first page, or named beside it; and the map stays small."""
+    page = ast.get_docstring(ast.parse((PACKAGE / "backends/socket/__init__.py").read_text())) or ""
+    drawn, _, beside = page.partition("Not on this map are")
+
+    def located(text: str) -> set[str]:
+        names = {name.rpartition("/")[2] for name in re.findall(r"[\w/]+\.py", text)}
+        return {path for path in FILES if path.startswith(("wire/", "backends/socket/")) and Path(path).name in names}
+
+    on_the_map = located(drawn) - {"wire/__init__.py"} | {"backends/socket/__init__.py"}
+    loaded, waiting = set(), {"backends/socket/__init__.py"}
+    while waiting:
+        loaded.add(path := waiting.pop())
+        modules = {name.removeprefix("unifetch.").replace(".", "/") for name in imports(path, lazy=False)}
+        found = {f"{name}.py" for name in modules if name.startswith(("wire/", "backends/socket/"))}
+        waiting |= found - loaded
+
+    assert set() == loaded - on_the_map - located(beside.partition("The smallest walk")[0])
+    assert sum(len((PACKAGE / path).read_text().splitlines()) for path in on_the_map) <= 2000
 
 
 def test_file_names_say_something() -> None:

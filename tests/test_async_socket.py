@@ -581,7 +581,7 @@ def test_no_connection(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
                 await backend.send(ask(f"http://127.0.0.1:{first}/"))
             found = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(dial_module, "look_up_awaited", lambda *_: blocks_of(found))
+                patch.setattr(dial_module, "look_up", lambda *_: blocks_of(found))
                 with pytest.raises(ConnectError, match="refused"):
                     await backend.send(ask("http://two-addresses.test/"))
         with pytest.raises(NameResolutionError):
@@ -776,7 +776,7 @@ def test_families_race(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             async def resolved(*_: Any) -> Any:
                 return found
 
-            monkeypatch.setattr(dial_module, "look_up_awaited", resolved)
+            monkeypatch.setattr(dial_module, "look_up", resolved)
             assert b"hello" == await fetch(backend, ask("http://two-addresses.test/", timeout=Timeout(20, connect=8)))
             for peer in filling:
                 peer.close()

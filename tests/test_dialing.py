@@ -23,7 +23,7 @@ import pytest
 from servers import silent_addresses
 from unifetch import Client
 from unifetch.backends import load
-from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability
+from unifetch.backends.base import ASYNC_CAPABILITIES, Backend, Capability, within
 from unifetch.errors import (
     ConfigError,
     ConnectError,
@@ -158,7 +158,7 @@ def test_families_take_turns() -> None:
 def test_the_time_before_the_next_attempt(delay: float | None, seconds: float | None, expected: float | None) -> None:
     """RFC 8305 §5: a quarter of a second, but never more than is left of the connect timeout; the last has all that."""
     ends = None if seconds is None else monotonic() + seconds
-    given = attempts.until_next(delay, ends)
+    given = within(delay, ends)
 
     assert given == (expected if expected is None else pytest.approx(expected, abs=0.1))
 

@@ -43,14 +43,13 @@ from ..errors import (
     ProtocolError,
     ProxyError,
     UnifetchError,
-    evidence,
 )
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
+from ..wire.asyncio import look_up
 from ..wire.asyncio_wire import AsyncioTLS
 from ..wire.dial import dial, refusal
 from ..wire.reader import RECEIVE
-from ..wire.resolution import look_up_awaited
 from ..wire.sockets import new_socket
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
@@ -59,11 +58,11 @@ from .base import (
     IDLE_SECONDS,
     Capability,
     Exchange,
-    causes,
     connect_ends,
     connect_error,
     refuse_conflicts,
     time_left,
+    translate,
 )
 
 TYPE_CHECKING: bool = False
@@ -113,7 +112,7 @@ ERRORS: dict[type[Exception], type[UnifetchError]] = {
     OSError: errors.ConnectionLost,
     ValueError: errors.InvalidRequest,
 }
-_RAISED = tuple(ERRORS)
+_RAISED: tuple[type[Exception], ...] = (UnifetchError, *ERRORS)
 
 
 class AiohttpBackend:
@@ -204,8 +203,8 @@ def _going_on(begun: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any
         return result
 
 
-# Connections in use: so that the garbage collector, which may find a stream that nobody closed, finds no connection
-# beside it, of which aiohttp would complain before we can close it.
+# Connections in use. They are kept here, as the garbage collector might otherwise find one together with a stream that
+# was never closed, and aiohttp would complain before we can close it.
 _taken: set[Connection] = set()
 
 
@@ -219,7 +218,7 @@ def _release(connection: Connection, clean: bool) -> None:
 
 # --- The connection ---------------------------------------------------------------------------------
 
-# All that may take time is bounded by us.
+# We bound all that may take time.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _KNOWN = 1000  # destinations that are remembered
 
@@ -296,8 +295,8 @@ class _Way:
             _DIALER.reset(token)
 
     def _destination(self, request: RawRequest) -> aiohttp.ClientRequest:
-        # What tells connections apart is the name that TLS is asked for, and the context. TLS is begun by us, and which
-        # addresses are connected to, our resolver says, which is not asked about a host that is an address itself.
+        # The connector tells connections apart by the server's name and the context. We begin TLS, and our resolver
+        # says where to connect. It would not be asked about a host that is an address, so the host is no address.
         return aiohttp.ClientRequest(
             "GET",
             URL("http://connection.invalid"),
@@ -330,7 +329,7 @@ class ConnectorDialer:
     async def prepare(self, wire: TakenOver, connection: Connection) -> None:
         """Go through the steps on a connection that was opened."""
         self.wire, self._connection = wire, connection
-        if self._steps is None:  # to a unix socket, about which no resolver is asked
+        if self._steps is None:  # to a unix socket, which needs no resolver
             await self.addresses()
         problem: UnifetchError | None = None
         if connection.protocol is None or connection.protocol.should_close:
@@ -374,7 +373,7 @@ class ConnectorDialer:
     # --- What the steps ask for -------------------------------------------------------------------
 
     async def look_up(self, host: str, port: int) -> list[Address]:
-        return await look_up_awaited(host, port)
+        return await look_up(host, port, None)
 
     def connect(self, addresses: list[Address]) -> list[Address]:
         return addresses
@@ -428,7 +427,7 @@ _MOST = 100 * 1024
 
 
 async def _once(request: Any, handler: Any) -> aiohttp.ClientResponse:
-    # A middleware. What the session sees of a failure decides whether it sends the request once more.
+    # A middleware. The session decides by the failure that it sees whether to send the request again.
     try:
         response: aiohttp.ClientResponse = await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -460,7 +459,7 @@ async def _through_session(session: aiohttp.ClientSession, request: RawRequest) 
                 middlewares=(_once,),
             )
     except _RAISED as error:
-        raise _translated(error, exchange, request) from error
+        translate(error, ERRORS, exchange, request)
 
     if response.cookies:
         _forget(session.cookie_jar, response)
@@ -509,7 +508,7 @@ class _SessionBody:
                 block: bytes = await self._response.content.readany()
         except _RAISED as error:
             self._response.close()
-            raise _translated(error, self._exchange, self._request) from error
+            translate(error, ERRORS, self._exchange, self._request)
         except BaseException:
             self._response.close()
             raise
@@ -522,18 +521,6 @@ class _SessionBody:
         if not self._response.content.at_eof():
             self._response.close()
         self._response.release()
-
-
-def _translated(error: Exception, exchange: Exchange, request: RawRequest) -> UnifetchError:
-    wrapped = list(causes(error))
-    kind = next(ours for theirs, ours in ERRORS.items() if any(isinstance(cause, theirs) for cause in wrapped))
-    if kind in (errors.ConnectError, errors.NameResolutionError, errors.TLSError):
-        return connect_error(error, request.host, request.port)
-    if kind in (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL, errors.InvalidRequest):
-        exchange.sent = "no"
-    elif kind is errors.ConnectionLost and exchange.sent == "yes":
-        kind = errors.IncompleteBody
-    return kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=exchange.sent)
 
 
 def conflict(session: aiohttp.ClientSession) -> str | None:

@@ -11,7 +11,23 @@ import sys
 from enum import Enum
 from time import monotonic
 
-from ..errors import ConfigConflict, ConnectError, NameResolutionError, TLSError
+from ..errors import (
+    ConfigConflict,
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    IncompleteBody,
+    InvalidURL,
+    NameResolutionError,
+    PoolTimeout,
+    ProtocolError,
+    ProxyError,
+    ReadTimeout,
+    TimedOut,
+    TLSError,
+    UnifetchError,
+    evidence,
+)
 from ..model.messages import AsyncRawResponse as AsyncRawResponse  # public here, as is all that a backend needs
 from ..model.messages import RawRequest as RawRequest
 from ..model.messages import RawResponse as RawResponse
@@ -21,7 +37,7 @@ from ..model.timeouts import Timeout as Timeout
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Literal, Protocol
+    from typing import Literal, NoReturn, Protocol
 
     from ..errors import RequestSent
 else:
@@ -66,8 +82,8 @@ class Capability(Enum):
 # What only an `AsyncBackend` can have.
 ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO, Capability.MULTIPLEX})
 
-# All that there is in HTTP/1.1, for a backend that has a hand on the wire. Whoever adds a capability above makes
-# every such backend keep it; the conformance tests ask.
+# All that there is in HTTP/1.1, for a backend that has a hand on the wire: each has to keep a capability that is added
+# above, and the conformance tests ask.
 HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2} - ASYNC_CAPABILITIES
 if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
@@ -195,11 +211,7 @@ def connect_ends(request: RawRequest) -> float | None:
 
 
 def time_left(ends: float | None) -> float | None:
-    """The seconds until a connection has to be open, at `ends` by `monotonic()`; None for any number.
-
-    Raises:
-        TimeoutError: there are none.
-    """
+    """The seconds until a connection has to be open; None for any number, TimeoutError if none are left."""
     return within(None, ends)
 
 
@@ -220,8 +232,48 @@ def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:
 
 
 def came_too_late(sent: RequestSent) -> str:
-    """What to say where the server was waited for in vain."""
+    """What to say of a server that did not answer in time."""
     return "the rest of the response did not come in time" if sent == "yes" else "no response came in time"
+
+
+def translate(
+    error: Exception, table: Mapping[type[Exception], type[UnifetchError]], exchange: Exchange, request: RawRequest
+) -> NoReturn:
+    """Raise our error for what a library raised: one of ours that it wraps, or by the first row of its table that fits.
+
+    Args:
+        error: what it raised.
+        table: the adapter's `ERRORS`.
+        exchange: how far the exchange had come.
+        request: the request.
+    """
+    wrapped = list(causes(error))
+    for cause in wrapped:
+        if isinstance(cause, UnifetchError):
+            raise cause from cause.__cause__
+    kind = next(ours for theirs, ours in table.items() if any(isinstance(cause, theirs) for cause in wrapped))
+    said = str(wrapped[-1]) or type(wrapped[-1]).__name__
+    said = said if said.isprintable() and len(said) <= 200 else evidence(said, 200)
+    if exchange.sent == "yes":
+        if kind in (ConnectionLost, TLSError) or (exchange.ended and issubclass(kind, ProtocolError)):
+            raise IncompleteBody(f"the connection ended inside the body: {said}", request_sent="yes") from error
+    elif issubclass(kind, ConnectError) and kind is not ProxyError:
+        raise connect_error(error, request.host, request.port) from error
+    if exchange.ended and issubclass(kind, ProtocolError):
+        kind = ConnectionLost
+    sent: RequestSent = "no" if kind in _NOT_SENT else "yes" if exchange.answered else exchange.sent
+    if kind is ReadTimeout:
+        said = f"{came_too_late(sent)} ({said})"
+    elif issubclass(kind, TimedOut):
+        said = f"{request.host}:{request.port} was not done in time: {said}"
+    failure = kind(said, request_sent=sent)
+    if isinstance(failure, ConnectionLost):
+        failure.reused = exchange.reused and not exchange.answered
+    raise failure from error
+
+
+# What is raised before anything leaves.
+_NOT_SENT = (PoolTimeout, ConnectTimeout, ProxyError, InvalidURL)
 
 
 def connect_error(error: BaseException, host: str, port: int) -> ConnectError:

@@ -13,21 +13,20 @@ import socket
 from weakref import WeakSet
 
 from ..errors import (
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
-    IncompleteBody,
     InvalidRequest,
     PoolTimeout,
     ProtocolError,
     ReadTimeout,
-    TimedOut,
     UnifetchError,
     WriteTimeout,
 )
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import Capability, Exchange, came_too_late, connect_error, refuse_conflicts
+from .base import Capability, Exchange, refuse_conflicts, translate
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
 TYPE_CHECKING: bool = False
@@ -124,10 +123,8 @@ class PoolBackend:
             else:
                 answer = self._through_client(self._client, request, exchange)
                 status, fields = answer.status_code, answer.headers.raw
-        except UnifetchError:
-            raise  # from our own network
         except self.family.raised as error:
-            raise self.family.translated(error, exchange, request) from error
+            translate(error, self.family.errors, exchange, request)
 
         # --- The head -----------------------------------------------------------------------------
         exchange.sent = "yes"
@@ -203,10 +200,8 @@ class AsyncPoolBackend:
             else:
                 answer = await self._through_client(self._client, request, exchange)
                 status, fields = answer.status_code, answer.headers.raw
-        except UnifetchError:
-            raise  # from our own network
         except self.family.raised as error:
-            raise self.family.translated(error, exchange, request) from error
+            translate(error, self.family.errors, exchange, request)
         finally:
             # A generator that was not asked for all that it has would be left to the event loop.
             if (end := getattr(request.body, "aclose", None)) is not None:
@@ -260,7 +255,7 @@ def _for_pool(family: Family, request: RawRequest, exchange: Exchange) -> Any:
             target=request.target.encode("ascii"),
         ),
         content=request.body,
-        # The other phases are the business of whoever dials, and of the streams, whose timeout is the exchange.
+        # The engine waits for its pool; the dialer and the streams, whose timeout is the exchange, keep to the rest.
         extensions={
             "timeout": {
                 "pool": exchange.within(exchange.timeout.pool),
@@ -338,7 +333,7 @@ def _chunks(family: Family, answer: Any, exchange: Exchange, request: RawRequest
         if isinstance(stream, NetworkStream):
             stream.done()
     except family.raised as error:
-        raise family.translated(error, exchange, request) from error
+        translate(error, family.errors, exchange, request)
     finally:
         answer.close()
 
@@ -370,7 +365,7 @@ class _AsyncChunks:
             raise
         except self._family.raised as error:
             await self.aclose()
-            raise self._family.translated(error, self._exchange, self._request) from error
+            translate(error, self._family.errors, self._exchange, self._request)
         except BaseException:
             await self.aclose()
             raise
@@ -409,6 +404,7 @@ class Family:
             engine.ConnectTimeout: ConnectTimeout,
             engine.WriteTimeout: WriteTimeout,
             engine.ReadTimeout: ReadTimeout,
+            engine.ConnectError: ConnectError,
             engine.NetworkError: ConnectionLost,
             engine.LocalProtocolError: InvalidRequest,
             engine.ProtocolError: ProtocolError,
@@ -416,38 +412,16 @@ class Family:
             library.ConnectTimeout: ConnectTimeout,
             library.WriteTimeout: WriteTimeout,
             library.ReadTimeout: ReadTimeout,
+            library.ConnectError: ConnectError,
             library.NetworkError: ConnectionLost,
             library.LocalProtocolError: InvalidRequest,
             library.ProtocolError: ProtocolError,
             library.TimeoutException: ReadTimeout,
             library.HTTPError: ProtocolError,
+            TimeoutError: ConnectTimeout,  # no time was left before the library was called
             OSError: ConnectionLost,
         }
-        self.raised = tuple(self.errors)
-
-    def translated(self, error: Exception, exchange: Exchange, request: RawRequest) -> UnifetchError:
-        """Our error for what the library raised."""
-        if isinstance(error, TimeoutError):
-            return ConnectTimeout(str(error))  # no time was left before the library was called
-        if isinstance(error, (self.engine.ConnectError, self.library.ConnectError)):
-            return connect_error(error, request.host, request.port)
-        kind = next((ours for theirs, ours in self.errors.items() if isinstance(error, theirs)), ProtocolError)
-        if issubclass(kind, (ConnectionLost, ProtocolError)):
-            if exchange.sent == "yes" and (exchange.ended or kind is ConnectionLost):
-                return IncompleteBody(f"the connection ended inside the body: {error}", request_sent="yes")
-            if exchange.ended:
-                kind = ConnectionLost
-        if issubclass(kind, TimedOut):
-            message = f"{request.host}:{request.port} was not done in time: {error or kind.__name__}"
-            if kind is ReadTimeout:
-                message = came_too_late("yes" if exchange.answered else exchange.sent)
-                message = f"{message} ({error})" if str(error) else message
-        else:
-            message = str(error) or f"{type(error).__name__} from {request.host}:{request.port}"
-        translated = kind(message, request_sent="yes" if exchange.answered else exchange.sent)
-        if isinstance(translated, ConnectionLost):
-            translated.reused = exchange.reused and not exchange.answered
-        return translated
+        self.raised: tuple[type[Exception], ...] = (UnifetchError, *self.errors)
 
     def refuse_conflicts(self, client: Any) -> None:
         """Refuse a client with settings that would be lost.

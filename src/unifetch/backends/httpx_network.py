@@ -1,9 +1,9 @@
-"""What the engines of httpx and httpx2 stand on here: connections that take our route and keep to the deadline.
+"""The connections that httpx and httpx2 use here: they take our route and keep to the deadline.
 
-The `network_backend` of `httpcore` and `httpcore2` is documented; by it each connection is one that we have dialed
-(`wire/dial.py`), and the total timeout reaches every read. What is handed to it as a timeout is the `Exchange`. The
-awaited pool has connections of our own, too, which a cancelled task leaves closed. The engines' own proxies are not
-used: they add fields to a CONNECT, and their SOCKS takes it that a reply comes in one piece.
+The `network_backend` of `httpcore` and `httpcore2` is documented. By it each connection is one that we have dialed
+(`wire/dial.py`), and the `Exchange`, handed over as a timeout, bounds every read. The awaited pool has connections of
+our own, too, which a cancelled task leaves closed. The engines' own proxies are not used: they add fields to a CONNECT,
+and expect a SOCKS reply in one piece.
 
 Nothing here imports an engine: each is handed in, and asked for its pool, its HTTP/1.1 and its errors.
 """
@@ -48,7 +48,7 @@ def new_pool(engine: Any) -> Any:
 
 
 class _NoContext:
-    """Stands for a context: the engine would build one, though TLS is spoken by the time that it comes to that."""
+    """Stands for a context: the engine would build one, though TLS is spoken already by then."""
 
     def set_alpn_protocols(self, protocols: object) -> None:
         """The protocols are those that our context offers."""
@@ -66,7 +66,7 @@ class _Network:
 
 
 class DialedFor:
-    """A request on its way through the engine, which logs the text of all that it hands on: this has none."""
+    """A request on its way through the engine, which logs the repr of all that it hands on: this one tells nothing."""
 
     def __init__(self, request: RawRequest) -> None:
         self.request = request
@@ -96,10 +96,9 @@ def async_pool(engine: Any) -> type:
 
 
 class PooledConnection:
-    """One connection in their pool: theirs, if a task is cancelled while it closes, is never closed and never free.
+    """One connection in their pool. Their own closes by awaiting a lock; cancelled there, it is never closed or free.
 
-    They close by awaiting a lock. Here whatever ends an exchange before its end closes the socket, and the pool finds
-    it closed; between that and the end of their cleaning up nothing waits.
+    Here an exchange that ends early closes the socket without waiting, and the pool finds it closed.
     """
 
     def __init__(self, engine: Any, origin: Any) -> None:
@@ -164,7 +163,7 @@ class PooledConnection:
     def has_expired(self) -> bool:
         if self._state != "idle" or self._stream is None:
             return False
-        # It asks at every request, of every connection. Who takes one looks once more.
+        # The pool asks this of every connection at every request, and looks again at the one that it takes.
         idle = monotonic() - self._idle_since
         return idle > IDLE_SECONDS or (idle > 1 and self._stream.is_doubtful())
 
@@ -192,7 +191,7 @@ class NetworkStream(Exchanges):
         if exchange is not self.exchange:
             if self.exchange is not None and self._is_doubtful():
                 # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
-                # yet, and it takes another.
+                # yet, so it takes another.
                 raise self._engine.ConnectionNotAvailable
             self.begin(exchange, buffer)
         left = memoryview(buffer)
@@ -236,7 +235,7 @@ class NetworkStream(Exchanges):
         return self._is_doubtful() if info == "is_readable" else None
 
     def _is_doubtful(self) -> bool:
-        # Any thread that looks for a connection asks, also while another one asks, or closes. So no poll() is kept.
+        # Several threads may ask at once, or close it meanwhile, so no poll() is kept.
         try:
             return self.spoilt or bool(arrivals(self._sock)())
         except ValueError:  # it is closed
@@ -244,7 +243,7 @@ class NetworkStream(Exchanges):
 
 
 class AsyncNetworkStream(Exchanges):
-    """The same, awaited. What is doubtful of it is its connection's to ask.
+    """The same, awaited; its connection asks whether it is doubtful.
 
     Attributes:
         body: that of the response that is being read.
@@ -293,7 +292,7 @@ class AsyncNetworkStream(Exchanges):
 
 
 class _as:
-    """What ended a step, as the library's errors: of a step that came too late, and of one that failed."""
+    """Turns what ended a step into the library's errors: for one that came too late, and for one that failed."""
 
     def __init__(self, late: type[Exception], failed: type[Exception]) -> None:
         self._late = late

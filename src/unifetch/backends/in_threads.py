@@ -78,7 +78,7 @@ class Threaded:
 
     async def close(self) -> None:
         """Close idle connections. Threads that are busy end with what they do."""
-        self._backend.close()  # which waits for nobody
+        self._backend.close()  # without waiting
 
 
 class AwaitedBlocks:
@@ -114,7 +114,7 @@ async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:
 
 
 def _close_late(future: Future[RawResponse]) -> None:
-    # In the thread of the backend: nobody waits for this response any more.
+    # In the thread of the backend: no task waits for this response any more.
     if not future.cancelled() and future.exception() is None:
         future.result().close()
 

@@ -1,12 +1,11 @@
 """Our own parser, listening beside that of a library.
 
-The pools of httpx and httpx2 parse with h11, and cannot be told to be as strict as `wire/http11.py`. It lets white
-space after the size of a chunk pass, control characters in its extension, and a Transfer-Encoding in HTTP/1.0. It has
-no limit for interim responses, extensions and trailers.
+The pools of httpx and httpx2 parse with h11, which is not as strict as `wire/http11.py`. It allows white space after
+the size of a chunk, control characters in its extension, and a Transfer-Encoding in HTTP/1.0, and has no limit for
+interim responses, extensions and trailers.
 
-So the streams that we hand to a pool let `http11` hear all that comes. What it refuses is refused, and a connection
-that it would not use again, because bytes follow the response that nobody asked for (RFC 9112 §9.2), is not used
-again. Bodies are not copied: where one has a length, bytes are counted.
+So the streams that we hand to a pool let `http11` hear all that comes. What it refuses is refused, and a connection on
+which more came than the response (RFC 9112 §9.2) is not used again. Where a body has a length, bytes are only counted.
 """
 
 from __future__ import annotations

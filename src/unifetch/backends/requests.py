@@ -14,8 +14,6 @@ then, and what can no longer be promised is not declared.
 
 from __future__ import annotations
 
-import http.client
-
 import requests
 import urllib3
 from requests import exceptions
@@ -26,8 +24,9 @@ from urllib3.util import SKIP_HEADER
 
 from .. import errors
 from ..errors import InvalidSetting, UnifetchError
-from .base import HTTP_1_CAPABILITIES, Capability, refuse_conflicts
+from .base import HTTP_1_CAPABILITIES, Capability, refuse_conflicts, translate
 from .urllib3 import CURRENT, PlainPool, PooledExchange, TLSPool, close_pools, guarded, pool_for
+from .urllib3 import ERRORS as URLLIB3_ERRORS
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -39,27 +38,16 @@ CAPABILITIES = HTTP_1_CAPABILITIES
 INJECTED_CAPABILITIES = frozenset({Capability.KEEP_ALIVE, Capability.EARLY_RESPONSE, Capability.NO_POISONING})
 
 # The hooks raise our own errors; these rows are for mocks and for an injected session. The first that fits is taken.
+_LAST = (urllib3_exceptions.HTTPError, OSError, ValueError)
 ERRORS: dict[type[Exception], type[UnifetchError]] = {
-    urllib3_exceptions.NameResolutionError: errors.NameResolutionError,
-    urllib3_exceptions.NewConnectionError: errors.ConnectError,
-    urllib3_exceptions.ConnectTimeoutError: errors.ConnectTimeout,
-    urllib3_exceptions.EmptyPoolError: errors.PoolTimeout,
-    urllib3_exceptions.SSLError: errors.TLSError,
-    urllib3_exceptions.ReadTimeoutError: errors.ReadTimeout,
-    TimeoutError: errors.WriteTimeout,
-    http.client.IncompleteRead: errors.IncompleteBody,
-    ConnectionError: errors.ConnectionLost,
-    http.client.HTTPException: errors.ProtocolError,
-    urllib3_exceptions.ProtocolError: errors.ConnectionLost,
+    **{theirs: ours for theirs, ours in URLLIB3_ERRORS.items() if theirs not in _LAST},
     exceptions.ConnectTimeout: errors.ConnectTimeout,
     exceptions.Timeout: errors.ReadTimeout,
     exceptions.SSLError: errors.TLSError,
     exceptions.ProxyError: errors.ProxyError,
     exceptions.ConnectionError: errors.ConnectError,
     exceptions.RequestException: errors.ProtocolError,
-    urllib3_exceptions.HTTPError: errors.ProtocolError,
-    OSError: errors.ConnectionLost,
-    ValueError: errors.ProtocolError,  # http.client, of a number that it cannot read
+    **{theirs: URLLIB3_ERRORS[theirs] for theirs in _LAST},
 }
 _RAISED: tuple[type[Exception], ...] = (UnifetchError, *ERRORS)
 
@@ -94,8 +82,7 @@ class RequestsBackend:
         try:
             response = self._send(request, exchange)
         except _RAISED as error:
-            failure = exchange.translated(error, ERRORS)
-            raise failure from failure.__cause__
+            translate(error, ERRORS, exchange, request)
         finally:
             CURRENT.exchange = outer
 

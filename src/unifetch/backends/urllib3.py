@@ -26,13 +26,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
 from .. import errors
-from ..errors import ConnectionLost, InvalidBody, InvalidSetting, UnifetchError, evidence
+from ..errors import InvalidBody, InvalidSetting, UnifetchError
 from ..model.headers import Headers
 from ..model.messages import RawResponse
 from ..model.route import DIRECT
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
-from .base import HTTP_1_CAPABILITIES, Capability, Exchange, causes, refuse_conflicts
+from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_conflicts, translate
 from .socket.connection import Connection
 
 TYPE_CHECKING: bool = False
@@ -106,8 +106,7 @@ class Urllib3Backend:
         try:
             response = (self._send_natively if self._injected else self._send)(request, exchange)
         except _RAISED as error:
-            failure = exchange.translated(error, ERRORS)
-            raise failure from failure.__cause__
+            translate(error, ERRORS, exchange, request)
         finally:
             CURRENT.exchange = outer
 
@@ -167,17 +166,15 @@ class PooledExchange(Exchange):
     Attributes:
         request: the request.
         raw: the response, once one of our connections has it.
-        failure: the error that one of our connections raised. A library may wrap it; it is found here.
     """
 
-    __slots__ = ("_over", "_release", "failure", "raw", "request")
+    __slots__ = ("_over", "_release", "raw", "request")
 
     def __init__(self, request: RawRequest, sent: RequestSent = "no") -> None:
         super().__init__(request.timeout, request.deadline)
         self.request = request
         self.sent = sent
         self.raw: RawResponse | None = None
-        self.failure: UnifetchError | None = None
         self._over = False
         self._release: Callable[[], object] | None = None
 
@@ -221,31 +218,14 @@ class PooledExchange(Exchange):
         close: Callable[[], None],
         table: Mapping[type[Exception], type[UnifetchError]],
     ) -> Iterator[bytes]:
+        raised: tuple[type[Exception], ...] = (UnifetchError, *table)
         try:
             while block := response.read1(RECEIVE, decode_content=False):
                 yield block
-        except Exception as error:
-            if not isinstance(error, (UnifetchError, *table)):
-                raise
-            failure = self.translated(error, table)
-            raise failure from failure.__cause__
+        except raised as error:
+            translate(error, table, self, self.request)
         finally:
             close()
-
-    def translated(self, error: Exception, table: Mapping[type[Exception], type[UnifetchError]]) -> UnifetchError:
-        """Our error for what a library raised: the one that it wraps, or by the first row of the table that fits."""
-        failure = error if isinstance(error, UnifetchError) else self.failure
-        if failure is not None:
-            return failure
-        wrapped = list(causes(error))
-        kind = next(ours for native, ours in table.items() if any(isinstance(cause, native) for cause in wrapped))
-        if kind in (errors.ConnectError, errors.NameResolutionError, errors.ConnectTimeout, errors.PoolTimeout):
-            self.sent = "no"
-        elif kind in (ConnectionLost, errors.TLSError) and self.sent == "yes":
-            kind = errors.IncompleteBody
-        failure = kind(f"{type(wrapped[-1]).__name__}: {evidence(str(wrapped[-1]))}", request_sent=self.sent)
-        failure.__cause__ = error
-        return failure
 
 
 def unfolded(pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -316,12 +296,7 @@ class Hooked:
     # take the way to a proxy from what it was told, instead of from the request.
     def connect(self) -> None:
         """Connect as the route of the request says, within the connect timeout and the deadline."""
-        exchange = CURRENT.get()
-        try:
-            self.sock = Connection(dial(exchange.request))
-        except UnifetchError as error:
-            exchange.failure = error
-            raise
+        self.sock = Connection(dial(CURRENT.get().request))
 
     @property
     def is_connected(self) -> bool:
@@ -336,11 +311,7 @@ class Hooked:
         if self.sock is None:
             self.connect()
         request = exchange.request
-        try:
-            exchange.raw = self.sock.exchange(request.carrying(guarded(request.body)), exchange, None)
-        except UnifetchError as error:
-            exchange.failure = error
-            raise
+        exchange.raw = self.sock.exchange(request.carrying(guarded(request.body)), exchange, None)
 
     def getresponse(self) -> HTTPResponse:
         """The response, for the library to hand on. The body goes past it."""

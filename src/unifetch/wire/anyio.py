@@ -1,8 +1,7 @@
-"""The driver of `dial.py` for every event loop, by anyio: `blocking.py` once more, for the awaited httpx and httpx2.
+"""`blocking.py` awaited by anyio, for httpx and httpx2 on asyncio, uvloop and trio.
 
-It has the same methods in the same order, on asyncio, uvloop and trio alike. Every step ends with the connect timeout
-or the deadline, and with the task, if it is cancelled. A name that is being looked up is left behind in its thread,
-which the end of the loop does not wait for.
+Every step ends with the connect timeout or the deadline, and with the task, if it is cancelled. A name that is being
+looked up is left behind in its thread, for which the end of the loop does not wait.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from functools import partial
 
 import anyio
 
-from ..backends.base import connect_ends, time_left
+from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
 from .anyio_wire import AnyioWire
 from .dial import carried_out_awaited, refusal
-from .happy_eyeballs import race, until_next
+from .happy_eyeballs import race
 from .reader import RECEIVE
 from .resolution import begin, numeric, settled
 from .sockets import new_socket
@@ -36,14 +35,7 @@ async def dial(request: RawRequest) -> AnyioWire:
 
 
 class AnyioDialer:
-    """Opens one connection.
-
-    Args:
-        ends: when it has to be open, by `monotonic()`.
-
-    Attributes:
-        wire: the connection, once there is one.
-    """
+    """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
     def __init__(self, ends: float | None) -> None:
         self.wire: Any = None
@@ -72,7 +64,7 @@ class AnyioDialer:
                 except (BlockingIOError, InterruptedError):
                     if not isinstance(address, str):
                         break
-                    await anyio.sleep(0.005)  # the queue of a unix socket is full, of which nothing tells the end
+                    await anyio.sleep(0.005)  # a unix socket's queue is full, and nothing tells when it no longer is
             await anyio.wait_writable(sock)
         if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise refusal(code)
@@ -92,7 +84,7 @@ class AnyioDialer:
             self._failed(sock, error)
 
     async def wait(self, seconds: float | None) -> list[OSError] | None:
-        for sock in () if self._failures else await self._decided(until_next(seconds, self._ends)):
+        for sock in () if self._failures else await self._decided(within(seconds, self._ends)):
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 self._racing.remove(sock)
@@ -104,7 +96,7 @@ class AnyioDialer:
         return failures
 
     async def _decided(self, seconds: float | None) -> list[socket.socket]:
-        # An attempt that succeeded is writable, and so is one that failed.
+        # An attempt that has succeeded or failed is writable.
         decided = []
 
         async def watch(sock: socket.socket) -> None:

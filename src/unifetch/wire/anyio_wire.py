@@ -1,11 +1,9 @@
 """Bytes and TLS over a socket for the awaited side of httpx and httpx2, by anyio: on asyncio, uvloop and trio alike.
 
-Why not the streams that these libraries have already: on asyncio, theirs lose what a server said before it refused the
-rest of an upload, take a TLS connection that was cut for one that has ended, and close by an `await`, at which a
-cancelled task stops. Here everything that concerns the bytes is an ordinary method over a non-blocking socket; only
-to wait for that socket is awaited. Hence `close` cannot be interrupted, and TLS goes through TLS.
-
-It knows nothing of HTTP.
+Why not the libraries' own streams: on asyncio, they lose what a server said before it refused the rest of an upload,
+take a TLS connection that was cut off for one that ended, and close by an `await`, at which a cancelled task stops.
+Here the bytes go through ordinary methods over a non-blocking socket, and only the wait for that socket is awaited. So
+`close` cannot be interrupted, and TLS goes through TLS. It knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -170,7 +168,7 @@ class AnyioWire:
         return data
 
     def is_doubtful(self) -> bool:
-        """Whether something has come though nothing was asked for, be it the end. What has come is then gone."""
+        """Whether bytes or an end have come that nothing asked for. They are then gone."""
         if self._closed:
             return True
         try:
@@ -179,11 +177,11 @@ class AnyioWire:
             return True
 
     def close(self) -> None:
-        """Close it, at once. Whoever waits for it is woken, and fails."""
+        """Close it at once. A task that waits for it is woken, and fails."""
         if not self._closed:
             self._closed = True
             if self._waits:
-                # An event loop must not be left with a descriptor that somebody else may have next.
+                # An event loop must not be left with a descriptor whose number another socket may get.
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
             else:

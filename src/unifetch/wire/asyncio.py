@@ -1,21 +1,22 @@
-"""The driver of `dial.py` for asyncio: `blocking.py` once more, with the same methods in the same order, awaited.
+"""`blocking.py` awaited, on asyncio.
 
 Every step ends with the connect timeout or the deadline, and with the task, if it is cancelled. A name that is being
-looked up is left behind in its thread, which the end of the loop does not wait for.
+looked up is left behind in its thread, for which the end of the loop does not wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
-from ..backends.base import connect_ends, time_left
+from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
 from .asyncio_wire import AsyncioTLS, AsyncioWire
 from .dial import carried_out_awaited, refusal
-from .happy_eyeballs import race, until_next
+from .happy_eyeballs import race
 from .reader import RECEIVE
-from .resolution import look_up_awaited
+from .resolution import begin, numeric, settled
 from .sockets import new_socket
 
 TYPE_CHECKING: bool = False
@@ -24,29 +25,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..model.messages import RawRequest
-    from .resolution import Address
+    from .resolution import Address, Outcome
     from .timer import Clock
 
 
 async def dial(request: RawRequest, clock: Clock, session: ssl.SSLSession | None = None) -> AsyncioWire | AsyncioTLS:
-    """Open a connection for this request; arguments and errors are those of `dial.dial`.
-
-    Args:
-        clock: what ends the waits of the connection, then and later.
-    """
+    """Open a connection for this request, whose waits the clock ends; the rest is as of `dial.dial`."""
     return await carried_out_awaited(dialing.dial(AsyncioDialer(connect_ends(request), clock), request, session))
 
 
 class AsyncioDialer:
-    """Opens one connection.
-
-    Args:
-        ends: when it has to be open, by `monotonic()`.
-        clock: what ends the waits of the connection, then and later.
-
-    Attributes:
-        wire: the connection, once there is one.
-    """
+    """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
     def __init__(self, ends: float | None, clock: Clock) -> None:
         self.wire: Any = None
@@ -57,7 +46,7 @@ class AsyncioDialer:
     # --- The address and the connection -----------------------------------------------------------
 
     async def look_up(self, host: str, port: int) -> list[Address]:
-        return await look_up_awaited(host, port, time_left(self._ends))
+        return await look_up(host, port, time_left(self._ends))
 
     async def connect(self, addresses: list[Address]) -> None:
         if len(addresses) > 1:
@@ -83,7 +72,7 @@ class AsyncioDialer:
         self._racing.append(asyncio.create_task(_attempt(*address)))
 
     async def wait(self, seconds: float | None) -> list[OSError] | None:
-        seconds = until_next(seconds, self._ends)
+        seconds = within(seconds, self._ends)
         decided, _ = await asyncio.wait(self._racing, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         failures = []
         for task in decided:
@@ -132,6 +121,26 @@ class AsyncioDialer:
             self.wire.close()
 
 
+async def look_up(host: str, port: int, seconds: float | None = None) -> list[Address]:
+    """The addresses of a host, as `resolution.look_up`."""
+    if found := numeric(host, port):
+        return found
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[Outcome] = loop.create_future()
+
+    def tell(outcome: Outcome) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    def settle(outcome: Outcome) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    begin(host, port, tell)
+    async with asyncio.timeout(seconds):
+        return settled(await told)
+
+
 async def _attempt(family: int, address: Any) -> socket.socket:
     sock = new_socket(family)
     try:
@@ -146,6 +155,6 @@ async def _attempt(family: int, address: Any) -> socket.socket:
 
 
 def _discard(task: asyncio.Task[socket.socket]) -> None:
-    # It came in second, or failed when nobody asked any more.
+    # It came second, or failed after the race was over.
     if not task.cancelled() and task.exception() is None:
         task.result().close()

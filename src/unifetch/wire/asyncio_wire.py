@@ -1,14 +1,12 @@
-"""What asyncio has in place of a socket: bytes out by `send`, bytes in by `recv`, both awaited, both with an end.
+"""What asyncio has in place of a socket: bytes out by `send`, bytes in by `recv`, both awaited.
 
-`AsyncioWire` is a TCP connection, and `AsyncioTLS` is TLS over a wire, or over TLS. They look like the sockets of
-`connection.py`, but for two things: a time is handed over with each call, as the point at which the call must be
-over, and there is only ever one task that waits, because a connection has one exchange at a time.
+`AsyncioWire` is a TCP connection, `AsyncioTLS` is TLS over a wire or over TLS. Each call takes the time at which it
+must be over, and only one task waits at a time, as a connection has one exchange at a time.
 
-Of asyncio this takes a transport and a `BufferedProtocol`, whose bytes land in a buffer of ours. TLS is not
-asyncio's: that one takes a connection which was cut off for one that ended, resumes no session, and does not
-go through itself. `ssl.SSLObject` does no I/O, and does all of it.
+This uses a transport of asyncio and a `BufferedProtocol`, whose bytes land in a buffer of ours, but not asyncio's TLS:
+it takes a connection that was cut off for one that ended, resumes no session, and does not go through itself.
 
-Closing never waits. So it can be done wherever an exchange ends: in an `except`, when a task is cancelled.
+Closing never waits, so an exchange can close wherever it ends: in an `except`, when a task is cancelled.
 """
 
 from __future__ import annotations
@@ -37,11 +35,10 @@ if TYPE_CHECKING:
 class AsyncioWire(asyncio.BufferedProtocol):
     """A connection as its transport sees it, below, and as a `Connection` does, above.
 
-    What has come and was not asked for waits here, up to twice RECEIVE; then the transport reads no more, and
-    the server has to wait.
+    What was not asked for yet waits here, up to twice RECEIVE; then the transport reads no more, and the server waits.
 
     Args:
-        sock: what the transport reads and writes. It is asked, now and then, what it holds that has not been read.
+        sock: what the transport reads and writes; it is asked what it holds that has not been read.
         clock: what ends the waits.
 
     Attributes:
@@ -55,7 +52,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._sock = sock
         self._clock = clock
         self._new_waiter: Callable[[], asyncio.Future[bool]] = clock.loop.create_future
-        # asyncio's own would be 256 KiB for each read, which glibc maps anew: that costs as much as all the rest.
+        # asyncio's own would be 256 KiB for each read, which glibc maps anew each time.
         self._buffer = memoryview(bytearray(RECEIVE))
         self._data = b""
         self._ended = False  # nothing more will come
@@ -70,8 +67,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
     # --- Above: what a connection asks for ---
 
     async def send(self, data: bytes | memoryview, ends: float | None) -> int:
-        """Send some of the data, and say how much. It has left, unless something has come meanwhile: the server may
-        have answered, and take no more.
+        """Send some of the data, and say how much. It has left, unless something came first: the server may have
+        answered, and take no more.
 
         Raises:
             TimeoutError: the server did not take it until then.
@@ -90,7 +87,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return len(piece)
 
     def write_now(self, data: bytes) -> None:
-        """Hand all of this over to the transport, and wait for nothing: for who writes beside others, and in turn."""
+        """Hand all of this to the transport, and wait for nothing."""
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -103,7 +100,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         """Without TLS there is no such thing."""
 
     def _save_answer(self) -> None:
-        # The transport will never read again; but a server that refuses an upload may have answered before it closed.
+        # The transport will not read again, but a server that refuses an upload may have answered before it closed.
         with contextlib.suppress(OSError):
             self._data += self._sock.recv(RECEIVE)
 
@@ -143,9 +140,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return data
 
     def poll(self) -> bool:
-        """Whether something has come, bytes or an end, be it only as far as the kernel; or what was sent still waits.
+        """Whether bytes or an end have come, perhaps only as far as the kernel; or what was sent still waits.
 
-        The loop tells us when it comes around, and that may be after the next write.
+        The loop tells us only when it comes around, which may be after the next write.
         """
         return bool(self._data) or self._ended or self._full or bool(self._kernel_holds())
 
@@ -154,7 +151,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         return bool(self._data)
 
     def close(self) -> None:
-        """Close the socket, and forget what came. Whoever still waits is told that it broke."""
+        """Close the socket, and forget what came. A task that still waits is told that it broke."""
         if not self._lost:
             self._ended, self._data = True, b""
             self._broken = self._broken or ConnectionAbortedError("it was closed")
@@ -165,7 +162,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._transport.abort()
 
     async def _wait(self, ends: float | None) -> None:
-        # Until anything happens at all; what it was, the caller finds out.
+        # Until anything happens; the caller finds out what.
         self._waiter = waiter = self._new_waiter()
         clock = self._clock
         clock.watch(waiter, inf if ends is None else ends)
@@ -188,7 +185,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
     # --- Below: what the transport tells ---
 
     def connection_made(self, transport: Any) -> None:
-        """The transport reads from now on; `send` wants to know of each byte that it keeps for later."""
+        """The transport reads from now on, and tells `send` of each byte that it keeps for later."""
         self._transport = transport
         transport.set_write_buffer_limits(0)
 
@@ -231,7 +228,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._wake()
 
     def _end(self) -> None:
-        # Nothing more is read: an idle connection may stay around for a while, and the buffer need not.
+        # Nothing more is read: an idle connection may stay for a while, its buffer need not.
         self._ended = True
         self._buffer = memoryview(bytearray(1))
 
@@ -240,13 +237,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
 
 class AsyncioTLS:
-    """TLS over a wire or over TLS; what goes between the two are the records.
-
-    Args:
-        outer: what carries the records.
-        context, host: of the server.
-        session: a session to resume.
-    """
+    """TLS over a wire or over TLS, which carries its records; with a session to resume, if there is one."""
 
     def __init__(
         self, outer: AsyncioWire | AsyncioTLS, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None
@@ -365,7 +356,7 @@ class AsyncioTLS:
             return None
 
     def poll(self) -> bool:
-        """Whether something has come, be it only a message of TLS itself."""
+        """Whether something has come, if only a message of TLS itself."""
         return bool(self._tls.pending()) or bool(self._incoming.pending) or self._outer.poll()
 
     def holds_data(self) -> bool:
@@ -381,7 +372,7 @@ class AsyncioTLS:
 
 
 class Pieces:
-    """What need not be waited for, as an asynchronous iterator."""
+    """Pieces that are there, as an asynchronous iterator."""
 
     __slots__ = ("_pieces",)
 

@@ -1,6 +1,6 @@
-"""The driver of `dial.py` that blocks: for our own client, the three libraries on `http.client`, httpx and httpx2.
+"""The driver of `dial.py` that blocks. Every step ends with the connect timeout or the deadline.
 
-Every step ends with the connect timeout or the deadline. `asyncio.py` and `anyio.py` are this once more, awaited.
+`asyncio.py` and `anyio.py` are the same, awaited: the same methods in the same order.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import selectors
 import socket
 
-from ..backends.base import connect_ends, time_left
+from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
 from .dial import carried_out, refusal
-from .happy_eyeballs import race, until_next
+from .happy_eyeballs import race
 from .reader import RECEIVE
 from .resolution import look_up
 from .sockets import new_socket
@@ -35,14 +35,7 @@ def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Blocking
 
 
 class BlockingDialer:
-    """Opens one connection.
-
-    Args:
-        ends: when it has to be open, by `monotonic()`.
-
-    Attributes:
-        wire: the connection, once there is one.
-    """
+    """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
     def __init__(self, ends: float | None) -> None:
         self.wire: Any = None
@@ -79,7 +72,7 @@ class BlockingDialer:
             self._failed(sock, error)
 
     def wait(self, seconds: float | None) -> list[OSError] | None:
-        for sock in () if self._failures else self._decided(until_next(seconds, self._ends)):
+        for sock in () if self._failures else self._decided(within(seconds, self._ends)):
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 self._racing.remove(sock)
@@ -91,7 +84,7 @@ class BlockingDialer:
         return failures
 
     def _decided(self, seconds: float | None) -> list[socket.socket]:
-        # An attempt that succeeded is writable, and so is one that failed. select() would not take every descriptor.
+        # An attempt that has succeeded or failed is writable. select() would not take every descriptor.
         with selectors.DefaultSelector() as selector:
             for sock in self._racing:
                 selector.register(sock, selectors.EVENT_WRITE)

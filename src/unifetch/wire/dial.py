@@ -1,21 +1,20 @@
 """From a request to an open connection: address, connect, what a proxy wants to hear, TLS.
 
 This decides, once for every backend, what happens and in which order: which name is looked up by whom, which addresses
-are refused, what a proxy is told, whose certificate is asked for, and which error it is if a step fails. It waits for
-nothing. Whatever waits is asked of a driver: `blocking.py`, `asyncio.py` and `anyio.py` have one each, with the same
-methods, and aiohttp's backend has one that connects by aiohttp's connector.
+are refused, what a proxy is told, whose certificate is asked for, and which error it is if a step fails. Whatever waits
+is asked of a driver: `blocking.py`, `asyncio.py` and `anyio.py` have one each, with the same methods, and aiohttp's
+backend has one that connects by aiohttp's connector. What a driver's method returns, a `yield` gives back: the outcome
+itself, or what is to be awaited for it.
 
-A driver's method returns what a `yield` is to give back: the outcome itself, or what is to be awaited for it.
-
-A route is taken as it was decided above, and no other: a proxy that is dead does not mean a direct connection. What is
-refused or allowed here is what is connected to: there is no second look-up. If anything fails, what was opened is
-closed, and the request has not left.
+A proxy that is dead does not mean a direct connection, and what was checked is what is connected to: there is no second
+look-up. If anything fails, what was opened is closed, and the request has not left.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from contextlib import contextmanager
 
 from ..errors import (
     ConfigError,
@@ -35,7 +34,7 @@ from .tunnels import agreement
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from typing import Any, Protocol, TypeAlias, TypeVar
 
     from ..model.messages import RawRequest
@@ -45,13 +44,9 @@ if TYPE_CHECKING:
     Steps: TypeAlias = Generator[Any, Any, T]
 
     class Driver(Protocol):
-        """What waits. Each step ends in time, or raises TimeoutError; other errors are OSError or ValueError.
+        """What waits. Each step ends in time, or raises TimeoutError; other errors are OSError or ValueError."""
 
-        Attributes:
-            wire: the connection, once there is one.
-        """
-
-        wire: Any
+        wire: Any  # the connection, once there is one
 
         def look_up(self, host: str, port: int) -> Any:
             """The addresses of a host."""
@@ -77,7 +72,7 @@ def dial(driver: Driver, request: RawRequest, session: ssl.SSLSession | None = N
 
     Args:
         driver: what waits.
-        request: its host and port, its route, its TLS context.
+        request: its host and port, its route and its TLS context count.
         session: a TLS session to resume.
 
     Raises:
@@ -99,12 +94,8 @@ def dial(driver: Driver, request: RawRequest, session: ssl.SSLSession | None = N
 
 def _directly(driver: Driver, request: RawRequest) -> Steps[None]:
     path = request.route.unix_socket
-    try:
+    with _no_connection(request):
         yield driver.connect((yield from _chosen(driver, request)) if path is None else [(socket.AF_UNIX, path)])
-    except UnifetchError:
-        raise
-    except (OSError, ValueError) as error:
-        raise _no_connection(error, request) from error
 
 
 # --- The address ----------------------------------------------------------------------------------
@@ -127,22 +118,18 @@ def _chosen(driver: Driver, request: RawRequest) -> Steps[list[Address]]:
 def _through_proxy(driver: Driver, request: RawRequest) -> Steps[None]:
     route, proxy, host = request.route, request.route.proxy, request.host
     if is_looked_up(route, host):
-        try:
+        with _no_connection(request):
             host = (yield from _chosen(driver, request))[0][1][0]
-        except UnifetchError:
-            raise
-        except (OSError, ValueError) as error:
-            raise _no_connection(error, request) from error
     try:
         yield driver.connect(taking_turns((yield driver.look_up(proxy.host, proxy.port))))
         if proxy.scheme == "https":
             yield from _secured(driver, route.proxy_tls, proxy)
         yield from _converse(driver, request, host)
+    except ConfigError:
+        raise
+    except TimeoutError as error:
+        raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
     except (OSError, UnicodeError, UnifetchError) as error:
-        if isinstance(error, TimeoutError):
-            raise ConnectTimeout(f"no connection through {proxy.url} in time") from error
-        if isinstance(error, ConfigError):
-            raise
         failure = ProxyError(f"no connection through {proxy.url}: {_reason(error)}")
         failure.status = getattr(error, "status", None)
         raise failure from error
@@ -171,8 +158,38 @@ def _secured(
             raise ValueError("there is no context for it")
         host = peer.host.removesuffix(".")  # no certificate has the dot of a complete name (RFC 6066 §3)
         yield driver.start_tls(context, host, session)
+    except TimeoutError as error:
+        raise ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time") from error
     except (OSError, ValueError) as error:
-        raise _no_tls(error, peer) from error
+        raise handshake_failed(error, peer.host, peer.port) from error
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _no_connection(request: RawRequest) -> Iterator[None]:
+    path = request.route.unix_socket
+    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
+    try:
+        yield
+    except UnifetchError:
+        raise
+    except TimeoutError as error:
+        raise ConnectTimeout(f"no connection to {where} in time") from error
+    except (OSError, ValueError) as error:
+        if path is None and isinstance(error, (socket.gaierror, UnicodeError)):
+            raise NameResolutionError(f"no address for {request.host}: {_reason(error)}") from error
+        raise ConnectError(f"no connection to {where}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> object:
+    return getattr(error, "strerror", None) or error
+
+
+def refusal(code: int) -> OSError:
+    """The error of an attempt to connect that ended with this code."""
+    return OSError(code, os.strerror(code))
 
 
 # --- How a driver goes through the steps ----------------------------------------------------------
@@ -201,31 +218,3 @@ async def carried_out_awaited(steps: Steps[T]) -> T:
                 step = steps.send(outcome)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # what the steps return
-
-
-# --- Errors ---------------------------------------------------------------------------------------
-
-
-def _no_connection(error: Exception, request: RawRequest) -> UnifetchError:
-    path = request.route.unix_socket
-    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout(f"no connection to {where} in time")
-    if path is None and isinstance(error, (socket.gaierror, UnicodeError)):
-        return NameResolutionError(f"no address for {request.host}: {_reason(error)}")
-    return ConnectError(f"no connection to {where}: {_reason(error)}")
-
-
-def _no_tls(error: Exception, peer: Any) -> UnifetchError:
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout(f"no TLS with {peer.host}:{peer.port} in time")
-    return handshake_failed(error, peer.host, peer.port)
-
-
-def _reason(error: BaseException) -> object:
-    return getattr(error, "strerror", None) or error
-
-
-def refusal(code: int) -> OSError:
-    """The error of an attempt to connect that ended with this code."""
-    return OSError(code, os.strerror(code))

@@ -1,14 +1,12 @@
 """Which address is tried next, and how soon: Happy Eyeballs (RFC 8305).
 
-The two families take turns, and a quarter of a second after one attempt began the next may begin, so that a family
-that leads nowhere costs no more than that. It decides, and touches no socket; a driver of `dial.py` makes the attempts.
+The two families take turns, and the next attempt begins a quarter of a second after the last, so that a family that
+leads nowhere costs no more than that. This decides, and touches no socket; a driver of `dial.py` makes the attempts.
 """
 
 from __future__ import annotations
 
 from itertools import zip_longest
-
-from ..backends.base import time_left
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -18,13 +16,13 @@ if TYPE_CHECKING:
     from .resolution import Address
 
     class Attempts(Protocol):
-        """What makes the attempts."""
+        """A driver that makes the attempts."""
 
         def begin(self, address: Address) -> None:
-            """Begin one; if it fails at once, `wait` tells."""
+            """Begin one; a failure is for `wait` to tell."""
 
         def wait(self, seconds: float | None) -> Any:
-            """What failed, as soon as something has, or after these seconds; None once one has connected."""
+            """What has failed, once something has or these seconds are over; None once one has connected."""
 
 
 # RFC 8305 §5: the Connection Attempt Delay, in seconds.
@@ -56,13 +54,3 @@ def race(attempts: Attempts, addresses: list[Address]) -> Generator[Any, list[OS
         under_way -= len(failures)
         if failures and not waiting and not under_way:
             raise failures[-1]
-
-
-def until_next(delay: float | None, ends: float | None) -> float | None:
-    """The seconds that the attempts under way have, before the next joins them or the time is up.
-
-    Raises:
-        TimeoutError: it is up.
-    """
-    left = time_left(ends)
-    return delay if left is None else left if delay is None else min(delay, left)

@@ -1,16 +1,12 @@
 """HTTP/1.1 as RFC 9112 has it, from the request head to the decision to keep the connection.
 
-Strategy: every reader is a generator in wire order. It takes what the `ByteReader` holds; where that is
-not enough, a bare `yield` (of None) means "feed me", and a `yield` of something else hands it out: the
-head of an interim response, a piece of the body. The result is what the generator returns.
+Every reader is a generator in wire order. It takes what the `ByteReader` holds; where that is not enough, a bare
+`yield` (of None) means "feed me". A `yield` of something else hands it out: the head of an interim response, a piece of
+the body. The result is what the generator returns. What makes all this fast stands in `fast_paths.py`.
 
-Every rule stands once, as a pure function of one line: `status_line`, `field_line`, `chunk_line`. What makes them fast
-is not here but in `fast_paths.py`.
-
-What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, at the byte that makes it
-certain, as waiting for more would end in a timeout. What it says MAY be tolerated is tolerated only where
-real servers need it, with a comment. A bare LF as a line ending (§2.2, MAY) is not: where two parsers disagree
-about line endings, responses are smuggled, and the clients of Node.js have long lived without it.
+What RFC 9112 says MUST be rejected is a `ProtocolError` that shows the evidence, as soon as the byte that proves it is
+here. What it says MAY be tolerated is tolerated only where real servers need it, with a comment. A bare LF as a line
+ending (§2.2, MAY) is refused: where two parsers disagree about line endings, responses are smuggled.
 
 Left out: HTTP/1.0 keep-alive, 101 and `Upgrade`, transfer codings other than chunked, content decoding.
 """
@@ -22,7 +18,7 @@ from functools import lru_cache
 
 from ..errors import ConnectionLost, IncompleteBody, InvalidRequest, ProtocolError, TooLarge, evidence
 from ..model.headers import Headers
-from ..policies.limits import MAX_FIELDS as MAX_FIELDS  # one set of limits, for who asks here
+from ..policies.limits import MAX_FIELDS as MAX_FIELDS
 from ..policies.limits import MAX_HEAD as MAX_HEAD
 from ..policies.limits import MAX_LINE as MAX_LINE
 from .fast_paths import FieldLines, whole_chunks
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 
     Framing = int | Literal["chunked", "close"]
 
-# In number or in bytes, beside those of `policies/limits.py`. A continuation line counts as a field.
+# Numbers and bytes, beside those of `policies/limits.py`. A continuation line counts as a field.
 MAX_INTERIM = 32
 MAX_EXTENSIONS = 16_384
 MAX_TRAILERS = 8_192
@@ -54,14 +50,14 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -
     """The request line, the fields in the order given, and the blank line.
 
     Raises:
-        InvalidRequest: a line ending, NUL or space that would make this another request than was meant.
+        InvalidRequest: a line ending, NUL or space that would make it another request.
     """
     before, after = around_target(method, headers)
     return before + target_bytes(target) + after
 
 
 def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[bytes, bytes]:
-    """What is written before and after the target, as it is the same for many requests; raises as `request_head`."""
+    """What is written before and after the target: the same for many requests. Raises as `request_head`."""
     if " " in method:
         raise InvalidRequest(f"a space in the method of a request: {evidence(method)}")
     head = _lines([f"{method}  HTTP/1.1", *map(": ".join, headers)], "the method or the fields of a request")
@@ -70,46 +66,36 @@ def around_target(method: str, headers: Iterable[tuple[str, str]]) -> tuple[byte
 
 
 def target_bytes(target: str) -> bytes:
-    """The target as it is written between the two.
-
-    Raises:
-        InvalidRequest: as `request_head`; it was percent-encoded above, so that is all that is left to ask.
-    """
+    """The target as it is written, which was percent-encoded above. Raises as `request_head`."""
     if " " in target or "\n" in target or "\r" in target or "\0" in target or not target.isascii():
         raise InvalidRequest(f"a character that a request target cannot hold: {evidence(target)}")
     return target.encode()
 
 
-# Bytes. A body up to this goes out with its head, in one segment if it fits.
-WITH_HEAD = 16 * 1024
-# Seconds to wait for 100 (Continue): a server that knows nothing of `Expect` says nothing (RFC 9110 §10.1.1).
-CONTINUE_SECONDS = 1.0
+WITH_HEAD = 16 * 1024  # bytes; a body up to this goes out with its head
+CONTINUE_SECONDS = 1.0  # to wait for 100 (Continue): a server that does not know `Expect` says nothing
 
 
 def blocks(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
-    """A body in pieces, so that a server that refuses is heard before it was sent all of it."""
+    """A body in pieces, so that a server that refuses it is heard in between."""
     if not isinstance(body, bytes):
         return body
     return (body[start : start + RECEIVE] for start in range(0, len(body), RECEIVE))
 
 
 def chunk(data: bytes) -> bytes:
-    """A piece of a request body as one chunk (RFC 9112 §7.1); b"" for b"", which would end the body."""
+    """A piece of a request body as one chunk (§7.1); b"" for b"", which would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def last_chunk(trailers: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The end of a chunked request body, with its trailer fields (RFC 9112 §7.1.2).
-
-    Raises:
-        InvalidRequest: as `request_head`.
-    """
+    """The end of a chunked request body, with its trailer fields (§7.1.2). Raises as `request_head`."""
     return _lines(["0", *map(": ".join, trailers)], "the trailers of a request")
 
 
 def _lines(lines: list[str], name: str) -> bytes:
-    # The core has checked every token and value; this is the last door before the wire: there are as many line
-    # endings as were put in here.
+    # The core has checked every token and value. This is the last door before the wire: as many line endings leave as
+    # were put in here.
     try:
         section = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
     except UnicodeEncodeError as error:
@@ -124,16 +110,7 @@ def _lines(lines: list[str], name: str) -> bytes:
 
 
 class Head:
-    """What the head of a response says, and what follows from it.
-
-    Attributes:
-        status: the status code.
-        reason: the reason phrase, possibly empty.
-        version: `"HTTP/1.1"` or `"HTTP/1.0"`.
-        headers: the fields.
-        framing: how long the body is (§4).
-        persists: whether the connection can carry another request after it (§6).
-    """
+    """What the head of a response says; how long its body is (§4), and whether the connection persists (§6)."""
 
     __slots__ = ("framing", "headers", "persists", "reason", "status", "version")
 
@@ -158,14 +135,12 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     """
     budget = MAX_HEAD
     for interim in range(MAX_INTERIM + 1):
-        block = reader.take_until(_BLANK_LINE, budget)
-        if not block:
-            try:
-                block = yield from _section(reader, _BLANK_LINE, budget, "response head: 100 KiB", begins=b"HTTP/1.")
-            except EOFError:
-                if not interim and not len(reader):
-                    raise ConnectionLost("the connection ended before a response", request_sent="maybe") from None
-                raise ConnectionLost("the connection ended in the head of the response", request_sent="yes") from None
+        try:
+            block = yield from _section(reader, _BLANK_LINE, budget, "response head: 100 KiB", begins=b"HTTP/1.")
+        except EOFError:
+            if not interim and not len(reader):
+                raise ConnectionLost("the connection ended before a response", request_sent="maybe") from None
+            raise ConnectionLost("the connection ended in the head of the response", request_sent="yes") from None
         head = parse_head(method, block)
         if head.status >= 200:
             return head
@@ -178,9 +153,8 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
 
 
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
-    # Waits for `mark`, and returns the bytes up to and with it. While it waits it looks at what came:
-    # whatever makes the section invalid is refused now, and before a limit is, so that the verdict is the
-    # same however the bytes were split.
+    # The bytes up to and with `mark`. What makes them invalid is refused while it waits, and before a limit is, so that
+    # the verdict is the same however the bytes were split.
     seen = 0
     while not (section := reader.take_until(mark, limit)):
         start = bytes(reader.data[reader.at : reader.at + len(begins)])
@@ -194,34 +168,29 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
     return section
 
 
-# What may stand in a value or a reason. RFC 9110 §5.5 lets a recipient keep control characters other than CR, LF and
-# NUL in a safe context, and servers do put them into cookies. Here they are safe: whoever sends, logs or shows a
-# value checks or escapes it. VT and FF are out as well, because some readers take them for the end of a line.
+# What may stand in a value or a reason. RFC 9110 §5.5 lets a recipient keep control characters but CR, LF and NUL where
+# they are safe, and servers put them into cookies. Here they are safe: whoever sends, logs or shows a value checks or
+# escapes it. VT and FF are refused, too: some readers take them for the end of a line.
 _TEXT = r"[^\x00\n\v\f\r]*"
 
-# What may stand in no line, or ends it without CR. What else may be wrong needs the whole line.
+# What no line may hold, or what ends one without CR.
 _ILLEGAL = re.compile(rb"[\x00\v\f]|\r[^\n]|(?<!\r)\n")
 
 
 def _refuse_illegal(data: bytes | bytearray, start: int, end: int) -> None:
     if fault := _ILLEGAL.search(data, start, end):
-        # Only this: what is around it may be a credential.
+        # No more than this: what is around it may be a credential.
         raise _broken(f"NUL, VT, FF or a bare CR or LF in a line of the response: {evidence(bytes(fault[0]))}")
 
 
 def parse_head(method: str, block: bytes) -> Head:
-    """Parse a status line and its fields, given with the blank line that ends them.
-
-    Raises:
-        ProtocolError: as `read_head`.
-    """
+    """Parse a status line and its fields, up to and with the blank line; raises as `read_head`."""
     first, *lines, _, _ = block.decode("latin-1").split("\r\n")
     status, reason, version = known_status(first)
     if len(lines) > MAX_FIELDS or len(block) > MAX_LINE:
         _refuse_large(block, lines)
     fields, lowered = _fields(lines)
-    # One look-up for framing, keep-alive and the caller, in place of a search each.
-    index = dict(lowered)
+    index = dict(lowered)  # one for framing, keep-alive and the caller, in place of a search each
     if len(index) != len(fields):
         index = Headers.trusted(fields).by_name()
     headers = Headers.trusted(fields, index)
@@ -239,9 +208,8 @@ def _refuse_large(block: bytes, lines: list[str]) -> None:
         raise TooLarge("header line longer than 64 KiB", request_sent="yes")
 
 
-# The space before the reason may be missing if the reason is (§4 lets a recipient split at white space): servers
-# that send "HTTP/1.1 200" exist (scrapy#345). Status codes of 600 and above are invalid, but have a meaning for a
-# client (RFC 9110 §15: treat them as 5xx); below 100 there is none.
+# Without a reason the space before it may be missing, too (§4 lets a recipient split at white space): some servers send
+# "HTTP/1.1 200" (scrapy#345). One of 600 and above is to be treated as 5xx (RFC 9110 §15); below 100 there is none.
 _STATUS_LINE = re.compile(rf"HTTP/1\.([0-9]) ([1-9][0-9]{{2}})(?: ({_TEXT}))?")
 
 
@@ -275,8 +243,8 @@ def _fields(lines: list[str]) -> tuple[Pairs, Pairs]:
 
 
 def _unfold(lines: list[str]) -> list[str]:
-    # RFC 9112 §5.2, obs-fold: in a response, a line that begins with white space MUST be taken as the
-    # continuation of the one before. There is none before the first, which §2.2 forbids.
+    # §5.2, obs-fold: a line that begins with white space MUST be taken as the continuation of the one before. The first
+    # has none (§2.2).
     fields: list[list[str]] = []
     for line in lines:
         if fields and line[:1] in (" ", "\t"):
@@ -320,29 +288,25 @@ def framing(method: str, status: int, version: str, index: dict[str, str]) -> Fr
 
     Args:
         method: of the request.
-        status, version, index: of the final response; the index holds its fields by name in lower case.
+        status, version, index: of the final response; the index has its fields by name in lower case.
 
     Raises:
         ProtocolError: the fields contradict each other or cannot be understood.
     """
     # Step 1: no body, whatever the fields say. (1xx never come here.)
-    if method == "HEAD" or status in {204, 304}:
-        return 0
-    # Step 2: after the head of a successful CONNECT, the tunnel begins; what refuses one says it in its status.
-    if method == "CONNECT":
-        return 0
-    return declared(version, index)
+    # Step 2: the tunnel begins after the head of a successful CONNECT; of a refusal only the status counts.
+    return 0 if method in ("HEAD", "CONNECT") or status in (204, 304) else declared(version, index)
 
 
 def declared(version: str, index: dict[str, str]) -> Framing:
-    """What the fields say of the length of the body; as `framing`, from step 3 on."""
+    """What the fields say of the length of the body: `framing` from step 3 on."""
     coding = index.get("transfer-encoding")
     length = index.get("content-length")
     if coding is not None:
-        # Step 3: "ought to be handled as an error", as one of the two came from somebody else.
+        # Step 3: "ought to be handled as an error": one of the two came from somebody else.
         if length is not None:
             raise _broken(f"both Transfer-Encoding {evidence(coding)} and Content-Length {evidence(length)}")
-        # §6.1: in HTTP/1.0 there is none, and the framing is faulty.
+        # §6.1: in HTTP/1.0 there is none; the framing is faulty.
         if version == "HTTP/1.0":
             raise _broken(f"Transfer-Encoding {evidence(coding)} in an HTTP/1.0 response")
         # Step 4: we sent no TE, so nothing but chunked, once, may come.
@@ -353,7 +317,7 @@ def declared(version: str, index: dict[str, str]) -> Framing:
     if length is None:
         return "close"
     # Steps 5 and 6: a number, or the same one several times.
-    if length.isdecimal() and len(length) < 20:  # as _LENGTH, in half the time: the other decimals are not Latin-1
+    if length.isdecimal() and len(length) < 20:  # as _LENGTH, but faster; Latin-1 has no other decimals
         return int(length)
     if not _LENGTH.fullmatch(length):
         first, *others = (value.strip(" \t") for value in length.split(","))
@@ -373,9 +337,7 @@ _LENGTH = re.compile("[0-9]{1,19}")
 def read_body(reader: ByteReader, framing: Framing) -> Generator[bytes | None, None, Pairs]:
     """Read the body: pieces are yielded as soon as they are there, the trailer fields are returned.
 
-    The trailers are kept apart, as a field that came after the body must never pass for one of the head
-    (RFC 9110 §6.5.1). A driver may read a body with a length itself, without the reader in between: the
-    first `len(reader)` bytes with `reader.take(framing)`, the rest from the socket.
+    The trailers are kept apart: a field that came after the body must never pass for one of the head (RFC 9110 §6.5.1).
 
     Raises:
         IncompleteBody: the connection ended before the body did.
@@ -420,7 +382,7 @@ def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
                 received += len(whole)
                 yield whole
             size, extension = chunk_line((yield from _line(reader, MAX_EXTENSIONS, "chunk extensions: 16 KiB")))
-            # What they say is ignored (§7.1.1), so there may be no more of them than a body can justify.
+            # They are ignored (§7.1.1), so there may be no more of them than the data can justify.
             extensions += extension
             if extensions > MAX_EXTENSIONS + received:
                 raise TooLarge("chunk extensions: 16 KiB beyond the data exceeded", request_sent="yes")
@@ -442,8 +404,8 @@ def _line(reader: ByteReader, limit: int, name: str) -> Steps[bytes]:
     return (reader.take_until(_CRLF, limit) or (yield from _section(reader, _CRLF, limit, name)))[:-2]
 
 
-# No white space before or after the size (§7.1), and no more digits than 64 bits. An extension is not taken
-# apart; what matters is that it cannot hide a line ending.
+# No white space around the size (§7.1), and no more digits than 64 bits have. An extension is not taken apart, but it
+# cannot hide a line ending.
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
@@ -456,7 +418,7 @@ def chunk_line(line: bytes) -> tuple[int, int]:
 
 
 def _read_trailers(reader: ByteReader) -> Steps[Pairs]:
-    # One step back, onto the line ending of the last chunk: then there is a blank line, trailers or not.
+    # One step back, onto the line ending of the last chunk, there is a blank line whether trailers come or not.
     reader.at -= 2
     block = yield from _section(reader, _BLANK_LINE, MAX_TRAILERS, "trailers: 8 KiB")
     _, *lines, _, _ = block.decode("latin-1").split("\r\n")
@@ -467,23 +429,20 @@ def _read_trailers(reader: ByteReader) -> Steps[Pairs]:
 
 
 def persists(status: int, version: str, index: dict[str, str], framing: Framing) -> bool:
-    """Whether the connection can carry another request once this body was read, by what the response says.
-
-    That bytes are left over, or that the request itself said `Connection: close`, is the driver's to know.
-    """
+    """Whether the response lets the connection carry another request. Bytes left over are for the driver to see."""
     # No HTTP/1.0 keep-alive: it is rare and ambiguous, so we close.
     if framing == "close" or version != "HTTP/1.1":
         return False
     if framing == 0 and _is_doubtful(status, version, index):
         return False
-    # A substring is enough: to close is always safe.
+    # Any mention is enough: to close is always safe.
     connection = index.get("connection")
     return connection is None or "close" not in connection.lower()
 
 
 def _is_doubtful(status: int, version: str, index: dict[str, str]) -> bool:
-    # Whether a response without a body announces one that its server may be sending nevertheless, by a 204 or by
-    # fields that contradict each other. It would be taken for the next response.
+    # Whether a response without a body announces one: by a 204, or by fields that contradict each other. Its server may
+    # send it nevertheless, and it would be taken for the next response.
     if status == 204 and "transfer-encoding" in index:
         return True
     try:

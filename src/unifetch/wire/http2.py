@@ -164,7 +164,7 @@ class Session:
 
     Attributes:
         streams: those that are not over, by number.
-        changed: those that something came for; whoever has looked empties it.
+        changed: those that something came for; a driver that has looked empties it.
         is_settled: whether the server has said how many streams it takes at once (its SETTINGS, §3.4).
         is_closing: whether it takes no new stream: the server said so, or something is wrong.
         failure: what ended it.
@@ -205,7 +205,7 @@ class Session:
         return max(0, most - len(self.streams))
 
     def outgoing(self) -> bytes:
-        """What is to be written now; whoever takes it writes it."""
+        """What is to be written next; it is given once."""
         data: bytes = self._h2.data_to_send()
         if self._updates:
             data += b"".join(self._updates)
@@ -275,7 +275,7 @@ class Session:
         if stream.failure is None and not (stream.is_over and stream.is_sent):
             with suppress(H2Error):  # it is over as far as h2 is concerned
                 self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
-            stream.failure = self._broken_off(stream, "it was closed")  # for who still reads
+            stream.failure = self._broken_off(stream, "it was closed")  # for a reader that goes on
             self.changed.add(stream)
         self.streams.pop(stream.number, None)
 
@@ -317,7 +317,7 @@ class Session:
             self._unreturned = 0
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take what came. It raises nothing: who is concerned finds it in his stream.
+        """Take what came. It raises nothing: each stream has its own failure.
 
         Args:
             data: bytes, in any portion.
@@ -610,7 +610,7 @@ _CONTENT_LENGTH = bytes(bytearray(b"content-length, hidden"))
 
 
 class _Silent(DummyLogger):
-    """Says nothing: h2 tells a log of thirty things a request, which takes a tenth of its time."""
+    """Says nothing: h2 logs thirty things a request, which takes time."""
 
     def debug(self, *args: Any, **options: Any) -> None:
         pass

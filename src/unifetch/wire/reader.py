@@ -1,15 +1,13 @@
 """What has arrived and was not read yet: the one place where bytes wait.
 
-A parser above asks in wire order (`head = yield from …`, `body = yield from …`), and where it needs
-bytes that have not come, it does a bare `yield`: "feed me". A driver below answers with `feed(data)` or
-`feed_eof()` and resumes it. So the parser is written once, and neither knows nor cares whether a
-blocking socket, asyncio, or a test that hands out single bytes is underneath.
+A parser above asks in wire order, and where it needs bytes that have not come, it does a bare `yield`: "feed me". A
+driver below answers with `feed(data)` or `feed_eof()` and resumes it. So the parser is written once, whether a blocking
+socket, asyncio, or a test that hands out single bytes is underneath.
 
-A response usually arrives in one piece. Then that piece is the buffer: it is adopted as it is, what is
-taken is a slice of it, and a position moves. Only bytes that arrive on top of unread ones are copied
-together, into a `bytearray`, which grows in linear time however small the pieces are.
+A response usually arrives in one piece. Then that piece is the buffer, what is taken is a slice of it, and a position
+moves. Only bytes that arrive on top of unread ones are copied together, into a `bytearray`, in linear time.
 
-It refuses to do: I/O, timeouts, limits. How much may be buffered is for the parser to say: it stops asking.
+It does no I/O, and has no timeouts and no limits: a parser that has enough stops asking.
 """
 
 from __future__ import annotations
@@ -31,10 +29,7 @@ bytes(4 * RECEIVE)
 
 
 class ByteReader:
-    """Bytes in by `feed`, bytes out by `take` and `read_…`, in order and each once.
-
-    `len(reader)` is the number of bytes that wait. What still waits when a response is complete does not
-    belong to it: the connection must not be used again (RFC 9112 §9.2).
+    """Bytes in by `feed`, bytes out by `take` and `read_…`, in order and each once; `len(reader)` of them wait.
 
     Attributes:
         data: the buffer; bytes, or a bytearray while something incomplete is being collected.
@@ -78,8 +73,7 @@ class ByteReader:
     def take_until(self, mark: bytes, limit: int) -> bytes:
         """The next bytes up to and with `mark`; b"" if it does not end within `limit` bytes.
 
-        Bytes that were searched in vain are not searched again for the same mark, so that a head that
-        comes one byte at a time costs linear time.
+        What was searched in vain is not searched again, so that a head that comes by single bytes costs linear time.
         """
         at = self.at
         found = self.data.find(mark, self._scanned if self._scanned > at else at, at + limit)
@@ -92,7 +86,7 @@ class ByteReader:
         return section if type(section) is bytes else bytes(section)
 
     def take(self, limit: int) -> bytes:
-        """The next bytes, as many as are there but at most `limit`; b"" if there are none."""
+        """The next bytes that are there, at most `limit`."""
         at = self.at
         data = self.data[at : at + limit]
         self.at = at + len(data)

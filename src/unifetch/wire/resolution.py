@@ -1,16 +1,13 @@
 """Names to addresses, by the system's `getaddrinfo`, which nothing interrupts.
 
-So that a timeout reaches it, it runs in a thread of its own, and is left behind there if it takes too long. Neither the
-end of the program waits for that thread nor that of an event loop, as it would for one of its executor.
-
-What was found is what is to be connected to: there is no second look-up, whose outcome nobody has checked.
+So that a timeout reaches it, it runs in a thread of its own, which is left behind if it takes too long. Neither the end
+of the program nor that of an event loop waits for that thread.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
 
 from ..model.route import refuse_private
 
@@ -47,28 +44,6 @@ def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
     if not outcome:
         raise TimeoutError(f"no address for {host} in time")
     return settled(outcome[0])
-
-
-async def look_up_awaited(host: str, port: int, seconds: float | None = None) -> list[Address]:
-    """The same, awaited on asyncio."""
-    import asyncio  # who awaits has it already
-
-    if found := numeric(host, port):
-        return found
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[Outcome] = loop.create_future()
-
-    def tell(outcome: Outcome) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    def settle(outcome: Outcome) -> None:
-        if not told.done():
-            told.set_result(outcome)
-
-    begin(host, port, tell)
-    async with asyncio.timeout(seconds):
-        return settled(await told)
 
 
 def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.Thread:

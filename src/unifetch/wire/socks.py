@@ -55,7 +55,7 @@ def socks5(reader: ByteReader, proxy: Any, host: str, port: int) -> Conversation
             raise ProxyError("its reply is not of SOCKS5")
         if reply:
             raise ProxyError(f"it did not connect to {host}:{port}: {_REPLIES.get(reply, f'reply {reply}')}")
-        # The address that it connects from, and a port: nobody needs them, but the connection begins behind them.
+        # The address and the port that it connects from are of no use, but the connection begins behind them.
         size = {_IPV4: 4, _IPV6: 16}.get(kind) or (yield from reader.read_exact(1))[0]
         yield from reader.read_exact(size + 2)
     except EOFError:

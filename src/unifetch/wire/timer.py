@@ -16,11 +16,11 @@ _LOOK = 1.0
 class Clock:
     """Ends the waits of all connections of a backend.
 
-    The timer is set for the wait that ends first, and left alone when that is over: the next one ends later, as a
-    rule. There is none while nobody waits, but for the second that it may take to find that out.
+    The timer is set for the wait that ends first, and left alone when that is over, as the next one usually ends later.
+    A second after the last wait at the latest, there is none.
 
     Attributes:
-        ends: when each wait has to be over. Whoever waits no longer takes his own away.
+        ends: when each wait has to be over; who waits no longer removes the entry.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,7 +40,7 @@ class Clock:
             self._timer.cancel()
         now = monotonic()
         self._rings = min(ends, now + _LOOK)
-        # No less than loops can tell apart, so that none of them comes too early again and again.
+        # No less than loops can tell apart, so that none of them wakes too early again and again.
         self._timer = self.loop.call_later(max(0.001, self._rings - now), self._look)
 
     def _look(self) -> None:
@@ -54,7 +54,7 @@ class Clock:
             self._set(first)
 
     def stop(self) -> None:
-        """Have no timer, if nobody waits."""
+        """Stop the timer, if nothing waits."""
         if self._timer is not None and not self.ends:
             self._timer.cancel()
             self._rings, self._timer = inf, None

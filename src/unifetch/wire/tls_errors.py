@@ -1,4 +1,4 @@
-"""What OpenSSL's words mean, and what to try: for whoever reads an error under pressure."""
+"""What OpenSSL's words mean, and what to try."""
 
 from __future__ import annotations
 

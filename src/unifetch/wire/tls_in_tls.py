@@ -1,7 +1,7 @@
-"""TLS inside TLS: an https origin behind a proxy that is spoken to over TLS itself.
+"""TLS inside TLS: an https origin behind an https proxy.
 
-`SSLContext.wrap_socket` takes over a file descriptor, on which the outer connection is. So here the inner one reads
-from and writes to memory, and its bytes are carried by the outer one.
+`SSLContext.wrap_socket` takes over a file descriptor, on which the outer connection is. So the inner one reads from and
+writes to memory, and the outer one carries its bytes.
 """
 
 from __future__ import annotations
@@ -21,16 +21,7 @@ if TYPE_CHECKING:
 
 
 class TLSInTLS:
-    """What is needed of a socket. As with `ssl.SSLSocket`, the timeout is for each call as a whole.
-
-    Args:
-        outer: the connection to the proxy.
-        context, host: of the origin.
-        seconds: the timeout; it also holds for the handshake, which is performed at once.
-
-    Raises:
-        OSError: the handshake failed; `ssl.SSLError` and `TimeoutError` are such.
-    """
+    """What is needed of a socket: the timeout is for each call as a whole, and for the handshake, performed at once."""
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
         self._outer = outer
@@ -93,7 +84,7 @@ class TLSInTLS:
         self._outer.settimeout(seconds)
 
     def pending(self) -> int:
-        """Bytes that have come, and that nobody sees at the file descriptor any more."""
+        """Bytes that have come, and have left the file descriptor."""
         return self._inner.pending() + self._incoming.pending + self._outer.pending()
 
     def fileno(self) -> int:

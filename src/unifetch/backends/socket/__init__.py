@@ -4,9 +4,9 @@ Ours: resolve, connect, TLS, write, parse, pool. The library's: nothing, for the
 
 One request and its response, in wire order, and where each step stands:
 
-    URL ─► address ─► connect ─► TLS                                     wire/dial.py, happy_eyeballs.py, and with a
-             │                                                           proxy in between wire/tunnels.py
-             ▼
+    URL ─► address ─► connect ─► TLS                                     wire/dial.py, resolution.py, happy_eyeballs.py,
+             │                                                           blocking.py, sockets.py; through a proxy also
+             ▼                                                           tunnels.py
     ┌──► request head ─► body                                            http11.py §1
     │        │
     │        ▼
@@ -21,9 +21,10 @@ One request and its response, in wire order, and where each step stands:
     │        ▼
     └─── keep, for the next request      or close                        http11.py §6, pool.py
 
-`http11.py` decides everything and does no I/O: its generators ask for bytes with a bare `yield`. `reader.py`
-holds the bytes between the two. `connection.py` writes and feeds. This file puts them together. Only what waits
-is written once more for asyncio: `wire/asyncio.py`, `async_connection.py` and, beside this file, `async_adapter.py`.
+`http11.py` decides everything and does no I/O. `reader.py` holds the bytes that it asks for. `connection.py` writes and
+feeds, `connection_state.py` is what it knows, and this file puts them together. Not on this map are what makes it fast
+(`fast_paths.py`), the words of errors (`tls_errors.py`), HTTP/2, and asyncio, for which only what waits is written once
+more: `wire/asyncio.py`, `async_connection.py`, `async_adapter.py`.
 
 The smallest walk through an exchange, without this file:
 
@@ -53,7 +54,6 @@ The smallest walk through an exchange, without this file:
 
 from __future__ import annotations
 
-from ...errors import BackendNotInstalled, TLSError
 from ...model.route import DIRECT
 from ...wire.blocking import dial
 from ..base import HTTP_1_CAPABILITIES, Capability
@@ -64,7 +64,7 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Hashable
-    from typing import Any, Literal
+    from typing import Literal
 
     from ...model.messages import RawRequest, RawResponse
 
@@ -99,15 +99,11 @@ class SocketBackend:
         return connection.exchange(request, self._pool, key)
 
     def _open(self, request: RawRequest, session: ssl.SSLSession | None) -> Connection:
-        if not request.http2:
-            return Connection(dial(request, session))
-        kind = connection_kind()
-        sock = dial(request, session)
-        try:
-            return (kind if is_http2(request, protocol_of(sock)) else Connection)(sock)
-        except BaseException:
-            sock.close()
-            raise
+        if request.http2:
+            from .negotiation import open_http2
+
+            return open_http2(request, session)
+        return Connection(dial(request, session))
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -115,40 +111,6 @@ class SocketBackend:
         """Close idle connections."""
         for connection in self._pool.empty():
             connection.close()
-
-
-# --- HTTP/2, where it is asked for ----------------------------------------------------------------
-
-
-def connection_kind() -> type[Connection]:
-    """What speaks HTTP/2.
-
-    Raises:
-        BackendNotInstalled: its library is missing.
-    """
-    try:
-        from .http2_connection import HTTP2Connection
-    except ImportError as error:
-        raise BackendNotInstalled("HTTP/2 needs the library h2: pip install 'unifetch-http[http2]'") from error
-    return HTTP2Connection
-
-
-def protocol_of(sock: Any) -> str | None:
-    """What the server has chosen by ALPN."""
-    return sock.selected_alpn_protocol() if hasattr(sock, "selected_alpn_protocol") else None
-
-
-def is_http2(request: RawRequest, protocol: str | None) -> bool:
-    """Whether HTTP/2 is spoken on a new connection (RFC 9113 §3): by ALPN, or without TLS because the caller knows.
-
-    Raises:
-        TLSError: nothing else will do, and the server does not speak it.
-    """
-    if request.scheme == "http":
-        return request.http2 == "only"
-    if protocol != "h2" and request.http2 == "only":
-        raise TLSError(f"{request.host}:{request.port} has no HTTP/2: of h2 alone it chose {protocol or 'nothing'}")
-    return protocol == "h2"
 
 
 def __getattr__(name: str) -> object:

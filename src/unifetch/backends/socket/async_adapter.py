@@ -1,7 +1,4 @@
-"""The same backend, awaited: this is the end of `__init__.py` once more, on a connection that is awaited.
-
-What parses or decides is shared, line for line: http11.py, reader.py, pool.py, wire/dial.py, wire/happy_eyeballs.py.
-"""
+"""The socket backend, awaited: what parses or decides is shared with the blocking one."""
 
 from __future__ import annotations
 
@@ -17,8 +14,9 @@ from ...wire.asyncio import dial
 from ...wire.asyncio_wire import Pieces
 from ...wire.timer import Clock
 from ..base import connect_ends
-from . import ASYNC_CAPABILITIES, connection_kind, is_http2
+from . import ASYNC_CAPABILITIES
 from .async_connection import AsyncConnection
+from .negotiation import connection_kind, is_http2
 from .pool import Pool
 from .shared_connections import SharedConnections
 

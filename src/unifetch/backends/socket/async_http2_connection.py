@@ -264,7 +264,7 @@ class StreamExchange:
             await self._connection.wait(self.stream, ends)
         except TimeoutError as error:
             if self._connection.heard < now and seconds is not http11.CONTINUE_SECONDS:
-                self._connection.session.is_closing = True  # not a sound from it: nobody else shall wait for that
+                self._connection.session.is_closing = True  # it was silent: no other request shall wait for it
             what = "sent nothing" if kind is ReadTimeout else "did not take the request"
             raise kind(f"the server {what} in time", request_sent=self.stream.sent) from error
 
@@ -272,7 +272,7 @@ class StreamExchange:
         self.abandon()  # if the answer came early, the rest of the request stays here
 
     def abandon(self) -> None:
-        """Be done with the stream; it is reset unless it is over. Its connection and its neighbours go on."""
+        """Give the stream up; it is reset unless it is over. Its connection and its neighbours go on."""
         if not self._is_over:
             self._is_over = True
             self._session.abandon(self.stream)

@@ -45,10 +45,8 @@ class Connection(ConnectionState):
     def exchange(self, request: RawRequest, owner: Owner, key: Hashable) -> RawResponse:
         """Perform one exchange, up to the head of the final response.
 
-        Args:
-            request: what to send, as it is.
-            owner, key: `owner.put(key, connection)` is called once the body was read to its end, and has to `release`
-                the connection; for a small body that is before this returns.
+        `owner.put(key, connection)` is called once the body was read to its end, which for a small one is before this
+        returns, and has to `release` the connection.
 
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: the connection is closed.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     HeadSteps = Generator[Head | None, None, Head]
 
     class Owner(Protocol):
-        """Whoever a connection is given back to."""
+        """What a connection is given back to."""
 
         def put(self, key: Hashable, connection: Any) -> None:
             """The exchange is over, and its body was read to its end."""
@@ -165,6 +165,6 @@ class ConnectionState:
             self.close()
 
     def close(self) -> None:
-        """Close the socket; nothing is waited for. Whoever still keeps this connection finds it unfit."""
+        """Close the socket without waiting. A pool that still keeps this connection finds it unfit."""
         self.useful_until = 0.0
         self.sock.close()

@@ -1,10 +1,8 @@
 """Idle connections: which one to use next, and which to close.
 
-How many connections may be open, and who waits for one, is decided above every backend, in the client.
-Only connections that are fit for another request are kept, and each is checked again when it leaves.
-
-The newest is taken first, so that the others can grow old; then they go, one whenever a newer one comes. To an origin
-that is not asked again nobody comes to look, so it goes as a whole once there are too many.
+How many may be open, and who waits for one, is decided in the client. The newest is taken first, so that the others
+grow old; then they go, one whenever a newer one comes. An origin that is not asked again goes as a whole, once there
+are too many.
 
 No lock is needed: a list's `append` and `pop` are atomic, and a connection that was popped belongs to one thread.
 """
@@ -30,11 +28,7 @@ MAX_AGE = 600.0  # seconds; a connection that lives for ever never sees a change
 
 
 class Pool:
-    """Idle connections by where they lead.
-
-    Attributes:
-        sessions: TLS sessions to resume, by the same.
-    """
+    """Idle connections by where they lead, and by the same, TLS sessions to resume."""
 
     def __init__(self) -> None:
         self._idle: dict[Hashable, list[Connection]] = {}
@@ -43,7 +37,7 @@ class Pool:
         self.sessions: dict[Hashable, ssl.SSLSession] = {}
 
     def opened(self, connection: Connection) -> None:
-        """Note a new connection: no fewer are kept than were in use at once, so as not to dial them again."""
+        """Note a new connection: as many are kept as were in use at once, so that none is dialed again."""
         self._open.add(connection)
         self._most = max(self._most, len(self._open) - sum(map(len, list(self._idle.values()))))
 
@@ -61,9 +55,9 @@ class Pool:
         return None
 
     def put(self, key: Hashable, connection: Connection) -> None:
-        """Keep a connection whose exchange is over, if it is fit for another, and close those that are too many."""
+        """Keep a connection whose exchange is over, if it is fit for another; close what is too many."""
         if connection.exchanges == 1 and (session := connection.session) is not None:
-            # The next handshake with this server can be a short one: a quarter less work with TLS 1.3.
+            # The next handshake with this server can be a short one.
             if len(self.sessions) >= 256:
                 self.sessions.clear()
             self.sessions[key] = session

@@ -1,9 +1,9 @@
 """Connections that many exchanges share: which has room for one more, and who opens the next.
 
 Of all who want a connection to a place at once, one opens it; the others wait for what comes of that, as it may have
-room for them all. Where a place turns out to speak HTTP/1.1, which no two can share, everybody opens his own.
+room for them all. Where a place turns out to speak HTTP/1.1, which no two can share, each opens its own.
 
-It refuses to do: opening a connection, and deciding how many there may be; there are never more than exchanges.
+It neither opens a connection nor decides how many there may be.
 """
 
 from __future__ import annotations
