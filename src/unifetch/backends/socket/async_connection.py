@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class AsyncConnection(ConnectionState):
-    """A stream, and what is known of it."""
+    """What carries one exchange after the other."""
 
     def __init__(self, sock: AsyncioWire | AsyncioTLS) -> None:
         super().__init__(sock)
@@ -80,7 +80,15 @@ class AsyncConnection(ConnectionState):
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        self._begin(request)
+        timeout = request.timeout
+        self._sent = "no"
+        self._deadline = request.deadline
+        if timeout is not self._timeout:
+            self._take(timeout)
+        self.exchanges += 1
+        self._busy = True
+        if self.interim:
+            self.interim = []
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
@@ -96,7 +104,7 @@ class AsyncConnection(ConnectionState):
                     return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if self._sent != "maybe" or not self.sock.holds_data():
+            if not self._may_be_answered() or not self.sock.holds_data():
                 raise
         data = await self._receive(self._read_timeout)
         if steps is None:

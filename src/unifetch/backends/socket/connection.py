@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Connection(ConnectionState):
-    """A socket, and what is known of it."""
+    """What carries one exchange after the other."""
 
     def __init__(self, sock: BlockingWire) -> None:
         super().__init__(sock)
@@ -87,9 +87,17 @@ class Connection(ConnectionState):
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        self._begin(request)
+        timeout = request.timeout
+        self._sent = "no"
+        self._deadline = deadline = request.deadline
+        if timeout is not self._timeout:
+            self._take(timeout)
         # Far from the deadline, the first write and the first read need no look at the clock.
-        self._is_near = self._deadline is not None and self._deadline - self._checked < self._margin
+        self._is_near = deadline is not None and deadline - self._checked < self._margin
+        self.exchanges += 1
+        self._busy = True
+        if self.interim:
+            self.interim = []
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
@@ -105,7 +113,7 @@ class Connection(ConnectionState):
                     return early, b""
         except ConnectionLost:
             # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if self._sent != "maybe" or self.reader.ended or not self._poll():
+            if not self._may_be_answered() or self.reader.ended or not self._poll():
                 raise
         data = self._receive(self._read_timeout)
         if steps is None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ...errors import RequestSent
     from ...model.headers import Headers
-    from ...model.messages import RawRequest
     from ...model.timeouts import Timeout
     from ...wire.http11 import Head
 
@@ -83,18 +82,13 @@ class ConnectionState:
 
     # --- The request ------------------------------------------------------------------------------
 
-    def _begin(self, request: RawRequest) -> None:
-        timeout = request.timeout
-        self._sent = "no"
-        self._deadline = request.deadline
-        if timeout is not self._timeout:
-            self._timeout = timeout
-            self._read_timeout, self._write_timeout = timeout.read, timeout.write
-            self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
-        self.exchanges += 1
-        self._busy = True
-        if self.interim:
-            self.interim = []
+    def _take(self, timeout: Timeout) -> None:
+        self._timeout = timeout
+        self._read_timeout, self._write_timeout = timeout.read, timeout.write
+        self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
+
+    def _may_be_answered(self) -> bool:
+        return self._sent == "maybe"
 
     # --- The response -----------------------------------------------------------------------------
 
