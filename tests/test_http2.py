@@ -314,6 +314,29 @@ def test_an_idle_connection_that_was_closed() -> None:
                 assert 2 == server.connections
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_server_that_does_not_know_expect(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
+    """It says nothing, so the body goes out after a moment; and its connection, which was well, serves another."""
+    monkeypatch.setattr("unifetch.wire.http11.CONTINUE_SECONDS", 0.05)
+
+    async def scenario(url: str) -> bytes:
+        async with AsyncClient(backend="socket", http2="only", timeout=10) as client:
+            await client.get(url)
+            await client.post(url, body=b"12", headers={"Expect": "100-continue"})
+            return (await client.get(url)).body
+
+    with peer.Server(peer.reply(), peer.reply(), peer.reply(body=b"third")) as server:
+        if is_async:
+            answer = asyncio.run(scenario(server.url))
+        else:
+            with Client(backend="socket", http2="only", timeout=10) as client:
+                client.get(server.url)
+                client.post(server.url, body=b"12", headers={"Expect": "100-continue"})
+                answer = client.get(server.url).body
+
+        assert (b"third", 1, b"12") == (answer, server.connections, server.requests[1].body)
+
+
 def test_a_stream_that_another_task_closes() -> None:
     """Who reads it is told at once, and not by a timeout; the connection goes on."""
 

@@ -140,6 +140,11 @@ class HTTP2Stream:
             raise self.failure
         return self.head
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether a final response has begun, or there will be none: an upload ends then."""
+        return self.head is not None or self.failure is not None
+
     def has_news(self) -> bool:
         """Whether there is something to take of the body, or nothing more to come.
 

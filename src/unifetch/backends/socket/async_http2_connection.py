@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from math import inf
 from time import monotonic
 
@@ -196,7 +197,7 @@ class StreamExchange:
         async for block in Pieces(http11.blocks(body)) if isinstance(body, bytes) else body:
             rest = memoryview(block)
             while rest:
-                if stream.head is not None or stream.failure is not None:
+                if stream.is_decided:
                     return
                 room = 0 if connection.sock.is_full else session.sendable(stream)
                 if room > 0:
@@ -213,12 +214,10 @@ class StreamExchange:
     async def _is_refused(self) -> bool:
         # RFC 9110 §10.1.1, as in `connection.py`.
         stream, ends = self.stream, monotonic() + http11.CONTINUE_SECONDS
-        try:
-            while stream.head is None and stream.failure is None and 100 not in dict(stream.interim):
-                await self._wait(ends - monotonic(), ReadTimeout)
-        except ReadTimeout:
-            pass
-        return stream.head is not None or stream.failure is not None
+        with suppress(TimeoutError):
+            while not stream.is_decided and 100 not in dict(stream.interim):
+                await self._connection.wait(stream, ends)
+        return stream.is_decided
 
     # --- Receiving the response -------------------------------------------------------------------
 
@@ -263,7 +262,7 @@ class StreamExchange:
         try:
             await self._connection.wait(self.stream, ends)
         except TimeoutError as error:
-            if self._connection.heard < now and seconds is not http11.CONTINUE_SECONDS:
+            if self._connection.heard < now:
                 self._connection.session.is_closing = True  # it was silent: no other request shall wait for it
             what = "sent nothing" if kind is ReadTimeout else "did not take the request"
             raise kind(f"the server {what} in time", request_sent=self.stream.sent) from error

@@ -16,7 +16,7 @@ from ...wire import http11
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
 from ...wire.tls_errors import certificate_refused
-from ..base import IDLE_SECONDS
+from ..base import IDLE_SECONDS, time_left
 from .connection import Connection
 
 TYPE_CHECKING: bool = False
@@ -83,10 +83,10 @@ class HTTP2Connection(Connection):
             # A server that refuses a request may answer, or say that it was not processed, and close at once.
             while self._poll() and self._hear_now():
                 pass
-            if stream.head is None and stream.failure is None:
+            if not stream.is_decided:
                 raise
         while (head := stream.answer()) is None:
-            self._hear()
+            self._hear(self._read_timeout)
         content = self._session.take_whole(stream)
         self._flush()
         # Where it did not come at once, its length is for the core to compare: the stream has an end of its own.
@@ -103,7 +103,7 @@ class HTTP2Connection(Connection):
             while rest:
                 if self._poll():
                     self._hear_now()
-                if stream.head is not None or stream.failure is not None:
+                if stream.is_decided:
                     return
                 room = session.sendable(stream)
                 if room > 0:
@@ -118,15 +118,10 @@ class HTTP2Connection(Connection):
     def _is_refused(self) -> bool:
         # RFC 9110 §10.1.1, as in `connection.py`.
         stream, ends = self._stream, monotonic() + http11.CONTINUE_SECONDS
-        try:
-            while stream.head is None and stream.failure is None and 100 not in dict(stream.interim):
-                left = ends - monotonic()
-                if left <= 0:
-                    break
-                self._hear(left)
-        except ReadTimeout:
-            pass
-        return stream.head is not None or stream.failure is not None
+        with suppress(TimeoutError):
+            while not stream.is_decided and 100 not in dict(stream.interim):
+                self._hear(time_left(ends))
+        return stream.is_decided
 
     def _wait_for_window(self) -> None:
         try:
@@ -151,7 +146,7 @@ class HTTP2Connection(Connection):
         stream, session = self._stream, self._session
         while True:
             while not stream.has_news():
-                self._hear()
+                self._hear(self._read_timeout)
             piece = session.take(stream)
             if piece:
                 self._flush()
@@ -164,11 +159,10 @@ class HTTP2Connection(Connection):
             self._flush()
         done()
 
-    def _hear(self, seconds: float | None = -1.0) -> None:
+    def _hear(self, seconds: float | None) -> None:
         # Wait until anything comes for the connection, and answer what has to be answered.
         self._sent = self._stream.sent
-        data = self._receive(self._read_timeout if seconds == -1.0 else seconds)
-        self._take_in(data)
+        self._take_in(self._receive(seconds))
         with suppress(ConnectionLost):  # what it said before it broke is worth more; the next read tells the rest
             self._flush()
 
