@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import importlib
+import importlib.util
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +15,13 @@ from typing import Any
 import pytest
 
 import unifetch
+from migration_rows import EXAMPLES
 from unifetch.backends import BACKENDS, is_installed
-from unifetch.testing import Close, RecordedRequest, Server, refused_port, reply
+from unifetch.model import names
+from unifetch.testing import Close, RecordedRequest, Reset, Server, refused_port, reply
 
-PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "coming-from.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "how-to" / "coming-from.md").read_text("utf-8")
 FIELDS = [
     ("Content-Type", "application/json; charset=utf-8"),
     ("Set-Cookie", "a=1"),
@@ -157,3 +163,176 @@ def test_errors_of_every_backend(row: tuple[str, ...], backend: str) -> None:
     """Ours is the same on each."""
     with unifetch.use_backend(backend):
         test_errors(row, "unifetch")
+
+
+# --- Every name -----------------------------------------------------------------------------------
+
+
+def test_the_page_holds_the_table() -> None:
+    """`docs/names.py` would change nothing in it; where this fails, run it."""
+    spec = importlib.util.spec_from_file_location("docs_names", DOCS / "names.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    assert module.updated(PAGE) == PAGE
+
+
+# Rows that say to whom a name leads, and that nobody could run: a warning, a module, a class of a signature; and what
+# needs more than a server of plain HTTP on loopback: those classes are compared by name.
+NAMED = {
+    names.ARGUMENT: {"compress", "fingerprint"},  # two libraries compress in ways of their own; this needs https
+    names.MODULE: {
+        "disable_warnings", "exceptions", "adapters", "auth", "cookies", "sessions", "structures", "models",
+        "client_exceptions", "util", "poolmanager", "MockTransport", "ClientResponse", "HTTPResponse", "NetRCAuth",
+        "TraceConfig", "SSLError", "ClientConnectorDNSError", "ClientProxyConnectionError", "InvalidProxyURL",
+        "ConnectTimeoutError", "EmptyPoolError", "ContentTypeError", "UnrewindableBodyError", "Cookies",
+        "InvalidUrlClientError",
+    },
+}  # fmt: skip
+ROWS = [(place, theirs, ours) for place, answers in names.ANSWERS.items() for theirs, (ours, _) in answers.items()]
+
+
+def example_of(place: str, theirs: str) -> tuple[str, str, str] | None:
+    return next((EXAMPLES[place][name] for name in theirs.split() if name in EXAMPLES[place]), None)
+
+
+@pytest.mark.parametrize(("place", "theirs", "ours"), ROWS, ids=lambda each: each.split()[0])
+def test_every_row_has_an_example(place: str, theirs: str, ours: str) -> None:
+    """What can be run is run below; `nothing` is what cannot."""
+    is_named = not NAMED.get(place, set()).isdisjoint(theirs.split())
+
+    assert (example_of(place, theirs) is not None) != (ours.startswith("nothing: ") or is_named)
+
+
+def test_no_example_is_left_over() -> None:
+    """Each belongs to a row."""
+    known = {(place, name) for place, row, _ in ROWS for name in row.split()}
+
+    assert set() == {(place, name) for place, examples in EXAMPLES.items() for name in examples} - known
+
+
+def theirs_at(place: str) -> set[str]:
+    """The names that the libraries have at a place, as far as they are installed."""
+    requests, httpx, aiohttp, urllib3 = (
+        pytest.importorskip(name, reason=f"{name} is not installed")
+        for name in ("requests", "httpx", "aiohttp", "urllib3")
+    )
+    calls = [
+        requests.Session.request, requests.adapters.HTTPAdapter.send, httpx.Client.__init__, httpx.Client.request,
+        httpx.HTTPTransport.__init__, aiohttp.ClientSession.__init__, aiohttp.ClientSession._request,
+        aiohttp.TCPConnector.__init__, urllib3.HTTPConnectionPool.urlopen, urllib3.HTTPSConnectionPool.__init__,
+        urllib3.PoolManager.request, urllib3.HTTPResponse.__init__, urllib3.PoolManager.request_encode_url,
+    ]  # fmt: skip
+    modules = [
+        requests, requests.adapters, requests.exceptions, requests.auth, requests.cookies, httpx, aiohttp,
+        aiohttp.client_exceptions, urllib3, urllib3.exceptions, urllib3.util, urllib3.connectionpool,
+    ]  # fmt: skip
+    kinds: dict[str, list[Any]] = {
+        names.RESPONSE: [requests.Response(), httpx.Response, aiohttp.ClientResponse, urllib3.HTTPResponse],
+        names.CLIENT: [requests.Session(), httpx.Client, httpx.AsyncClient, aiohttp.ClientSession, urllib3.PoolManager],
+        names.HEADERS: [httpx.Headers, urllib3.HTTPHeaderDict, importlib.import_module("multidict").CIMultiDictProxy],
+        names.COOKIES: [requests.cookies.RequestsCookieJar, httpx.Cookies(), aiohttp.CookieJar],
+        names.LINK: [dict],
+        names.ELAPSED: [importlib.import_module("datetime").timedelta],
+    }  # fmt: skip
+    if place in kinds:
+        return {name for kind in kinds[place] for name in dir(kind)}
+    if place == names.MODULE:
+        return {name for module in modules for name in dir(module)}
+    of = {
+        names.ARGUMENT: calls,
+        names.RETRY: [urllib3.Retry.__init__],
+        names.LIMITS: [
+            httpx.Limits.__init__, aiohttp.TCPConnector.__init__, requests.adapters.HTTPAdapter.__init__,
+            urllib3.HTTPConnectionPool.__init__,
+        ],
+        names.TIMEOUT: [aiohttp.ClientTimeout],
+    }  # fmt: skip
+    return {name for call in of[place] for name in inspect.signature(call).parameters}
+
+
+# Of an older version, of another library (Tornado, urllib.request), or what no class has but its instances.
+ELSEWHERE = {
+    "method", "iter_chunked", "next_request", "method_whitelist", "charset_encoding", "AsyncSession", "AsyncHTTPClient",
+    "user_agent", "connect_timeout", "read_timeout", "proxy_auth", "client_exceptions", "poolmanager", "util", "auth",
+    "cookies", "exceptions", "adapters", "models", "sessions", "status_codes", "structures", "extensions", "urlopen",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", names.ANSWERS)
+def test_every_name_is_theirs(place: str) -> None:
+    """The table answers no name that nobody would type."""
+    assert set() == {*names.NAMES[place]} - theirs_at(place) - ELSEWHERE
+
+
+def pages(request: RecordedRequest) -> Any:
+    """What the examples ask for."""
+    tail = request.target.partition("?")[0].rpartition("/")[2]
+    scripts: dict[str, Any] = {
+        "moved": reply(301, b"", {"Location": "/p"}),
+        "gzip": reply(200, gzip.compress(b"hello", mtime=0), {"Content-Encoding": "gzip"}),
+        "404": reply(404, b"nope"),
+        "reset": [Reset()],
+        "nonsense": b"nonsense\r\n\r\n",
+        "cut": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", Close()],
+        "coding": reply(200, b"no gzip", {"Content-Encoding": "gzip"}),
+        "silent": b"",
+    }
+    return scripts.get(tail, answer(request))
+
+
+def raised(kind: type[Exception], call: Callable[[], Any]) -> bool:
+    with pytest.raises(kind):
+        call()
+    return True
+
+
+async def raised_later(kind: type[Exception], call: Callable[[], Any]) -> bool:
+    with pytest.raises(kind):
+        await call()
+    return True
+
+
+async def outcome_of(library: str, expression: str, backend: str, path: Path) -> tuple[Any, list[Any]]:
+    with Server(pages) as server, refused_port() as port:
+        made: dict[str, Callable[[], Any]] = {
+            "requests": lambda: importlib.import_module("requests").Session(),
+            "httpx": lambda: importlib.import_module("httpx").Client(),
+            "aiohttp": lambda: importlib.import_module("aiohttp").ClientSession(),
+            "unifetch": lambda: unifetch.Client(backend),
+        }
+        client = made[library]() if library in made else None
+        scope: dict[str, Any] = {
+            "url": server.url + "/p", "client": client, "path": path, "name": backend, "raised": raised,
+            "raised_later": raised_later,
+            "refused": f"http://127.0.0.1:{port}/", "proxy": server.url,
+            library: importlib.import_module(library),
+        }  # fmt: skip
+        exec(f"async def row():\n    return {expression}", scope)
+        outcome = plain(await scope["row"]())
+        if client is not None and (closing := client.close()) is not None:
+            await closing
+        # aiohttp calls bytes by a type; nobody else does.
+        return outcome, [[None if each == "application/octet-stream" else each for each in row] for row in told(server)]
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs: what the examples leave open
+@pytest.mark.parametrize(
+    ("place", "theirs"), [row[:2] for row in ROWS if example_of(*row[:2])], ids=lambda each: each.split()[0]
+)
+def test_examples(place: str, theirs: str, backend: str, tmp_path: Path) -> None:
+    """What is written there and what the error says to write here send the same, and give the same."""
+    example = example_of(place, theirs)
+    assert example is not None
+    library, their_expression, ours = example
+    (tmp_path / "file").write_bytes(b"content")
+    with unifetch.use_backend(backend):
+        if not library:  # there is nothing to compare with: it works
+            asyncio.run(outcome_of("unifetch", ours, backend, tmp_path / "file"))
+            return
+        pytest.importorskip(library, reason=f"{library} is not installed")
+        expected = asyncio.run(outcome_of(library, their_expression, backend, tmp_path / "file"))
+
+        assert expected == asyncio.run(outcome_of("unifetch", ours, backend, tmp_path / "file"))

@@ -18,7 +18,7 @@ ARGUMENT, RETRY, LIMITS, TIMEOUT, MODULE = "argument", "retry", "limits", "timeo
 RESPONSE, HEADERS, CLIENT, COOKIES, LINK, ELAPSED = "Response", "Headers", "Client", "CookieJar", "Link", "elapsed"
 
 # For each place: the names of others, what is written here instead, and the page of `docs/how-to` on it.
-_ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
+ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
     ARGUMENT: {
         "data": ("form= for fields, body= for bytes, text, a file or an iterator", "bodies"),
         "content": ("body=", "bodies"),
@@ -227,7 +227,6 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
             'a callable, of no class: it takes the request, and returns fields to add: {"X-Token": …}',
             "auth",
         ),
-        "FunctionAuth": ('a callable: it takes the request, and returns fields to add: {"X-Token": …}', "auth"),
         "HTTPAdapter": ("Client(retry=…, limits=…, backend=…)", "retries"),
         "TCPConnector": ("AsyncClient(limits=…, tls=…, backend=…)", "settings"),
         "HTTPConnectionPool": ("Client(limits=…)", "settings"),
@@ -258,7 +257,7 @@ _ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
 }
 NAMES = {
     place: {name: found for names, found in answers.items() for name in names.split()}
-    for place, answers in _ANSWERS.items()
+    for place, answers in ANSWERS.items()
 }
 
 
