@@ -798,3 +798,16 @@ def test_as_a_module() -> None:
         done = subprocess.run([*COMMAND, "get", server.url], capture_output=True)
 
     assert (0, b"hello", b"") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("words", [["backends"], ["backends", "--all"]])
+def test_the_list_fits_a_narrow_terminal(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 40 columns it has no table, and no line that is longer; each capability names who has it."""
+    monkeypatch.setenv("COLUMNS", "40")
+    main(words)
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [] == [line for line in lines if len(line) > 40]
+    assert "INTERIM_EVENTS" in lines or len(available_backends()) < 3

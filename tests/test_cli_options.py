@@ -451,7 +451,11 @@ def test_standard_input_is_not_read_by_itself(server: Server, tmp_path: Path) ->
         (["-L", "--max-redirs", "5", "h"], ["http://h", "-L", "5"]),
         (["-L", "-H", "Accept:", "-H", "X-A;", "h"], ["http://h", "Accept:", "-H", "X-A:"]),
         (["-L", "-x", "proxy:8080", "h"], ["http://h", "-x", "http://proxy:8080"]),
-        (["-L", "--json", "[1", "--json", "]", "h"], ["http://h", "--json", "[1]"]),
+        (["-L", "--json", "[1", "--json", "]", "h"], ["http://h", "--json", "[1]", "-H", "Accept: application/json"]),
+        (["-L", "--json", "1", "-H", "accept: a/b", "h"], ["http://h", "-H", "accept: a/b", "--json", "1"]),
+        (["-L", "-g", "h/[1-3]"], ["http://h/[1-3]"]),
+        (["-L", "h/[1"], ["http://h/[1"]),
+        (["-L", "http://[::1]:80/"], ["http://[::1]:80/"]),
         (["-L", "-C", "-", "-O", "h/a"], ["http://h/a", "-c", "-O"]),
     ],
 )  # fmt: skip
@@ -466,7 +470,7 @@ def test_a_command_line_of_curl(words: list[str], ours: list[str]) -> None:
         ["--ftp-pasv", "h"], ["a", "b"], [], ["-b", "file", "h"], ["-X"], ["--data-raw", "@x", "h"],
         ["-F", "a=@b;type=text/plain", "h"], ["-F", "a=@b;filename=c", "h"], ["-F", "a=@b,c", "h"], ["-F", "a==b", "h"],
         ["--form-string", "a=@b", "h"], ["-G", "-d", "@x", "h"], ["--data-urlencode", "a@x", "h"], ["-H", "@x", "h"],
-        ["-C", "100", "h"], ["-F", "a=<b", "h"], ["-F", "a=b", "-d", "c=d", "h"],
+        ["-C", "100", "h"], ["-F", "a=<b", "h"], ["h/[1-3]"], ["h/{a,b}"], ["http://[::1]/[a-z]"], ["-F", "a=b", "-d", "c=d", "h"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_said(words: list[str]) -> None:
@@ -490,9 +494,8 @@ def test_as_curl_and_back(words: list[str], server: Server, capsys: pytest.Captu
     again = read(shlex.split(capsys.readouterr().out)[1:])
     requests = [sent(server, *words, "URL"), sent(server, *again)]
     first, second = ((each.method, each.target, dict(each.headers), each.body) for each in requests)
-    first[2].pop("Accept", None), second[2].pop("Accept", None)  # curl's --json asks for JSON as well
 
-    assert (first[0], first[1]) == (second[0], second[1])
+    assert (first[0], first[1], first[2].get("Accept")) == (second[0], second[1], second[2].get("Accept"))
     assert b"".join(first[3].split()) == b"".join(second[3].split())
 
 
@@ -568,6 +571,54 @@ def test_names_with_separators(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert first.endswith(r"'a\=b=c' 'd\[0\]=e'")
     assert "-F 'f=@\"y;z\"'" in second
+
+
+@pytest.mark.parametrize(
+    ("words", "curl", "httpie"),
+    [
+        (["-i"], "-i", "--print=hb"),
+        (["-o", "f g"], "-o 'f g'", "'--output=f g'"),
+        (["-O"], "-O", None),
+        (["-c", "-o", "f"], "-o f -C -", None),
+        (["--fail"], "-f", "--check-status"),
+        (["--limit", "10k"], "--max-filesize 10000", None),
+        (["--cookie-jar", "j"], "-b j -c j", None),
+        (["-v"], "-v", "-v"),
+        (["--timing"], "-w '%{time_total} s'", None),
+        (["--trace"], "--trace -", None),
+    ],
+)
+def test_what_is_done_with_the_answer(
+    words: list[str], curl: str, httpie: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is written for the other tool as well, or refused; a program has to say it itself."""
+    codes = [main(["http://h/a", *words, "--as", tool]) for tool in ("curl", "httpie", "python")]
+    out, err = capsys.readouterr()
+
+    assert [0, 2 if httpie is None else 0, 0 if words == ["--fail"] else 2] == codes
+    assert f" {curl} " in out.splitlines()[0]
+    assert httpie is None or f" {httpie} " in out.splitlines()[1]
+    assert ("raise_for_status()" in out) == (words == ["--fail"])
+    assert 2 - codes.count(0) + 1 == err.count("InvalidRequest: ")
+
+
+def test_the_backend_for_another_tool(capsys: pytest.CaptureFixture[str]) -> None:
+    """That it has no other engine is said."""
+    codes = [main(["http://h/", "-b", "socket", "--as", tool]) for tool in ("curl", "httpie", "python")]
+    out, err = capsys.readouterr()
+
+    assert [0, 0, 0] == codes
+    assert 2 == err.count("unifetch: -b socket is left out, because ")
+    assert "backend='socket'" in out
+
+
+def test_curly_brackets_for_curl(capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL that curl would take for several has -g."""
+    main(["http://h/[1-3]", "--as", "curl"])
+    main(["http://h/{a,b}?c", "--as", "curl"])
+    main(["http://[::1]/a", "--as", "curl"])
+
+    assert [True, True, False] == [" -g " in line for line in capsys.readouterr().out.splitlines()]
 
 
 def test_as_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

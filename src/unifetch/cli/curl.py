@@ -14,9 +14,11 @@ from urllib.parse import quote
 from ..errors import InvalidRequest
 from ..model.url import URL, form_urlencode
 from .parser import Parser
+from .terminal import say
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from typing import Any
 
@@ -45,6 +47,9 @@ OTHERS = {
 }  # fmt: skip
 REDIRECTS = {"-L", "--location"}
 AS_QUERY = {"-G", "--get"}
+
+# Several URLs in one; the brackets of an IPv6 address are none of them.
+_GLOB = re.compile(r"(?<!//)\[[^\[\]]*-[^\[\]]*\]|\{[^{}]*\}")
 
 # A word of a shell, piece by piece: a blank, a line that goes on, and the quotes, with $'…', which browsers copy.
 _PIECE = re.compile(
@@ -122,12 +127,13 @@ def read(words: Sequence[str]) -> list[str]:
     cookies: list[str] = []
     items: list[str] = []
     most: list[str] = []
-    follows = as_query = is_form = False
+    follows = as_query = is_form = is_plain = False
     for option, value in _pairs(list(words)):
         if option in ("", "--url"):
             urls.append(value)
         elif option in FLAGS:
             out += FLAGS[option].split()
+            is_plain = is_plain or option in ("-g", "--globoff")
         elif option in REDIRECTS:
             follows = True
         elif option in AS_QUERY:
@@ -162,12 +168,16 @@ def read(words: Sequence[str]) -> list[str]:
     if is_form + bool(json) + bool(data) > 1:
         raise InvalidRequest("a body is made by one of -d, -F and --json, and there are several")
     url = urls[0] if "://" in urls[0] else f"http://{urls[0]}"
+    if not is_plain and _GLOB.search(url):
+        raise InvalidRequest("curl would ask for several URLs by [1-3] or {a,b}: one is asked for at a time")
     if as_query:
         url = _with_query(url, data)
     else:
         out += [word for text in data for word in ("-d", text)]
-    if json:
+    if json:  # for which curl asks for JSON as well
         out += ["--json", "".join(json)]
+        if not any(word.lower().startswith("accept:") for word in (*out, *items)):
+            out += ["-H", "Accept: application/json"]
     if cookies:
         out += ["--cookie", "; ".join(cookies)]
     if is_form:
@@ -267,29 +277,66 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 # --- The other way --------------------------------------------------------------------------------
 
 
-def written(tool: str, url: str | URL, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
+# What is done with the answer: ours, curl's words and HTTPie's for it; None where there is no way to say it.
+RECEIVED: dict[str, tuple[str, list[str] | None, list[str] | None]] = {
+    "cookie_jar": ("--cookie-jar", ["-b", "{}", "-c", "{}"], None),
+    "include": ("-i", ["-i"], ["--print=hb"]),
+    "output": ("-o", ["-o", "{}"], ["--output={}"]),
+    "remote_name": ("-O", ["-O"], None),
+    "resume": ("-c", ["-C", "-"], None),
+    "fail": ("--fail", ["-f"], ["--check-status"]),
+    "limit": ("--limit", ["--max-filesize", "{}"], None),
+    "verbose": ("-v", ["-v"], ["-v"]),
+    "silent": ("-s", ["-s", "-S"], []),
+    "timing": ("--timing", ["-w", "%{{time_total}} s"], None),
+    "trace": ("--trace", ["--trace", "-"], None),
+}
+
+
+def _received(tool: str, options: argparse.Namespace) -> Iterator[str]:
+    for name, (option, of_curl, of_httpie) in RECEIVED.items():
+        if (value := getattr(options, name)) in (None, False):
+            continue
+        words = of_curl if tool == "curl" else of_httpie
+        if words is None:
+            raise InvalidRequest(f"{tool} has no {option}")
+        yield from (word.format(value) for word in words)
+    if options.backend:
+        say(f"unifetch: -b {options.backend} is left out, because {tool} has no other engine")
+
+
+def written(
+    tool: str, url: str | URL, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace
+) -> str:
     """The request that a command line means, for another tool. Credentials are written out, as they were typed.
 
     Raises:
         InvalidRequest: for what the other tool has no way to say.
     """
     if tool == "python":
-        return _python(url, settings, call, backend)
+        return _python(url, settings, call, options)
+    received = list(_received(tool, options))
     if tool == "curl":
-        return shlex.join(_curl(url, settings, call))
+        return shlex.join(_curl(url, settings, call, received))
     body = call.get("body")
     file = None if body is None or isinstance(body, str) else _body_word(body)[1:]
-    return shlex.join(_httpie(url, settings, call)) + (f" < {shlex.quote(file)}" if file not in (None, "-") else "")
+    return shlex.join(_httpie(url, settings, call, received)) + (
+        f" < {shlex.quote(file)}" if file not in (None, "-") else ""
+    )
 
 
-def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], backend: str | None) -> str:
-    said: dict[str, Any] = {**call, **settings, **({"backend": backend} if backend else {})}
+def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> str:
+    for name, (option, _, _) in RECEIVED.items():
+        if name not in ("fail", "silent") and getattr(options, name) not in (None, False):
+            raise InvalidRequest(f"--as python writes the request; what {option} asks for is up to the program")
+    said: dict[str, Any] = {**call, **settings, **({"backend": options.backend} if options.backend else {})}
     method = said.pop("method")
     if not said["headers"]:
         del said["headers"]
     lines = "".join(f"    {name}={_literal(value)},\n" for name, value in said.items())
     where = f"unifetch.URL({str(url)!r}, path_as_is=True)" if isinstance(url, URL) else repr(url)
-    called = f"response = unifetch.request(\n    {method!r},\n    {where},\n{lines})"
+    raises = ".raise_for_status()" if options.fail else ""
+    called = f"response = unifetch.request(\n    {method!r},\n    {where},\n{lines}){raises}"
     return f"import unifetch\n\n{called}\nprint(response.text)"
 
 
@@ -313,7 +360,7 @@ def _with_params(url: str | URL, call: dict[str, Any]) -> str:
     return f"{head}{'&' if '?' in head else '?'}{form_urlencode(params)}{hash_}{fragment}"
 
 
-def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any], received: list[str]) -> Iterator[str]:
     import json
 
     yield "curl"
@@ -329,7 +376,9 @@ def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Ite
         said = "" if value is None else value.strip()
         yield from ("-H", f"{name}: {said}" if said else f"{name}:" if value is None else f"{name};")
     if "json" in call:
-        yield from ("--json", json.dumps(call["json"], ensure_ascii=False))
+        if _is_untyped(call):  # curl's --json would ask for JSON as well
+            yield from ("-H", "Content-Type: application/json")
+        yield from ("--data-raw", json.dumps(call["json"], ensure_ascii=False, separators=(",", ":")))
     elif "files" in call:
         for name, text in call.get("form", ()):
             yield from ("--form-string", f"{name}={text}")
@@ -348,7 +397,11 @@ def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Ite
     if call.get("decode", True):
         yield "--compressed"
     yield from _curl_settings(url, settings)
-    yield _with_params(url, call)
+    yield from received
+    asked = _with_params(url, call)
+    if not set(asked.partition("//")[2].partition("/")[2]).isdisjoint("[]{}"):
+        yield "-g"  # curl would ask for several URLs
+    yield asked
 
 
 def _curl_settings(url: str | URL, settings: dict[str, Any]) -> Iterator[str]:
@@ -403,7 +456,7 @@ def _body_word(body: Any) -> str:
     return f"@{name}" if isinstance(name, str) and name != "<stdin>" else "@-"
 
 
-def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> Iterator[str]:
+def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any], received: list[str]) -> Iterator[str]:
     import json
 
     for setting, why in (
@@ -437,6 +490,7 @@ def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any]) -> I
         yield f"--timeout={settings['timeout']:g}"
     if isinstance(body, str):
         yield f"--raw={body}"
+    yield from received
     yield from (call["method"].upper(), str(url))
     for name, value in call["headers"]:
         said = "" if value is None else value.strip()

@@ -50,7 +50,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
         if options.as_tool:
             from .curl import written
 
-            print(written(options.as_tool, url, settings, call, options.backend))
+            print(written(options.as_tool, url, settings, call, options))
             return 0
         if "timeout" in settings:
             call["timeout"] = settings.pop("timeout")  # a client's does not bound a stream as a whole
