@@ -470,7 +470,8 @@ def test_a_command_line_of_curl(words: list[str], ours: list[str]) -> None:
         ["--ftp-pasv", "h"], ["a", "b"], [], ["-b", "file", "h"], ["-X"], ["--data-raw", "@x", "h"],
         ["-F", "a=@b;type=text/plain", "h"], ["-F", "a=@b;filename=c", "h"], ["-F", "a=@b,c", "h"], ["-F", "a==b", "h"],
         ["--form-string", "a=@b", "h"], ["-G", "-d", "@x", "h"], ["--data-urlencode", "a@x", "h"], ["-H", "@x", "h"],
-        ["-C", "100", "h"], ["-F", "a=<b", "h"], ["h/[1-3]"], ["h/{a,b}"], ["http://[::1]/[a-z]"], ["-F", "a=b", "-d", "c=d", "h"],
+        ["-C", "100", "h"], ["-F", "a=<b", "h"], ["h/[1-3]"], ["h/{a,b}"], ["http://[::1]/[a-z]"],
+        ["-F", "a=b", "-d", "c=d", "h"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_said(words: list[str]) -> None:
