@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 import typing
@@ -15,7 +16,8 @@ import pytest
 
 import unifetch
 from unifetch import aio
-from unifetch.client.arguments import BodyArguments, CallArguments, every_argument
+from unifetch.client import arguments
+from unifetch.client.arguments import BodyArguments, CallArguments
 
 CALLS = ["request", "get", "head", "options", "delete", "post", "put", "patch", "stream", "download"]
 METHODS = [*CALLS, "send", "open", "exchange"]
@@ -40,6 +42,21 @@ def jedi_script(code: str) -> Any:
         ('unifetch.post("x", ', {"json=", "form=", "files=", "auth="}),
         ('unifetch.Client().get("x", ', {"params=", "headers=", "timeout="}),
         ('unifetch.Client().request("GET", "x", ', {"json=", "timeout="}),
+        ('unifetch.stream("GET", "x", ', {"json=", "timeout=", "tls="}),
+        ('unifetch.Client().stream("GET", "x", ', {"json=", "timeout=", "tls="}),
+        ('unifetch.Client().open("GET", "x", ', {"json=", "timeout=", "tls="}),
+        ('unifetch.Client().exchange("GET", "x", ', {"body=", "timeout=", "resolve="}),
+        ('unifetch.Client().download("x", "f", ', {"resume=", "timeout=", "tls="}),
+        ('unifetch.Client().send(unifetch.Request("GET", "x"), ', {"timeout=", "tls="}),
+        ('unifetch.AsyncClient().stream("GET", "x", ', {"json=", "timeout=", "tls="}),
+        ("unifetch.Client(", {"backend=", "cookies=", "headers=", "base_url=", "tls="}),
+        ("unifetch.AsyncClient(", {"backend=", "cookies=", "headers=", "base_url=", "tls="}),
+        ("unifetch.Client().with_(", {"headers=", "auth=", "base_url="}),
+        ("unifetch.Client().with_(auth=None).", {"get", "stream", "exchange", "cookies"}),
+        ('unifetch.Client().with_(auth=None).get("x").', {"status", "json"}),
+        ('with unifetch.stream("GET", "x") as response:\n    response.', {"body", "lines", "read"}),
+        ('async def f():\n    (await unifetch.AsyncClient().get("x")).', {"status", "json"}),
+        ("unifetch.configure(", {"backend=", "timeout="}),
         ("unifetch.Cook", {"Cookie", "CookieJar"}),
         ("unifetch.Retry(", {"attempts=", "backoff="}),
     ],
@@ -49,6 +66,71 @@ def test_completion(code: str, expected: set[str]) -> None:
     found = {each.name for each in jedi_script(f"import unifetch\n{code}").complete()}
 
     assert set() == expected - found
+
+
+PROGRAM = """
+import unifetch
+client = unifetch.Client()
+reveal_type(unifetch.get("x"))
+reveal_type(unifetch.get("x").json)
+reveal_type(client.with_(headers={"a": "b"}))
+reveal_type(client.stream("GET", "x").__enter__())
+reveal_type(unifetch.get("x").elapsed)
+unifetch.get("x", timout=1)
+unifetch.get("x").status_code
+unifetch.get("x").headers["a"] = "b"
+client.headers
+try:
+    pass
+except unifetch.Timeout:
+    pass
+"""
+
+
+def test_pyright(tmp_path: Path) -> None:
+    """It knows the types of what is returned, and refuses names of other libraries before the program runs."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
+    source = str(Path(unifetch.__file__).parent.parent)
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [source]}), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "-p", str(tmp_path)], capture_output=True, text=True
+    )
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    told = [each["message"] for each in found if each["severity"] == "information"]
+    wrong = {each["range"]["start"]["line"] for each in found if each["severity"] == "error"}
+
+    assert ["Response[bytes]", "(", "Client", "Response[Iterator[bytes]]", "float"] == [
+        message.split('is "')[1].rstrip('"')[: None if "def" not in message and "->" not in message else 1]
+        for message in told
+    ]
+    assert {8, 9, 10, 11, 14} == wrong
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("unifetch.Cook", {"CookieJar"}),
+        ("response.", {"status", "headers", "json"}),
+        ("response.url.", {"origin", "path"}),
+        ("client.", {"get", "stream", "with_"}),
+        ("client.get('x', ", {"timeout=", "params="}),
+        ('unifetch.get("x").', {"status", "json", "links"}),
+    ],
+)
+def test_ipython(code: str, expected: set[str]) -> None:
+    """IPython completes what is there and what a call will return, without a call, and no name of another library."""
+    completer = pytest.importorskip("IPython.core.completer", reason="IPython is not installed")
+    request = unifetch.Request("GET", "http://h/")
+    response = unifetch.Response(status=200, headers=unifetch.Headers(), body=b"", request=request)
+    namespace = {"unifetch": unifetch, "client": unifetch.Client(), "response": response}
+    asked = completer.IPCompleter(namespace=namespace, global_namespace={}, use_jedi=True)
+    asked.disable_matchers = ["IPCompleter.magic_matcher"]  # which belongs to a shell
+    with completer.provisionalcompleter():
+        found = {each.text.rpartition(".")[2] for each in asked.completions(code, len(code))}
+
+    assert set() == expected - found
+    assert not found & {"mount", "adapters"}
 
 
 @pytest.mark.parametrize("code", ['unifetch.get("x", ', 'unifetch.Client().get("x", '])
@@ -93,11 +175,24 @@ def test_type_hints(module: Any, name: str) -> None:
     assert "return" in hints
 
 
-def test_every_argument_is_every_argument() -> None:
+@pytest.mark.parametrize(
+    ("shown", "meant"),
+    [
+        (arguments.every_argument, CallArguments),
+        (arguments.every_argument_of_an_exchange, arguments.ExchangeArguments),
+        (arguments.every_setting, arguments.ClientArguments),
+    ],
+)
+def test_every_argument_is_every_argument(shown: Any, meant: Any) -> None:
     """The signature that editors are shown has what the TypedDict has, by the same names and types."""
-    shown = {name: hint for name, hint in every_argument.__annotations__.items() if name != "return"}
+    hints = {name: hint for name, hint in shown.__annotations__.items() if name != "return"}
 
-    assert {name: hint.__forward_arg__ for name, hint in CallArguments.__annotations__.items()} == shown
+    assert {name: hint.__forward_arg__ for name, hint in meant.__annotations__.items()} == hints
+
+
+def test_the_names_of_the_module() -> None:
+    """`dir(unifetch)` has every public name, also those that are imported late."""
+    assert {*unifetch.__all__} <= {*dir(unifetch)}
 
 
 def public_things() -> Iterator[tuple[str, Any]]:

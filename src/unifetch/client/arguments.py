@@ -149,3 +149,40 @@ def every_argument(
     backend: BackendTypes | None = ...,
 ) -> Any:
     """What every call accepts, as a signature, for editors that read no TypedDict; nobody calls it."""
+
+
+def every_argument_of_an_exchange(
+    *,
+    trailers: HeaderTypes = ...,
+    timeout: TimeoutTypes = ...,
+    limits: LimitsTypes = ...,
+    tls: TLSTypes = ...,
+    proxy: ProxyTypes = ...,
+    unix_socket: str | os.PathLike[str] | None = ...,
+    resolve: Mapping[str, str] = ...,
+    forbid_private: bool = ...,
+    backend: BackendTypes | None = ...,
+) -> Any:
+    """What a single exchange accepts, likewise."""
+
+
+def every_setting(
+    *,
+    base_url: str | None = ...,
+    headers: HeaderTypes = ...,
+    params: ParamTypes = ...,
+    auth: AuthTypes = ...,
+    timeout: TimeoutTypes = ...,
+    redirects: int = ...,
+    retry: RetryTypes = ...,
+    limits: LimitsTypes = ...,
+    tls: TLSTypes = ...,
+    http2: bool | Literal["only"] = ...,
+    proxy: ProxyTypes = ...,
+    unix_socket: str | os.PathLike[str] | None = ...,
+    resolve: Mapping[str, str] = ...,
+    forbid_private: bool = ...,
+    decode: bool = ...,
+    listeners: Callable[[Event], None] | Sequence[Callable[[Event], None]] = ...,
+) -> Any:
+    """What a client accepts, likewise."""

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import AsyncBodyArguments, CallArguments, ExchangeArguments, every_argument
+    from .arguments import (
+        AsyncBodyArguments,
+        CallArguments,
+        ExchangeArguments,
+        every_argument,
+        every_argument_of_an_exchange,
+    )
     from .call import Journey
     from .downloads import Download
 
@@ -106,6 +112,8 @@ class AsyncClient(LoopClient):
 
         The arguments are those of `get`; `headers` are merged into those of the request, which win.
         """
+        if EDITOR:
+            every_argument(**call)
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return await self.request(request.method, request.url, **content, **call)
@@ -162,10 +170,10 @@ class AsyncClient(LoopClient):
 
         The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
         """
-        call["timeout"] = self.unbounded(call)
-        content = encode_async(body, json=json, form=form, files=files, progress=progress)
         if EDITOR:
             every_argument(**call)
+        call["timeout"] = self.unbounded(call)
+        content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return AsyncStream(
             self, lambda: self._journey(method, url, content, "request()", call)
         )  # in the loop that awaits it
@@ -188,10 +196,10 @@ class AsyncClient(LoopClient):
         its end, or call `response.close()`. `response.file()` gives the body to what wants a file. Otherwise `stream`
         is the better word. The arguments are those of `request`. Without a `timeout` of its own, there is no total.
         """
-        call["timeout"] = self.unbounded(call)
-        content = encode_async(body, json=json, form=form, files=files, progress=progress)
         if EDITOR:
             every_argument(**call)
+        call["timeout"] = self.unbounded(call)
+        content = encode_async(body, json=json, form=form, files=files, progress=progress)
         return await self._drive(self._journey(method, url, content, "request()", call), whole=False)
 
     async def exchange(
@@ -222,6 +230,8 @@ class AsyncClient(LoopClient):
             InvalidHeader: for framing that contradicts the body, and for fields that no exchange can carry.
             UnifetchError: as `request` does.
         """
+        if EDITOR:
+            every_argument_of_an_exchange(**call)
         call["timeout"] = self.unbounded(call)
         return await self._drive(self._exchange(method, url, headers, encode_async(body), call), whole=False)
 
@@ -254,6 +264,8 @@ class AsyncClient(LoopClient):
             ProtocolError: for a digest that differs; what was received is removed.
             OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
         """
+        if EDITOR:
+            every_argument(**call)
         from .downloads import async_download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))

@@ -25,18 +25,21 @@ from .config import PROCESS, check_request, check_settings, chosen_backend, envi
 from .connection_limit import Slots
 from .interception import SEAM
 from .settings import parse
+from .signatures import EDITOR
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Literal, NoReturn, Self, Unpack
+    from typing import Any, Literal, NoReturn, Self, TypeVar, Unpack
 
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
     from ..policies.cookies import CookieJar
-    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes
+    from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes, every_setting
     from .config import BackendTypes, Environment
     from .settings import Settings
+
+    C = TypeVar("C", bound="BaseClient")  # for editors that do not know `Self`
 
 
 class _Elsewhere:
@@ -76,6 +79,8 @@ class BaseClient:
         cookies: CookieJar | Mapping[str, str] | bool = True,
         **settings: Unpack[ClientArguments],
     ) -> None:
+        if EDITOR:
+            every_setting(**settings)
         self._named = backend
         self._root: Self | None = None  # whose connections a derived client has
         self._own = parse(settings)
@@ -226,7 +231,7 @@ class BaseClient:
             settings = settings.replace(redirects=0, retry=None, auth=None)
         return Plan(settings, backend, PROCESS.settings, self.settings.limits, exact=exact)
 
-    def with_(self, **settings: Unpack[ClientArguments]) -> Self:
+    def with_(self: C, **settings: Unpack[ClientArguments]) -> C:
         """A client with other settings, over the connections and the cookies of this one.
 
         Its `headers` are merged into ours as those of a call are: they replace the fields of the same name, and None
@@ -237,6 +242,8 @@ class BaseClient:
         Raises:
             InvalidSetting: as `Client` does; also for `backend` and `cookies`, which it has from this client.
         """
+        if EDITOR:
+            every_setting(**settings)
         for name in settings.keys() & {"backend", "cookies"}:
             raise InvalidSetting(f"with_() takes no {name}=, as it shares ours; make another client for that")
         changes: dict[str, Any] = dict(settings)

@@ -14,6 +14,7 @@ from ..backends import DEFAULT, checked, with_capability
 from ..backends.base import PROXY_CAPABILITIES, Capability
 from ..errors import InvalidSetting, UnsupportedCapability
 from .settings import Settings
+from .signatures import EDITOR
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..model.headers import Headers
     from ..policies.bodies import Body
     from ..policies.proxies import ProxyRules
+    from .arguments import every_setting
 
     BackendTypes = str | Backend | object
     Environment = tuple[str | bytes | None, ...]
@@ -58,6 +60,8 @@ def configure(*, backend: BackendTypes | None = None, **settings: Any) -> None:
         InvalidSetting: for an unknown name or a value that will not do; it names the key.
         ConfigConflict: for a native object with settings that would be lost.
     """
+    if EDITOR:
+        every_setting(**settings)
     changed = PROCESS.settings.replace(**settings)
     if backend is not None:
         PROCESS.backend = _checked(backend)

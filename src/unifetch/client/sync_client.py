@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
-    from .arguments import BodyArguments, CallArguments, ExchangeArguments, every_argument
+    from .arguments import (
+        BodyArguments,
+        CallArguments,
+        ExchangeArguments,
+        every_argument,
+        every_argument_of_an_exchange,
+    )
     from .call import Journey
     from .downloads import Download
 
@@ -102,6 +108,8 @@ class Client(BaseClient):
 
         The arguments are those of `get`; `headers` are merged into those of the request, which win.
         """
+        if EDITOR:
+            every_argument(**call)
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return self.request(request.method, request.url, **content, **call)
@@ -158,10 +166,10 @@ class Client(BaseClient):
 
         The arguments are those of `request`. Without a `timeout` of its own, a stream has no total.
         """
-        call["timeout"] = self.unbounded(call)
-        content = encode(body, json=json, form=form, files=files, progress=progress)
         if EDITOR:
             every_argument(**call)
+        call["timeout"] = self.unbounded(call)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
         return Stream(self, self._journey(method, url, content, "request()", call))
 
     def open(
@@ -182,10 +190,10 @@ class Client(BaseClient):
         its end, or call `response.close()`. `response.file()` gives the body to what wants a file. Otherwise `stream`
         is the better word. The arguments are those of `request`. Without a `timeout` of its own, there is no total.
         """
-        call["timeout"] = self.unbounded(call)
-        content = encode(body, json=json, form=form, files=files, progress=progress)
         if EDITOR:
             every_argument(**call)
+        call["timeout"] = self.unbounded(call)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
         return self._drive(self._journey(method, url, content, "request()", call), whole=False)
 
     def exchange(
@@ -216,6 +224,8 @@ class Client(BaseClient):
             InvalidHeader: for framing that contradicts the body, and for fields that no exchange can carry.
             UnifetchError: as `request` does.
         """
+        if EDITOR:
+            every_argument_of_an_exchange(**call)
         call["timeout"] = self.unbounded(call)
         return self._drive(self._exchange(method, url, headers, encode(body), call), whole=False)
 
@@ -248,6 +258,8 @@ class Client(BaseClient):
             ProtocolError: for a digest that differs; what was received is removed.
             OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
         """
+        if EDITOR:
+            every_argument(**call)
         from .downloads import download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))
