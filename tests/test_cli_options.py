@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from unifetch.backends.base import Capability
 from unifetch.cli.curl import read, split
 from unifetch.cli.items import Items
 from unifetch.cli.main import main
-from unifetch.cli.manual import groups
+from unifetch.cli.manual import BESIDE, groups
 from unifetch.cli.parser import COMMON, ELSEWHERE
 from unifetch.errors import InvalidRequest
 from unifetch.testing import RecordedRequest, Script, Server, reply
@@ -686,6 +687,35 @@ def test_the_page_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> No
     main(["manual", "--markdown"])
 
     assert capsys.readouterr().out in (DOCS / "command-line.md").read_text("utf-8")
+
+
+def test_every_option_stands_beside_others() -> None:
+    """The table of the page has a row for each, and no other."""
+    assert sorted(option.option_strings[-1] for _, options in groups() for option in options) == sorted(BESIDE)
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--?[A-Za-z][\w.-]*", text))
+
+
+def test_what_curl_calls_it() -> None:
+    """Each option that the table names is one of curl's."""
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    known = options_in(subprocess.run([curl, "--help", "all"], capture_output=True, text=True).stdout)
+    named = {option for curls, _, _ in BESIDE.values() for option in options_in(curls)}
+
+    assert set() == named - known - {"-h", "--json", "-V"}  # an older curl has no --json, and does not list the others
+
+
+def test_what_httpie_calls_it() -> None:
+    """Each is one of HTTPie's."""
+    definition = pytest.importorskip("httpie.cli.definition", reason="HTTPie is not installed")
+    known = {name for action in definition.parser._actions for name in action.option_strings}
+    named = {option for _, httpies, _ in BESIDE.values() for option in options_in(httpies)}
+
+    assert set() == named - known
 
 
 def test_the_help_fits_a_screen() -> None:
