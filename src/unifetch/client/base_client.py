@@ -154,7 +154,7 @@ class BaseClient:
             plan = self._planned(self.settings.replace(**call), backend)
         elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
             plan = self._plan = self._planned(self.settings, backend)
-            plan.is_settled = self._is_settled and interception is None
+            plan.is_settled = self._is_settled and named is None and interception is None
         base = plan.base_url
         try:
             target = URL(url) if base is None else base.join(url)
