@@ -24,12 +24,12 @@ class Answer:
     Args:
         status: the status code.
         body: bytes, or text as UTF-8.
-        json: what the body says in JSON; Content-Type is set, too.
+        json: the body as JSON; Content-Type is set, too.
         chunks: the body piece by piece, with chunked coding: bytes, `Pause(seconds)` between them, a `Drip`, and at the
-            end perhaps `Close()`, `Reset()`, `Stall()` or an error, which break it off.
+            end perhaps `Close()`, `Reset()`, `Stall()` or an error, which cut it short.
         headers: fields, as they are to be received.
-        trailers: fields after the chunks, for backends that tell them.
-        interim: 1xx responses before it, as `(status, fields)`, for backends that tell them.
+        trailers: fields after the chunks, for backends that report them.
+        interim: 1xx responses before it, as `(status, fields)`, for backends that report them.
         reason: the reason phrase; by default that of the status.
         http_version: `"HTTP/1.1"`, `"HTTP/1.0"` or `"HTTP/2"`.
 

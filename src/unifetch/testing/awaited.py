@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @contextmanager
 def client_of(backend: Any, **settings: Any) -> Iterator[Any]:
-    """A client over this backend, of the kind that it needs; both are closed at the end."""
+    """A client over this backend, blocking or awaited as the backend is; both are closed at the end."""
     awaits = inspect.iscoroutinefunction(backend.send)
     with (AwaitedClient if awaits else Client)(backend=backend, **settings) as client:
         yield client
@@ -35,7 +35,7 @@ def client_of(backend: Any, **settings: Any) -> Iterator[Any]:
 
 
 def run(work: Awaitable[T]) -> T:
-    """Await this in the event loop of the tests, and give its outcome."""
+    """Await this in the event loop of the tests, and return its result."""
 
     async def outcome() -> T:
         return await work

@@ -3,9 +3,9 @@
     with Cassette("orders.har", secrets={"token": os.environ.get("SHOP_TOKEN", "none")}):
         shop.order(7)
 
-The first run records over whatever backend is chosen, later ones play, without a network. Bodies are recorded while
-they pass, never awaited whole: streams stay streams. It is strict: a request that was not recorded has no answer, and
-what was recorded has to be asked for.
+The first run records over the chosen backend; later ones play, without a network. Bodies are recorded as they pass, so
+that streams stay streams. It is strict: a request that was not recorded has no answer, and every recorded one must be
+made.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ MODES = ("none", "once", "new", "all", "check")
 
 
 class Cassette(Handler):
-    """Plays what was recorded, and records what may be.
+    """Plays what was recorded, and records what it may.
 
     Args:
-        path: the file; large bodies stand beside it.
-        mode: `"none"` plays alone; `"once"` records if there is no file, and plays it otherwise; `"new"` plays, and
-            records what is not there; `"all"` records anew; `"check"` asks the live service, and compares what it says
-            by status, names of fields and the shape of its JSON. By default what UNIFETCH_CASSETTE says, else `"none"`
-            where CI is set, else `"once"`.
+        path: the file; large bodies are stored beside it.
+        mode: `"none"` only plays; `"once"` records if there is no file, and plays it otherwise; `"new"` plays, and
+            records what is not there; `"all"` records anew; `"check"` asks the live service, and compares its answers
+            by status, names of fields and the shape of its JSON. The default is UNIFETCH_CASSETTE, else `"none"` if CI
+            is set, else `"once"`.
         secrets: values by name that must not be recorded.
-        secret_keys: further names under which such values stand.
-        allow: expressions of what looks like a key and is none.
+        secret_keys: further names whose values are secret.
+        allow: expressions for what looks like a key but is none.
         match: what tells requests apart, of `"method"`, `"url"`, `"body"`, and names of fields.
         ignore: for `"check"`: paths of JSON that may differ, such as `"items[].price"`.
-        paced: whether playing takes as long as it took; otherwise waits take no time.
-        unplayed: whether a recorded exchange may be left unplayed.
+        paced: whether playing takes as long as recording did; otherwise waits take no time.
+        unplayed: whether a recorded exchange may remain unplayed.
 
     Attributes:
-        mode: the mode that it is in.
+        mode: the mode that is in effect.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Cassette(Handler):
                 f"there is no cassette {self.path}, and the mode {self.mode!r} records none; 'once' does"
             )
         self._old = read(self.path) if self._plays else []
-        # The live service issues others than were recorded.
+        # The live service issues other credentials than were recorded.
         self._issued = set() if self.mode == "check" else _placeholders_of_responses(self._old)
         self._bound: dict[str, str] = {}
         self._paced = paced
@@ -167,7 +167,7 @@ class Cassette(Handler):
             elif not self._same(each.request_header(what), replace(request.headers.get(what, ""))):
                 found.append(f"header {what}: another value")
         for name, value in each.request_headers:
-            # A credential that came out of a recorded answer has to be the one that is sent.
+            # A credential from a recorded answer has to be the one that is sent.
             given = is_secret(name) and any(each in self._issued for each in PLACEHOLDER.findall(value))
             if given and value != replace(request.headers.get(name, "")):
                 found.append(f"header {name}: not the credential that was given")
@@ -177,7 +177,7 @@ class Cassette(Handler):
         return recorded == said or self._bindings(recorded, said) is not None
 
     def _bindings(self, recorded: str, said: str) -> dict[str, str] | None:
-        """What stands where a placeholder was recorded for a credential that came from outside; None if it differs."""
+        """The value at the place of a recorded placeholder for a credential from outside; None if the rest differs."""
         names = PLACEHOLDER.findall(recorded)
         if not names or any(name in self._issued for name in names):
             return None
@@ -220,7 +220,7 @@ class Cassette(Handler):
         return self._same(recorded.decode("utf-8", "surrogateescape"), said.decode("utf-8", "surrogateescape"))
 
     def explain(self, request: Intercepted) -> str:
-        """The nearest exchange that was recorded, and what of it differs."""
+        """The most similar recorded exchange, and how it differs."""
         records = [each for each in self._old if not each.played]
         lines = [f"the cassette {self.path} (mode {self.mode!r}) does not have it; mode 'new' would record it"]
         if records:
@@ -302,7 +302,7 @@ class Cassette(Handler):
 
 
 class _Recorder(Tap):
-    """Copies each piece while it passes, with its time."""
+    """Copies each piece as it passes, with its time."""
 
     def __init__(self, new: Recorded, raw: RawResponse, head: float) -> None:
         self._new = new
@@ -312,7 +312,7 @@ class _Recorder(Tap):
     def piece(self, data: bytes) -> Pieces:
         new, at = self._new, round((time.monotonic() - self._head) * 1000, 1)
         new.body.write(data)
-        # Pieces of the same moment are one: a body may come in millions of them.
+        # Pieces of the same moment are joined, because a body may come in millions of them.
         if new.chunks and at - new.chunks[-1][0] < 1:
             new.chunks[-1][1] += len(data)
         else:
@@ -352,7 +352,7 @@ def _error(described: Mapping[str, str]) -> UnifetchError:
 
 
 def clean(records: list[Recorded], secrets: Secrets) -> None:
-    """Replace the secrets of these exchanges: first all are found, then each is replaced wherever it stands."""
+    """Replace the secrets of these exchanges: first find all, then replace each wherever it is."""
     for each in records:
         if each.request_body.is_large:
             each.request_digest = each.request_body.digest
@@ -388,13 +388,13 @@ def write(path: Path, log: dict[str, Any], secrets: Secrets) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process writes a cassette at a time, where the system can be asked for that."""
+    """Lock a cassette, so that one process writes it at a time, if the system can do that."""
     try:
         import fcntl
     except ImportError:
         yield
         return
-    # The directory, as the file itself is replaced; and no file of ours is left over.
+    # The directory is locked, because the file itself is replaced; and no lock file is left over.
     handle = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -407,7 +407,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def differences(old: Recorded, new: Recorded, ignore: frozenset[str]) -> Iterator[str]:
-    """What a live exchange says differently: its status, names of fields, and the shape of its JSON."""
+    """How a live exchange differs: in its status, names of fields, and the shape of its JSON."""
     if old.status != new.status or bool(old.error) != bool(new.error):
         said, recorded = (each.status or (each.error or {}).get("class") for each in (new, old))
         yield f"{said} in place of {recorded}"
@@ -446,7 +446,7 @@ def _sorted_json(data: bytes) -> str:
 
 
 def _placeholders_of_responses(records: list[Recorded]) -> set[str]:
-    """The credentials that a recorded answer gives: the code under test has them from there."""
+    """The credentials in a recorded answer, which the code under test gets from there."""
     found: set[str] = set()
     for each in records:
         texts = [value for _, value in each.headers]

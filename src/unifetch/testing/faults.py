@@ -1,4 +1,4 @@
-"""Faults of the network, injected before whatever stands behind: a mock, a cassette, a server, the real service.
+"""Faults of the network, injected in front of anything: a mock, a cassette, a server, the real service.
 
     with Faults(seed=7) as faults:
         faults.reset(after=1000, at=2)          # the second exchange loses its connection after 1,000 bytes
@@ -6,8 +6,8 @@
         ...
         print(faults.fired)
 
-The same seed means the same faults. Waits take no time. A fault that never fired fails the test, as it
-has tested nothing.
+The same seed means the same faults. Waits take no time. A fault that never fired fails the test, because it has tested
+nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Fault:
         self.is_optional = False
 
     def optional(self) -> Self:
-        """It need not fire."""
+        """Do not require it to fire."""
         self.is_optional = True
         return self
 
@@ -69,11 +69,11 @@ class Faults(Handler):
     # --- What can go wrong ------------------------------------------------------------------------
 
     def refuse(self, *, at: int | None = None, probability: float | None = None) -> Fault:
-        """No connection comes about."""
+        """No connection can be made."""
         return self._add("refuse()", _refused, at, probability)
 
     def slow_dns(self, seconds: float, *, at: int | None = None, probability: float | None = None) -> Fault:
-        """The address takes so long to be found."""
+        """Looking up the address takes so many seconds."""
 
         def happening(request: Intercepted, fire: Callable[[], None]) -> Steps:
             fire()
@@ -93,7 +93,7 @@ class Faults(Handler):
     def reset(self, *, after: int | None = None, at: int | None = None, probability: float | None = None) -> Fault:
         """The connection is lost: after so many bytes of the response's body, by default before its head.
 
-        By then the request has arrived: this is what makes repeating it a question.
+        By then the request has arrived, so that repeating it may do it twice.
         """
         if after is None:
             return self._add("reset()", _lost_before_the_head, at, probability)
@@ -126,14 +126,14 @@ class Faults(Handler):
         return self._add(f"drip({size}, every={every:g})", dripping, at, probability)
 
     def garble(self, *, at: int | None = None, probability: float | None = None) -> Fault:
-        """One byte of each piece of the body is another."""
+        """One byte of each piece of the body is changed."""
         garbling = _tapping(lambda fire: _Garbling(self._random, fire))
         return self._add("garble()", garbling, at, probability)
 
     def status(
         self, status: int, *, headers: Fields = (), at: int | None = None, probability: float | None = None
     ) -> Fault:
-        """Somebody in between answers with this status; the request arrives nowhere."""
+        """An intermediary answers with this status; the request does not reach the server."""
 
         def happening(request: Intercepted, fire: Callable[[], None]) -> Steps:
             fire()
@@ -150,11 +150,11 @@ class Faults(Handler):
     # --- Whether it does --------------------------------------------------------------------------
 
     def handle(self, request: Intercepted) -> Steps:
-        """Let the first fault happen whose turn it is; otherwise the request goes on."""
+        """Let the first fault happen whose turn it is; if there is none, the request goes on."""
         self._count += 1
         number = self._count
         for fault in self._faults:
-            # Each is asked each time, so that what fires does not hang on what else there is.
+            # Each is asked each time, so that what fires does not depend on the other faults.
             happens = number == fault.at if fault.probability is None else self._random.random() < fault.probability
             if happens:
                 return (yield from fault.happening(request, lambda fault=fault: self._fire(number, fault, request)))  # type: ignore[misc]  # its default is the loop's
@@ -165,7 +165,7 @@ class Faults(Handler):
         self.fired.append((number, fault.name, f"{request.method} {request.url}"))
 
     def finish(self) -> None:
-        """Every fault has fired.
+        """Check that every fault has fired.
 
         Raises:
             Unmet: it names those that have not.
@@ -213,7 +213,7 @@ def _tapping(tap: Callable[[Callable[[], None]], Tap]) -> Happening:
 
 
 class _Cut(Tap):
-    """Lets so many bytes through, and then this happens."""
+    """Lets so many bytes pass, and then does this."""
 
     def __init__(self, after: int, fire: Callable[[], None], what: Pause | UnifetchError) -> None:
         self._left = after
@@ -256,7 +256,7 @@ class _Garbling(Tap):
 
 
 def interrupted_upload(request: Intercepted, blocks: int, fire: Callable[[], None]) -> None:
-    """Have the upload of a request break off when so many blocks have gone."""
+    """Break off the upload of a request after so many blocks."""
     body = request.raw.body
     if isinstance(body, bytes):
         request.with_body([body])
@@ -271,4 +271,4 @@ def interrupted_upload(request: Intercepted, blocks: int, fire: Callable[[], Non
         left -= 1
 
     tapped_upload(request, count)
-    request.is_read = False  # whoever wants it behind this comes to the same end
+    request.is_read = False  # any later reader gets the same error

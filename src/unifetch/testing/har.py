@@ -1,4 +1,4 @@
-"""Recorded exchanges as HAR 1.2, which browsers' tools open, with what it has no place for in fields of our own.
+"""Recorded exchanges as HAR 1.2, which browsers' tools open; what it has no place for is in fields of our own.
 
 _raw            the body as it was sent, in its content coding: base64, or {"file": …} beside the cassette
 _chunks         [[milliseconds since the head, bytes], …]
@@ -38,7 +38,7 @@ class CassetteError(Exception):
 
 
 class Content:
-    """The bytes of a body: in memory as long as they are few, then in a file without a name."""
+    """The bytes of a body: in memory while they are few, then in an unnamed file."""
 
     def __init__(self, data: bytes = b"", path: Path | None = None, *, digested: bool = False) -> None:
         self._memory = bytearray(data)
@@ -63,7 +63,7 @@ class Content:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all that was written, where that was asked for."""
+        """The SHA-256 of all that was written, if it was asked for."""
         return "" if self._digest is None else self._digest.hexdigest()
 
     @property
@@ -76,7 +76,7 @@ class Content:
         return b"".join(self.pieces([self.size])) if self.is_large else bytes(self._memory)
 
     def pieces(self, sizes: Iterable[int]) -> Iterator[bytes]:
-        """It in pieces of these sizes."""
+        """The bytes in pieces of these sizes."""
         if not self.is_large:
             at = 0
             for size in sizes:
@@ -109,7 +109,7 @@ class Content:
         return self.path.name
 
     def close(self) -> None:
-        """Let go of the file without a name."""
+        """Close the unnamed file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -126,7 +126,7 @@ class Content:
 
 
 class _Kept:
-    """A file that a `with` block leaves open."""
+    """A file that stays open after a `with` block."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.read = file.read
@@ -139,7 +139,7 @@ class _Kept:
 
 
 def _clean_cut(data: bytes, secrets: Secrets) -> int:
-    """Where a block can be cut so that no secret lies across."""
+    """Where a block can be cut without cutting a secret."""
     cut = max(0, len(data) - _OVERLAP)
     for at in range(cut, max(0, cut - 16 * _OVERLAP), -_OVERLAP // 4):
         before, after = data[max(0, at - _OVERLAP) : at], data[at : at + _OVERLAP]
@@ -183,7 +183,7 @@ class Recorded:
         return value
 
     def decoded(self) -> bytes | None:
-        """The content of the response without its coding; None where that cannot be undone."""
+        """The content of the response without its coding; None if that cannot be undone."""
         raw = self.body.read()
         undo = decoder(self.response_header("content-encoding") or None)
         if undo is None:
@@ -194,7 +194,7 @@ class Recorded:
             return None
 
     def without_secrets(self, secrets: Secrets) -> None:
-        """Replace every secret by its placeholder, and keep lengths right."""
+        """Replace every secret by its placeholder, and correct the lengths."""
         self.url = secrets.replace(self.url)
         self.request_headers = [(name, secrets.replace(value)) for name, value in self.request_headers]
         self.headers = [(name, secrets.replace(value)) for name, value in self.headers]
@@ -242,7 +242,7 @@ class Recorded:
         return name
 
     def resize(self, raw: bytes, replaced: bytes, change: Any) -> None:
-        """Take another body, of another length: the fields and the chunks have to say so."""
+        """Take another body, and make the fields and the chunks agree with its length."""
         self.body = Content(replaced)
         if self.error is None:
             self.headers = _with_length(self.headers, len(replaced))

@@ -9,8 +9,8 @@ when the request is complete; `OnHead(…)` starts before the body, `OnData(…)
 before anything. It is made of the steps below, of those of `unifetch.testing` (`Wait`, `Pause`, `Close`, …), and of
 bytes, which go out as they are. When it ends, its stream stays as the script has left it.
 
-It corrects nothing, and keeps to no limit that it announces: a client may not have seen it yet. Frames are packed by
-hand; HPACK is that of the library `hpack`, which comes with `h2` (extra `testing-http2`).
+It corrects nothing, and keeps no limit that it announces, because a client may not have seen it yet. Frames are packed
+by hand; HPACK comes from the library `hpack`, which is part of the extra `testing-http2`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 END_STREAM = ACK = 0x1
 END_HEADERS = 0x4
 PADDED = 0x8
-# Settings (RFC 9113 §6.5.2) and error codes (§7) that scripts are about.
+# Settings (RFC 9113 §6.5.2) and error codes (§7) that scripts use.
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 3, 4, 5
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, HTTP_1_1_REQUIRED = 0, 1, 2, 7, 8, 13
-FRAME = 16_384  # bytes of a frame that every client takes
+FRAME = 16_384  # the size of a frame, in bytes, that every client accepts
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -61,7 +61,7 @@ class Frame(Step):
 
 @dataclass(frozen=True)
 class Head(Step):
-    """Sends these fields, `:status` among them, as the script has them; also trailers are such."""
+    """Sends these fields, `:status` among them, exactly as given; also for trailers."""
 
     fields: Iterable[tuple[str | bytes, str | bytes]]
     end: bool = False
@@ -72,7 +72,7 @@ class Head(Step):
 
 @dataclass(frozen=True)
 class Data(Step):
-    """Sends data, in as many frames as it needs, when the client's windows have room; `padding` goes with each."""
+    """Sends data when the client's windows have room, in as many frames as needed, each with this `padding`."""
 
     data: bytes = b""
     end: bool = False
@@ -97,7 +97,7 @@ def ResetStream(code: int) -> Frame:  # a step, as its neighbours
 
 
 def GoAway(last: int, code: int = NO_ERROR) -> Frame:
-    """Says that no stream above this one was or will be processed."""
+    """Announces that no stream above this one was or will be processed (GOAWAY)."""
     return Frame(GOAWAY, 0, struct.pack("!II", last, code), 0)
 
 
@@ -107,7 +107,7 @@ def SetSettings(settings: Mapping[int, int]) -> Frame:
 
 
 def Window(size: int, stream: int | None = None) -> Frame:
-    """Lets the client send so many bytes more, on the stream of the request or on another (0: the connection)."""
+    """Lets the client send so many more bytes, on the stream of the request or another one (0: the connection)."""
     return Frame(WINDOW_UPDATE, 0, struct.pack("!I", size), stream)
 
 
@@ -160,7 +160,7 @@ class StreamRequest(RecordedRequest):
 
 
 class Server(http11_server.Server):
-    """Listens while its `with` block runs, and speaks HTTP/2 from the first byte; after TLS, where a context says h2.
+    """Listens while its `with` block runs, and speaks HTTP/2 from the first byte, or after TLS if there is a context.
 
     Args:
         settings: what it announces first; None for no SETTINGS at all.
@@ -201,7 +201,7 @@ class HTTP2Connection(Connection):
         self.window = self.first_window = 65_535  # what the client takes, in all and on a new stream
         self._decoder = hpack.Decoder()
         self._decoder.max_header_list_size = 1 << 20
-        # A TLS socket is for one thread at a time.
+        # Only one thread at a time may use a TLS socket.
         self.writing = threading.RLock()
         self._block = bytearray()
         self._ends = False  # whether the stream ends with the block
@@ -319,11 +319,11 @@ class HTTP2Connection(Connection):
 
 
 class _Unwanted(Exception):
-    """Ends the script of a stream that the client has reset; its connection goes on."""
+    """Ends the script of a stream that the client has reset; the connection goes on."""
 
 
 class StreamOfServer:
-    """A stream and the thread of its script; to a step it is what a connection of HTTP/1.1 is to one."""
+    """A stream and the thread of its script; a step uses it like a connection of HTTP/1.1."""
 
     def __init__(self, connection: HTTP2Connection, number: int) -> None:
         self.connection = connection
@@ -336,7 +336,7 @@ class StreamOfServer:
         self._started = False
 
     def start(self) -> None:
-        """Begin the script, unless it has begun."""
+        """Start the script, unless it has started."""
         if not self._started:
             self._started = True
             threading.Thread(target=self._run, name=f"stream {self.number}", daemon=True).start()
@@ -368,12 +368,12 @@ class StreamOfServer:
                 self.server.changed.wait(0.1)
 
     def pause(self, seconds: float | None) -> None:
-        """Do nothing for so long; None means until the server stops."""
+        """Do nothing for so many seconds; None means until the server stops."""
         if self.server.stopping.wait(seconds):
             raise _Over
 
     def send_fields(self, fields: list[Any], end: bool) -> None:
-        """Send a header block; fields that the client must not keep are as any other."""
+        """Send a header block; sensitive fields are encoded like any other."""
         with self.connection.writing:
             block = self.connection.encoder.encode([(_bytes(name), _bytes(value)) for name, value in fields])
             pieces = [block[at : at + FRAME] for at in range(0, max(1, len(block)), FRAME)]

@@ -1,7 +1,7 @@
-"""A script of `testing.Server`, played in memory: what it would have sent is read by the parser of the socket backend.
+"""A script of `testing.Server`, played in memory: the parser of the socket backend reads what it would have sent.
 
-What happens on a connection before or beside a response (`OnConnect`, `StartTLS`, `HalfClose`) needs one: it is
-refused here, and the script belongs into a `Server`.
+Steps that need a real connection (`OnConnect`, `StartTLS`, `HalfClose`) are refused here; such a script belongs in a
+`Server`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a recording must not hold: found, and replaced by numbered placeholders, in whatever encoding it stands.
+"""What a recording must not contain: found in any encoding, and replaced by numbered placeholders.
 
-Values given by name are replaced wherever they are: in URLs, fields and bodies, plain or encoded. So is what stands
-under a name that tells a credential (one list for all of unifetch: `unifetch.masking`). The
-same value has the same placeholder everywhere, so that "the token that I was given is the one that I send" can still be
-tested: the code under test is given the placeholder, and sends it back.
+Values given by name are replaced wherever they are: in URLs, fields and bodies, plain or encoded. So are the values of
+names that mean a credential (the list of `unifetch.masking`). The same value has the same placeholder everywhere, so
+that "the token that I was given is the one that I send" can still be tested: the code under test gets the placeholder,
+and sends it back.
 
-What then still looks like a key is not written: `scan` refuses it, and names the place.
+If something still looks like a key after that, nothing is written: `scan` refuses it, and names the place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..masking import is_secret
 
 PLACEHOLDER = re.compile(r"SECRET-(?:[A-Za-z0-9_]+-)?\d+")
 
-# Names of which is_secret() is sure in a query of ours, but which stand for much else in what APIs say.
+# Names that is_secret() masks, but that often mean something else in the answers of APIs.
 _AMBIGUOUS = frozenset(
     {"auth", "bearer", "code", "cookie", "cookie2", "creds", "devicecode", "hmac", "key", "otp", "pass", "pin"}
     | {"session", "sid", "sig", "ticket", "usercode"}
@@ -31,10 +31,10 @@ _AMBIGUOUS = frozenset(
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 _PERCENT = re.compile(r"(?<![\w.~*+!%-])[\w.~*+!-]*(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")
 _HEX = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}")
-_SHORT = 8  # characters; what is shorter is replaced as a whole word only
+_SHORT = 8  # characters; anything shorter is replaced only as a whole word
 _SHORTEST = 4
 
-# What a key looks like, by the prefixes that their issuers give them.
+# What keys look like, by the prefixes that their issuers use.
 _KEYS = re.compile(
     r"\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{12,}|sk-[A-Za-z0-9_-]{20,}|gh[opusr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"
     r"|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}"
@@ -45,7 +45,7 @@ _KEYS = re.compile(
 
 
 class SecretFound(AssertionError):
-    """A recording that still holds what looks like a key was not written."""
+    """A recording was not written, because it still contains what looks like a key."""
 
 
 class Secrets:
@@ -152,7 +152,7 @@ class Secrets:
         decode: Callable[[str], bytes | None],
         encode: Callable[[bytes, str], str],
     ) -> str:
-        # What was encoded may begin anywhere in the run: a path or a name may stand before it.
+        # The encoded text may begin anywhere in the run: a path or a name may precede it.
         for start in range(group):
             if not (decoded := decode(run[start:])):
                 continue
@@ -250,7 +250,7 @@ def _of_json(key: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _variants(value: str) -> set[str]:
-    """The forms of a secret whose placeholder is written as it is; base64 and hexadecimal are found by decoding."""
+    """The forms of a secret that become the plain placeholder; base64 and hexadecimal are found by decoding."""
     octets = value.encode()
     percent = quote(value, safe="")
     escaped = json.dumps(value)[1:-1]

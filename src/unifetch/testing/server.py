@@ -1,4 +1,4 @@
-"""A scripted HTTP/1 server: it records what a client sends, byte for byte, and answers as it is told.
+"""A scripted HTTP/1 server: it records what a client sends, byte for byte, and answers as its script says.
 
     with Server(reply(body=b"hello")) as server:
         assert get(server.url).body == b"hello"
@@ -43,7 +43,7 @@ Script: TypeAlias = (
 
 # What one connection may send: a client that uploads without end must not fill the memory of its tests.
 RECEIVED_AT_MOST = 1 << 28
-# Seconds to wait for each thread at the end; they are daemons, so none holds up the process.
+# Seconds to wait for each thread at the end. They are daemons, so none can keep the process alive.
 _JOIN = 5.0
 _NOTHING: Any = object()
 
@@ -63,7 +63,7 @@ class Server:
         url: `"http://127.0.0.1:49152"`, without a slash at its end.
         port: the port; 0 on a unix socket.
         requests: those whose head has arrived, in that order.
-        errors: what is not the network's doing: an exception that a script raised, a malformed request. The connection
+        errors: what the network has not caused: an exception that a script raised, a malformed request. The connection
             was reset. What is left here when the block ends is raised, or noted on the exception that ends the block.
     """
 
@@ -82,7 +82,7 @@ class Server:
         self.requests: list[RecordedRequest] = []
         self.errors: list[BaseException] = []
         self.stopping = threading.Event()
-        self.changed = threading.Condition()  # guards what the threads share; notified of whatever happens
+        self.changed = threading.Condition()  # guards what the threads share; notified of everything that happens
         self._scripts = scripts or (reply(),)
         self._taken = 0
         self._host = host
@@ -91,7 +91,7 @@ class Server:
         self._lifetime = lifetime
         self._connections: list[Connection] = []
 
-    connection_type: type[Connection]  # what answers each that is accepted
+    connection_type: type[Connection]  # the script of each accepted connection
 
     def __enter__(self) -> Self:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -101,7 +101,7 @@ class Server:
                 # Accepted sockets inherit it; set on them, it would come after the window was announced.
                 self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
             self._listener.bind((self._host, 0) if self._unix_socket is None else os.fspath(self._unix_socket))
-            self._listener.listen(1024)  # as hundreds of tasks connect at once, and a full queue resets them
+            self._listener.listen(1024)  # hundreds of tasks may connect at once, and a full queue resets them
         except BaseException:
             self._listener.close()
             raise
@@ -137,7 +137,7 @@ class Server:
             self._interrupt()
 
     def take_script(self, request: RecordedRequest | None) -> Script:
-        """The script of this request; None asks for a new connection, which only has one if it is `OnConnect`."""
+        """The script of this request; with None that of a new connection, which is only an `OnConnect`."""
         with self.changed:
             script = self._scripts[min(self._taken, len(self._scripts) - 1)]
             if request is None and not isinstance(script, OnConnect):
@@ -184,7 +184,7 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         self._interrupt()
-        # Only somebody who knocks makes accept() return on every system.
+        # On every system, only a new connection makes accept() return.
         with contextlib.suppress(OSError), socket.socket(self._listener.family, socket.SOCK_STREAM) as knock:
             knock.settimeout(1.0)
             knock.connect(self._listener.getsockname())
@@ -421,7 +421,7 @@ class Connection(threading.Thread):
             self.socket.sendall(data)
 
     def pause(self, seconds: float | None) -> None:
-        """Neither read nor write for so long; None means until the server stops."""
+        """Neither read nor write for so many seconds; None means until the server stops."""
         if self.server.stopping.wait(seconds):
             raise _Over
 
@@ -430,7 +430,7 @@ class Connection(threading.Thread):
         # The new socket takes the old one's descriptor: nobody may interrupt() in between.
         with self.server.changed:
             try:
-                self.socket.getpeername()  # wrap_socket() leaves a socket unclosed whose peer has gone
+                self.socket.getpeername()  # wrap_socket() does not close a socket whose peer has gone
                 self.tls = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
             except OSError:
                 raise _Over from None
@@ -467,7 +467,7 @@ class Connection(threading.Thread):
 
 @contextlib.contextmanager
 def _peer_may_leave() -> Iterator[None]:
-    # That is a client's right, and what many tests are about: the thread ends, and nobody is told.
+    # A client may do that, and many tests are about it: the thread just ends.
     try:
         yield
     except OSError:
@@ -475,7 +475,7 @@ def _peer_may_leave() -> Iterator[None]:
 
 
 def _number(what: str, text: str, base: int) -> int:
-    # int() alone would also take a sign, white space, underscores, "0x" and digits of other scripts.
+    # int() alone would also accept a sign, white space, underscores, "0x" and other digits of Unicode.
     if not re.match(r"[0-9]+\Z" if base == 10 else r"[0-9A-Fa-f]+\Z", text):
         raise ValueError(f"malformed {what}: {evidence(text)}")
     return int(text, base)
@@ -488,7 +488,7 @@ Server.connection_type = Connection
 
 
 class Step:
-    """Something that a script does; a subclass with its own `run` does more."""
+    """Something that a script does; subclass it and define `run` for more."""
 
     def run(self, connection: Connection) -> None:
         """Do it to this connection."""
@@ -521,7 +521,7 @@ class Receive(Step):
 
 @dataclass(frozen=True)
 class Pause(Step):
-    """Does nothing for so many seconds. `Wait` is better: it depends on no clock."""
+    """Does nothing for so many seconds. `Wait` is better, because it depends on no clock."""
 
     seconds: float
 
@@ -542,7 +542,7 @@ class Wait(Step):
 
 @dataclass(frozen=True)
 class Signal(Step):
-    """Sets the event, for a test that waits until the script has come so far."""
+    """Sets the event, for a test that waits until the script has come this far."""
 
     event: threading.Event
 
@@ -581,7 +581,7 @@ class Flood(Step):
 
 
 class Stall(Step):
-    """Neither reads nor writes any more; the connection stays open until the server ends."""
+    """Stops reading and writing; the connection stays open until the server ends."""
 
     def run(self, connection: Connection) -> None:
         connection.pause(None)
@@ -590,7 +590,7 @@ class Stall(Step):
 class Close(Step):
     """Closes the connection (FIN), on TLS after close_notify.
 
-    If the client has sent what was not read, the system makes it a reset, as with any server; `HalfClose` never is one.
+    If something that the client sent was not read, the system resets instead, as with any server; `HalfClose` never does.
     """
 
     def run(self, connection: Connection) -> None:
@@ -612,14 +612,14 @@ class HalfClose(Step):
 
 
 class Truncate(Step):
-    """Closes TCP (FIN) without TLS's close_notify, as somebody would who cuts a response short."""
+    """Closes TCP (FIN) without TLS's close_notify, as an attacker would who cuts a response short."""
 
     def run(self, connection: Connection) -> None:
         raise _Over
 
 
 class Reset(Step):
-    """Resets the connection (RST); within `OnConnect` so early that already the client's connect may fail."""
+    """Resets the connection (RST); within `OnConnect` so early that even the client's connect may fail."""
 
     def run(self, connection: Connection) -> None:
         connection.reset_on_close()
@@ -683,7 +683,7 @@ def reply(
 
 @contextlib.contextmanager
 def refused_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port that refuses connections while the `with` block runs: it is taken, and nobody listens."""
+    """A port that refuses connections while the `with` block runs: it is in use, and nobody listens."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as taken:
         taken.bind((host, 0))
         yield taken.getsockname()[1]

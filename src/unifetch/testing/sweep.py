@@ -1,13 +1,13 @@
-"""A call, broken at every point at which it can break: what holds then, the test says.
+"""A call, broken at every point at which it can break; the test says what must hold then.
 
     for point in sweep(lambda: shop.pay(7)):
         assert len(payments) <= 1, point                    # never twice, wherever the connection was lost
         payments.clear()
 
-The first run is whole, and shows where the points are: before each connection, when the head of a request has left, at
-each block that goes up, when all of it has arrived, and at each block that comes down. Each is then broken in each way:
-the connection is lost, or nothing comes any more until a timeout ends it, which takes no time. After every run, no
-response may have been left open.
+The first run is complete and finds the points: before each connection, after the head of a request, at each block that
+is sent, when all of it has arrived, and at each block that comes back. Then the call breaks at each point in each way:
+the connection is lost, or nothing more comes until a timeout, which takes no time. After every run, no response may be
+left open.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Point:
 def sweep(call: Callable[[], Any], *, kinds: tuple[str, ...] = ("lost", "stalled")) -> Iterator[Point]:
     """Run a call whole, and then once for each point at which it can break; after each run, its `Point`.
 
-    What stands behind is what a handler around it says (a `Mock`, a `Server`), or the network.
+    The answers come from a handler around it (a `Mock`, a `Server`), or from the network.
 
     Args:
         call: what to run: a function, or a coroutine function. Each run has to ask for the same.
@@ -91,7 +91,7 @@ def sweep(call: Callable[[], Any], *, kinds: tuple[str, ...] = ("lost", "stalled
 
 
 class _Trace:
-    """One exchange, as it really went."""
+    """What happened in one exchange."""
 
     def __init__(self, number: int, request: Intercepted) -> None:
         self.number = number
@@ -160,7 +160,7 @@ class _Breaking(Handler):
         try:
             raw = yield Forward()
         except BaseException:
-            if point is not None and self.has_broken:  # whatever the library made of it
+            if point is not None and self.has_broken:  # whatever the library has made of it
                 raise ConnectionLost("lost during the upload (injected)", request_sent="maybe") from None
             raise
         if point is not None and point.where == "arrived":

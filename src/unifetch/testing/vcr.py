@@ -1,7 +1,7 @@
 """Cassettes of vcrpy, read so that they can go on as cassettes of unifetch.
 
-What vcrpy stores is what one library made of a response: some of it decoded while its fields still name the coding. So
-a body that is not in the coding that its fields name loses that field.
+vcrpy stores what a library has made of a response: the body may be decoded while the fields still name the coding. So a
+body that does not have the coding of its fields loses that field.
 """
 
 from __future__ import annotations

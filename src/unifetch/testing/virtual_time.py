@@ -1,7 +1,7 @@
-"""Time that a test owns: it passes when the code under test waits, and at no other moment.
+"""Time that a test controls: it passes only when the code under test waits.
 
-A retry that waits for a minute, a body that drips past its deadline and a cookie that expires tomorrow take no time
-at all, and a test can assert how long it would have been, exactly.
+A retry that waits for a minute, a body that drips past its deadline and a cookie that expires tomorrow take no time at
+all, and a test can assert exactly how long it would have been.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class VirtualTime:
     def __init__(self, *, frozen: bool = True) -> None:
         self.passed = 0.0
         self._frozen = frozen
-        # Whole seconds, so that sums of small waits stay exact; and not in the past of any real clock.
+        # Whole seconds, so that sums of small waits stay exact; and never behind a real clock.
         self._start = float(math.ceil(time.monotonic()))
         self._date = float(math.ceil(time.time()))
         self._lock = Lock()
@@ -88,7 +88,7 @@ class TimedJourney(Journey):
 
 
 class _TimedMemory:
-    """What a client keeps, seen by another clock; whatever is changed is changed there."""
+    """The memory of a client, with another clock; changes go through to it."""
 
     def __init__(self, memory: Any, virtual: VirtualTime) -> None:
         vars(self).update(_memory=memory, clock=virtual.clock, calendar=virtual.calendar)
