@@ -1,4 +1,4 @@
-"""The seam of the kit: a handler stands before whatever backend was chosen, and inside it the network is shut.
+"""The seam of the kit: a handler in front of any backend; inside, the network is shut.
 
     def handler(request):                       # of every Client and AsyncClient of the process, in any thread or loop
         return Answer(200, json={"id": 7}) if request.path == "/orders/7" else None
@@ -7,11 +7,11 @@
         ...
 
 It stands below all that unifetch decides: redirects, cookies, auth, retries, decoding, limits and deadlines are real.
-What no handler takes raises `Unanswered`, which is no `Exception`, so that neither a retry nor an `except` of the
-code under test can swallow it; should one do so all the same, it is raised again when the block ends.
+A request that no handler takes raises `Unanswered`, which is no `Exception`, so that neither a retry nor an `except` of
+the code under test swallows it; if something does, it is raised again when the block ends.
 
-A handler is written once, for both kinds of client: what it decides is a generator of steps (`Handler.handle`), and the
-two drivers at the end of this file do what it asks for. A plain function is enough for most.
+A handler is written once, for both kinds of client: it is a generator of steps (`Handler.handle`), and the two drivers
+at the end of this file carry them out. For most tests a plain function is enough.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .virtual_time import TimedJourney, VirtualTime
 
 
 class Unmet(AssertionError):
-    """Something that a test announced and that did not happen: a route never called, a fault that never fired, …"""
+    """Something that a test announced did not happen: a route was never called, a fault never fired, …"""
 
 
 # --- What a handler sees, and what it may ask for -------------------------------------------------
@@ -56,9 +56,9 @@ class Intercepted:
         backend: the name of the backend.
         capabilities: what that backend can do; a handler can do no more.
         time: the time that the call goes by, if it is not the real one.
-        awaited: whether it is an AsyncClient that asks.
-        body: what it brings, in bytes: for a handler that is a function, or after the step `ReadBody`.
-        parameters: what a route's pattern has found in the path.
+        awaited: whether it comes from an AsyncClient.
+        body: its bytes; only for a handler that is a function, or after the step `ReadBody`.
+        parameters: what the pattern of a route found in the path.
     """
 
     def __init__(self, raw: RawRequest, backend: Any, awaited: bool, virtual: VirtualTime | None) -> None:
@@ -88,7 +88,7 @@ class Intercepted:
 
     @property
     def target(self) -> str:
-        """The path with the query, also where a proxy is asked with the absolute URL."""
+        """The path with the query, also if a proxy gets the absolute URL."""
         target = self.raw.target
         return target if target[:1] in "/*" else "/" + target.split("//", 1)[-1].partition("/")[2]
 
@@ -98,11 +98,11 @@ class Intercepted:
         return Headers.trusted(self.raw.headers)
 
     def json(self) -> Any:
-        """What the body says in JSON."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
     def with_body(self, pieces: list[bytes]) -> None:
-        """Take the body as read; who reads the request after this finds it again, in the same pieces."""
+        """Note that the body was read; the next reader gets it again, in the same pieces."""
         self.body, self.is_read = b"".join(pieces), True
         self.change(body=_Again(pieces))
 
@@ -145,7 +145,7 @@ class Handler:
 
     @property
     def passed(self) -> float:
-        """The seconds that were waited for, and took none."""
+        """The seconds of the waits, which took no time."""
         return 0.0 if self.time is None else self.time.passed
 
     def advance(self, seconds: float) -> None:
@@ -159,15 +159,15 @@ class Handler:
         self.time.advance(seconds)
 
     def handle(self, request: Intercepted) -> Steps:
-        """What becomes of a request, step by step.
+        """What happens to a request, step by step.
 
         A step is `ReadBody`, `Forward`, `Drop`, or a `Pause`. The end is an `Answer`, the response that was forwarded,
-        or None for a request that this handler does not take. What it raises is raised by the call.
+        or None for a request that this handler does not take. What it raises, the call raises.
         """
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """Stand before every backend, as `intercept` puts it there."""
+        """Be in front of every backend, as with `intercept`."""
         self._stack = ExitStack()
         self._stack.enter_context(intercept(self))
         return self
@@ -182,7 +182,7 @@ class Handler:
         return f"{self!r} did not take it"
 
     def finish(self) -> None:
-        """The block has ended without an error: what was announced has to have happened.
+        """At the end of a block without an error: check that everything announced has happened.
 
         Raises:
             Unmet: it has not.
@@ -225,7 +225,7 @@ forward = _Forwarding()  # as a handler, or as what a handler function returns
 
 
 class _Block:
-    """A block that is open: its handler, and the requests that it did not take and nobody around it."""
+    """An open block: its handler, and the requests that neither it nor the handlers around it took."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -241,16 +241,16 @@ _AT_REST = SEAM.interception  # in a process that was started inside a block, th
 
 @contextmanager
 def intercept(handler: Handler | Callable[[Intercepted], Any], *, local: bool = False) -> Iterator[Handler]:
-    """Put a handler before every backend while the block runs; the network is shut inside.
+    """Put a handler in front of every backend while the block runs; inside, the network is shut.
 
-    Blocks may stand in each other: the inner handler is asked first. Processes that are forked have the handlers too;
-    others that are started inside have none, and no network.
+    Blocks nest: the inner handler is asked first. Forked processes have the handlers, too; other processes started
+    inside have none, and no network.
 
     Args:
         handler: a function of the `Intercepted` request that gives an `Answer`, a script of `testing.Server`,
             `forward`, or None for a request that it does not take; or a `Handler`.
-        local: for tests that run at once: it is there in this thread or task only, and where its context is copied to.
-            Calls without any handler in their context are shut out as well.
+        local: for tests that run at the same time: the handler is only in this thread or task, and where its context
+            is copied to. Calls without any handler in their context have no network either.
 
     Raises:
         Unanswered: a request that no handler took, at the call, and again at the end if the call hid it.
@@ -292,7 +292,7 @@ def _open_seam(change: int) -> None:
 
 
 class _Stack:
-    """What stands in the slot of the seam while any block is open."""
+    """What is in the slot of the seam while any block is open."""
 
     def before(self, backend: Any) -> Any:
         blocks = _here.get() + _everywhere
@@ -330,7 +330,7 @@ def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, An
 
 
 def _relay(steps: Steps, around: tuple[_Block, ...], request: Intercepted) -> Steps:
-    """The steps of one handler; what it forwards goes to the handlers around it, if there are any."""
+    """The steps of one handler; what it forwards goes to the handlers around it, if any."""
     try:
         step = next(steps)
         while True:
@@ -356,7 +356,7 @@ def check_wait(pause: Pause, request: Intercepted, sent: Literal["maybe", "yes"]
 
 
 def response_of(answer: Answer, request: Intercepted) -> RawResponse:
-    """What a backend would have handed back."""
+    """The response that a backend would have returned."""
     status, fields, pieces, trailers, interim = answer.parts(request.method, request.capabilities)
     steps = _Body(pieces, request)
     head = (status, answer.reason, answer.http_version, Headers.trusted(fields))
@@ -367,10 +367,10 @@ def response_of(answer: Answer, request: Intercepted) -> RawResponse:
 
 
 class Tap:
-    """What the body of a response passes through on its way to the client; as it stands, it changes nothing."""
+    """What the body of a response passes through on its way to the client; by default it changes nothing."""
 
     def piece(self, data: bytes) -> Pieces:
-        """What takes the place of this piece: bytes, waits, errors."""
+        """What replaces this piece: bytes, waits, errors."""
         return (data,)
 
     def end(self) -> Pieces:
@@ -378,7 +378,7 @@ class Tap:
         return ()
 
     def failed(self, error: UnifetchError) -> BaseException:
-        """What takes the place of an error."""
+        """What replaces an error."""
         return error
 
     def close(self) -> None:
@@ -408,7 +408,7 @@ def tapped(raw: RawResponse, request: Intercepted, tap: Tap) -> Any:
 
 
 def tapped_upload(request: Intercepted, tap: Callable[[bytes | None], object]) -> None:
-    """Have each piece of the body of a request, and then None, shown to a function, which may raise."""
+    """Show each piece of the body of a request, and then None, to a function, which may raise."""
     body = request.raw.body
     if body is not None and not isinstance(body, bytes):
         request.change(body=_TappedUpload(body, tap) if request.awaited else _tapped_blocks(body, tap))
@@ -438,7 +438,7 @@ class _TappedUpload:
 
 
 class _Again:
-    """A body that was read, for whoever reads it next, awaited or not."""
+    """A body that was read, for its next reader, awaited or not."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
@@ -452,7 +452,7 @@ class _Again:
 
 
 class _Body:
-    """The pieces of a body, and what each becomes; what has to be waited for is for the driver to do."""
+    """The pieces of a body, and what each becomes; the driver does the waiting."""
 
     def __init__(self, pieces: Iterator[Any], request: Intercepted, tap: Tap | None = None):
         self._pieces = iter(pieces)
@@ -472,7 +472,7 @@ class _Body:
         self._pieces = iter(tap.end() if piece is None else tap.piece(piece))
 
     def failed(self, error: UnifetchError) -> BaseException:
-        """What to raise in place of an error of the source."""
+        """What to raise instead of an error of the source."""
         return error if self._tap is None else self._tap.failed(error)
 
     def wait(self, pause: Pause) -> tuple[float, ReadTimeout | None]:
@@ -488,7 +488,7 @@ class _Body:
 
 
 class Front:
-    """Stands before a `Backend`, and looks like it."""
+    """Wraps a `Backend`, and looks like it."""
 
     contract: Literal[1] = 1
 
@@ -535,7 +535,7 @@ class Front:
 
 
 class AsyncFront(Front):
-    """The same before an `AsyncBackend`."""
+    """The same for an `AsyncBackend`."""
 
     async def send(self, raw: RawRequest) -> AsyncRawResponse:  # type: ignore[override]  # it is awaited
         """Perform one exchange, as the handlers have it."""
@@ -574,7 +574,7 @@ class AsyncFront(Front):
 
 
 def _waited(pause: Pause, request: Intercepted) -> tuple[float, ReadTimeout | None]:
-    # Before the head: whether the server has the request, nobody knows.
+    # Before the head, nobody knows whether the server has the request.
     seconds, late = check_wait(pause, request, "maybe")
     if request.time is not None:
         request.time.advance(seconds)
@@ -611,7 +611,7 @@ def _pieces(body: _Body, source: Iterator[bytes] | None = None) -> Iterator[byte
 
 
 class _AsyncPieces:
-    # A class, as the event loop would have to close a generator that was dropped.
+    # A class, because a generator that is dropped would have to be closed by the event loop.
     def __init__(self, body: _Body, close: Callable[[], Awaitable[None]], source: Any = None) -> None:
         self._body = body
         self._source = source

@@ -1,4 +1,4 @@
-"""A strict mock before every backend: what is not announced fails, and so does what was announced and never asked for.
+"""A strict mock in front of every backend: requests must be announced, and announced ones must be made.
 
     with Mock() as mock:
         mock.post("https://api.example.org/orders/{id}", json={"n": 1}).reply(201, json={"id": 7})
@@ -7,7 +7,7 @@
         ...
         assert mock.passed == 2
 
-Time is the mock's: a wait takes none, and `mock.passed` says how long it would have been.
+The mock controls time: a wait takes none, and `mock.passed` says how long it would have been.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _PORTS = {"http": "80", "https": "443"}
 
 
 class Mock(Handler):
-    """Routes, and what they answer; strict, and it owns the time.
+    """Routes and their answers; strict, and in control of time.
 
     Args:
-        base_url: what patterns that are only a path are relative to; without it they fit any host.
+        base_url: what patterns without a host are relative to; by default they fit any host.
         time: the time that calls go by; None for the real one.
 
     Attributes:
@@ -84,11 +84,11 @@ class Mock(Handler):
             method: the method.
             url: the URL, or a path for any host. `{name}` stands for one segment of the path, `{name...}` for any
                 number of them. Or a compiled expression for all of the URL.
-            params: all that the query says, in any order; left out, the query may say anything.
-            headers: fields that have to be there: a value, a compiled expression, a function of the value, or None for
-                a field that must not be there.
-            json: what the body says in JSON. `unittest.mock.ANY` fits anything inside of it.
-            form: what the body says as application/x-www-form-urlencoded.
+            params: the whole query, in any order; if left out, any query fits.
+            headers: fields that are required: a value, a compiled expression, a function of the value, or None for a
+                field that must be absent.
+            json: the body as JSON, in which `unittest.mock.ANY` fits anything.
+            form: the body as application/x-www-form-urlencoded.
             body: the body: bytes, text, a compiled expression of bytes, or a function of the bytes.
         """
         if not isinstance(url, (str, re.Pattern)):
@@ -155,7 +155,7 @@ class Mock(Handler):
     # --- Being strict -----------------------------------------------------------------------------
 
     def explain(self, request: Intercepted) -> str:
-        """The nearest route, what of it fits, and what does not."""
+        """The most similar route, and which of its criteria fit."""
         if not self._routes:
             return "the mock has no routes"
         nearest = max(self._routes, key=lambda route: route.closeness(request))
@@ -171,7 +171,7 @@ class Mock(Handler):
         return "\n".join(lines)
 
     def finish(self) -> None:
-        """Every route has been called, as often as it says.
+        """Check that every route was called as often as announced.
 
         Raises:
             Unmet: it names those that were not.
@@ -181,7 +181,7 @@ class Mock(Handler):
             raise Unmet("\n".join(["announced, and not asked for (.optional() allows that):", *unmet]))
 
     def __enter__(self) -> Self:
-        """Stand before every backend; over sockets, the servers run as long."""
+        """Be in front of every backend; over sockets, the servers run meanwhile."""
         self._stack = ExitStack()
         if self.wire is not None:
             self._stack.enter_context(self.wire)
@@ -193,7 +193,7 @@ class Mock(Handler):
 
 
 class Route:
-    """One announced request, and what it is answered; made by `Mock.route`.
+    """One announced request and its answers; made by `Mock.route`.
 
     Attributes:
         calls: how often it was called.
@@ -235,10 +235,10 @@ class Route:
         interim: Iterable[tuple[int, Fields]] = (),
         reason: str | None = None,
     ) -> Self:
-        """Answer so; the arguments are those of `Answer`.
+        """Give this answer; the arguments are those of `Answer`.
 
-        In place of a status there may be an `Answer`, a script of `testing.Server`, or a function of the request that
-        gives one of these. Called again, or as `then`, it says what the next call is answered; the last goes on.
+        Instead of a status it takes an `Answer`, a script of `testing.Server`, or a function of the request that
+        returns one of these. Called again, or as `then`, it gives the answer to the next call; the last one repeats.
         """
         if isinstance(status, (int, str)):
             said: dict[str, Any] = {"status": status, "body": body, "chunks": chunks, "headers": headers}
@@ -250,22 +250,22 @@ class Route:
     then = reply
 
     def fail(self, error: type[UnifetchError] | UnifetchError, *, sent: RequestSent | None = None) -> Self:
-        """Answer by this error; a timeout takes as long as the call allows.
+        """Fail with this error; a timeout takes as long as the call allows.
 
         Args:
             error: its class, or an error to raise as it is.
-            sent: whether the request was sent (`request_sent`); by default what is usual for the class.
+            sent: whether the request was sent (`request_sent`); by default the usual value of the class.
         """
         self._replies.append(Failure(error, sent))
         return self
 
     def times(self, count: int) -> Self:
-        """It is called exactly so often."""
+        """Require exactly so many calls."""
         self._times = count
         return self
 
     def optional(self) -> Self:
-        """It need not be called."""
+        """Do not require a call."""
         self._is_optional = True
         return self
 
@@ -280,14 +280,14 @@ class Route:
         return self._times is not None and self.calls >= self._times
 
     def take(self, request: Intercepted) -> Any:
-        """What this call is answered."""
+        """The answer to this call."""
         self.requests.append(request)
         if not self._replies:
             return Answer()
         return self._replies[min(self.calls, len(self._replies)) - 1]
 
     def lacks(self) -> str:
-        """What was announced of it and did not happen; "" if all did."""
+        """What was announced and did not happen; "" if everything did."""
         if self._is_optional or (self._times is None and self.calls >= max(1, len(self._replies))):
             return ""
         if self._times is not None:
@@ -320,13 +320,13 @@ class Route:
         return found
 
     def closeness(self, request: Intercepted) -> tuple[int, ...]:
-        """How much of it fits; the place counts most."""
+        """How much of it fits; the URL counts most."""
         checked = self.check(request)
         place = sum(fits for name, fits, _ in checked if name in ("url", "host", "path"))
         return (place, sum(fits for _, fits, _ in checked) - sum(not fits for _, fits, _ in checked))
 
     def parameters(self, request: Intercepted) -> dict[str, str]:
-        """What the placeholders of its pattern stand for, decoded."""
+        """The values of the placeholders in its pattern, decoded."""
         if isinstance(self.url, str):
             match = re.fullmatch(_pattern(self._path or ""), request.path)
         else:

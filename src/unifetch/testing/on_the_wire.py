@@ -1,7 +1,7 @@
-"""The answers of a mock over real sockets: `testing.Server` on loopback sends them, the chosen backend carries them.
+"""The answers of a mock over real sockets: `testing.Server` on loopback sends them, the chosen backend receives them.
 
-It is what `--unifetch-wire` does with the tests of a mock: in memory they are quick, here they are true. The backend
-connects to loopback by `resolve`; https has a certificate that an authority made for this run (by the library trustme).
+`--unifetch-wire` does this with the tests of a mock: in memory they are quick, here they are real. The backend connects
+to loopback by `resolve`; for https, an authority made for this run (with the library trustme) issues the certificate.
 Waits stay virtual: the server passes them on to the mock's time, once the client has read what came before.
 """
 
@@ -34,7 +34,7 @@ class Wire:
         self._tickets: defaultdict[tuple[str, str, str], deque[_Ticket]] = defaultdict(deque)
 
     def carry(self, request: Intercepted, taken: Any) -> Steps:
-        """Send a request to the server of its scheme, which answers it as it is told here."""
+        """Send a request to the server of its scheme, which gives the answer."""
         ticket = _Ticket(request, taken)
         server = self._server(request.raw.scheme)
         self._tickets[request.method, request.headers["host"], request.target].append(ticket)
@@ -71,7 +71,7 @@ class Wire:
 
 
 class _Ticket(Tap):
-    """One request on its way over the wire, and what the server has to do about it."""
+    """One request on its way over the wire, and what the server has to do."""
 
     changed: Any
 
@@ -92,7 +92,7 @@ class _Ticket(Tap):
         plain = answer.chunks is None or any(name.lower() == "content-length" for name, _ in answer.headers)
         for item in rest:
             if isinstance(item, bytes):
-                # Of a chunk, its own bytes count: they stand between two line ends.
+                # Of a chunk only its own bytes count, which are between two line ends.
                 sent += len(item) if plain else max(0, len(item) - len(item.partition(b"\r\n")[0]) - 4)
             script.append(_Wait(self, item.seconds, sent) if isinstance(item, Pause) else item)
         if answer.http_version == "HTTP/1.0" or not (answer.framed and _is_framed(answer)):
@@ -120,7 +120,7 @@ class _Ticket(Tap):
         return (data,)
 
     def failed(self, error: UnifetchError) -> BaseException:
-        """What a wait has come to, which only our time knows."""
+        """What a wait has led to in the mock's time."""
         return self.verdict or error
 
 
@@ -154,7 +154,7 @@ def _is_framed(answer: Answer) -> bool:
 
 @functools.cache
 def _authority() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for whatever name it is asked for, and a client's that trusts it."""
+    """A server's context with a certificate for any name, and a client's context that trusts it."""
     try:
         import trustme
     except ImportError:

@@ -1,6 +1,6 @@
 """The pytest plugin: fixtures that are strict by themselves, and `--unifetch-wire`.
 
-It is registered by entry point, so that it is there wherever pytest and unifetch are installed.
+It is registered by an entry point, so it is there wherever pytest and unifetch are installed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Over sockets, a test of a mock runs once more for each backend."""
+    """Over sockets, run each test of a mock once for each backend."""
     if "unifetch_mock" in metafunc.fixturenames and metafunc.config.getoption("--unifetch-wire"):
         from ..backends import available_backends
 
@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def unifetch_mock(request: pytest.FixtureRequest) -> Iterator[Mock]:
-    """A strict `Mock` before every backend."""
+    """A strict `Mock` in front of every backend."""
     from ..client.config import PROCESS
     from .mock import Mock
     from .on_the_wire import Wire
@@ -98,7 +98,7 @@ def unifetch_cassette(request: pytest.FixtureRequest, unifetch_cassette_options:
 
 @pytest.fixture
 def unifetch_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
-    """`Faults` before every backend; what did not fire is an error."""
+    """`Faults` in front of every backend; one that did not fire is an error."""
     from .faults import Faults
 
     try:
@@ -126,7 +126,7 @@ def unifetch_server() -> Iterator[Any]:
 
 # --- Whether the test itself failed ---------------------------------------------------------------
 
-# What was not asked for is news only of a test that would pass.
+# What was not requested matters only if the test would pass.
 
 
 class _Failed(BaseException):
@@ -138,7 +138,7 @@ _FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Remember whether the test failed, for what is torn down after it."""
+    """Remember whether the test failed, for the fixtures that are torn down after it."""
     report = yield
     if call.when == "call":
         item.stash[_FAILED] = bool(report.failed or report.skipped)

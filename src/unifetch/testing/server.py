@@ -590,7 +590,7 @@ class Stall(Step):
 class Close(Step):
     """Closes the connection (FIN), on TLS after close_notify.
 
-    If something that the client sent was not read, the system resets instead, as with any server; `HalfClose` never does.
+    If something that the client sent was not read, the system resets instead, as with any server. Not so `HalfClose`.
     """
 
     def run(self, connection: Connection) -> None:
