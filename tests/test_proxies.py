@@ -380,14 +380,14 @@ def test_any_text_is_a_proxy_or_a_setting_error(text: str) -> None:
         ("http://p.test", ProxyRules(P, P)),
         (P, ProxyRules(P, P)),
         (ProxyRules(P), ProxyRules(P)),
-        ("env", ProxyRules(Q, Q, ["a.test"])),
+        ("env", ProxyRules(Q, Q, ("a.test",))),
         ({}, ProxyRules()),
         ({"http": "http://p.test"}, ProxyRules(P)),
         ({"https": P, "http": None}, ProxyRules(None, P)),
         ({"all": "http://p.test", "https": "http://q.test"}, ProxyRules(P, Q)),
         ({"all": "http://p.test", "https": None}, ProxyRules(P, None)),
-        ({"all": "http://p.test", "no": ["b.test", "10.0.0.0/8"]}, ProxyRules(P, P, ["b.test", "10.0.0.0/8"])),
-        ({"all": "http://p.test", "no": "b.test, *.c.test"}, ProxyRules(P, P, ["b.test", "*.c.test"])),
+        ({"all": "http://p.test", "no": ["b.test", "10.0.0.0/8"]}, ProxyRules(P, P, ("b.test", "10.0.0.0/8"))),
+        ({"all": "http://p.test", "no": "b.test, *.c.test"}, ProxyRules(P, P, ("b.test", "*.c.test"))),
     ],
 )
 def test_of_takes_plain_data(setting: Any, expected: ProxyRules) -> None:
@@ -420,7 +420,7 @@ def test_a_wrong_setting_is_named(setting: Any, named: str) -> None:
 
 def test_rules_are_a_value() -> None:
     """They compare, hash and pickle."""
-    rules = ProxyRules(P, Q, ["a.test", "10.0.0.0/8"])
+    rules = ProxyRules(P, Q, ("a.test", "10.0.0.0/8"))
 
     assert pickle.loads(pickle.dumps(rules)) == rules == rules.replace()
     assert hash(rules) == hash(rules.replace())

@@ -18,7 +18,6 @@ from ..model.frozen import Record, Value, check_keys
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
     from typing import Any, TypeAlias
 
@@ -167,7 +166,7 @@ class Unusable(Record):
     reason: str
 
 
-class ProxyRules(Value):
+class ProxyRules(Record):
     """Which proxy is for which origin.
 
     Args:
@@ -175,14 +174,9 @@ class ProxyRules(Value):
         no: the hosts without a proxy, as in `NO_PROXY`.
     """
 
-    http: Proxy | Unusable | None
-    https: Proxy | Unusable | None
-    no: tuple[str, ...]
-
-    def __init__(
-        self, http: Proxy | Unusable | None = None, https: Proxy | Unusable | None = None, no: Iterable[str] = ()
-    ) -> None:
-        vars(self).update(http=http, https=https, no=tuple(no))
+    http: Proxy | Unusable | None = None
+    https: Proxy | Unusable | None = None
+    no: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, setting: ProxyTypes, environ: Mapping[str, str]) -> ProxyRules:
@@ -215,7 +209,7 @@ class ProxyRules(Value):
             if _exemption(pattern) is None:
                 raise InvalidSetting(f"proxy: no: {evidence(pattern)} is no host name, address or network")
         chosen = {key: setting.get(key, setting.get("all")) for key in ("http", "https")}
-        return cls(no=no, **{key: None if url is None else Proxy.of(url) for key, url in chosen.items()})
+        return cls(no=tuple(no), **{key: None if url is None else Proxy.of(url) for key, url in chosen.items()})
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """The proxy for an origin (an IPv6 host without brackets), or None to connect directly.
@@ -259,8 +253,8 @@ def environment_proxies(environ: Mapping[str, str]) -> ProxyRules:
     return ProxyRules(proxy("http_proxy"), proxy("https_proxy"), _patterns(value("no_proxy")[1]))
 
 
-def _patterns(text: str) -> list[str]:
-    return re.findall(r"[^, \t\r\n]+", text)
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^, \t\r\n]+", text))
 
 
 def _exempts(pattern: str, host: str, port: int) -> bool:
