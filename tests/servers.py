@@ -227,13 +227,18 @@ def nginx(directory: Path) -> Iterator[Nginx]:
                 )
                 return
         finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
     pytest.fail(f"nginx does not start: {(root / 'output').read_text()} {(root / 'error.log').read_text()}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process; by force, if it takes more than five seconds."""
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import pickle
 import ssl
@@ -319,6 +320,7 @@ def test_a_record_takes_each_of_its_fields_once() -> None:
     assert {"event": "add", "data": "", "id": "7", "retry": None} == vars(event)
     assert event == event.replace(data="")
     assert hash(event) == hash(ServerSentEvent(id="7", event="add"))
+    assert "(url: 'URL', rel: 'str', params: 'Mapping[str, str]')" == str(inspect.signature(Link))
     for given, named in ([(1, 2, 3, 4, 5), {}], [(1,), {"event": 2}], [(), {"typ": 1}]):
         with pytest.raises(TypeError, match=r"^ServerSentEvent takes event, data, id, retry, each once$"):
             ServerSentEvent(*given, **named)  # type: ignore[arg-type]  # that it is wrong is what is tested

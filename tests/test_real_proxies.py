@@ -59,12 +59,7 @@ def running(command: Callable[[int], list[str]]) -> Iterator[int]:
                 yield port
                 return
         finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            servers.stop(process)
     pytest.fail(f"{name} does not start")
 
 

@@ -71,15 +71,32 @@ class Value:
         vars(self).update(state)
 
 
+class _Signature:
+    """What `inspect.signature` says of a record; made when it is asked for."""
+
+    def __get__(self, instance: object, kind: Any) -> object:
+        from inspect import Parameter, Signature
+
+        either = Parameter.POSITIONAL_OR_KEYWORD
+        return Signature(
+            [
+                Parameter(name, either, default=getattr(kind, name, Parameter.empty), annotation=annotation)
+                for name, annotation in _fields(kind).items()
+            ]
+        )
+
+
 @dataclass_transform(frozen_default=True)
 class Record(Value):
     """A value without checks. Its class lists the fields; they are given in that order, or by name."""
+
+    __signature__ = _Signature()
 
     def __init__(self, *given: Any, **named: Any) -> None:
         kind: Any = type(self)
         names = _fields(kind)
         values = {**dict(zip(names, given, strict=False)), **named}
-        if len(values) != len(given) + len(named) or not values.keys() <= set(names):
+        if len(values) != len(given) + len(named) or not values.keys() <= names.keys():
             raise TypeError(f"{kind.__name__} takes {', '.join(names)}, each once")
         try:
             fields = {name: values[name] if name in values else getattr(kind, name) for name in names}
@@ -89,8 +106,9 @@ class Record(Value):
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...]:
-    return tuple(name for each in reversed(kind.__mro__) for name in getattr(each, "__annotations__", ()))
+def _fields(kind: type) -> dict[str, str]:
+    named = [getattr(each, "__annotations__", {}) for each in reversed(kind.__mro__)]
+    return {name: annotation for each in named for name, annotation in each.items()}
 
 
 _new = object.__new__

@@ -80,11 +80,8 @@ def check_head(status: int, http_version: str, pairs: Pairs) -> None:
         raise ProtocolError(f"{status} is no status of a final response", request_sent="yes")
     if len(pairs) > MAX_FIELDS:
         raise TooLarge(f"the response has {len(pairs)} header fields; the limit is {MAX_FIELDS}", request_sent="yes")
-    if sum(map(len, chain.from_iterable(pairs))) > MAX_LINE - 4 * len(pairs):
-        _check_sizes(pairs)
-
-
-def _check_sizes(pairs: Pairs) -> None:
+    if sum(map(len, chain.from_iterable(pairs))) <= MAX_LINE - 4 * len(pairs):
+        return
     sizes = [len(name) + len(value) + 4 for name, value in pairs]  # ": " and CRLF
     if sum(sizes) > MAX_HEAD:
         raise TooLarge(f"the head of the response is over the limit of {MAX_HEAD} bytes", request_sent="yes")
