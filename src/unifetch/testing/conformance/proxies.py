@@ -226,7 +226,7 @@ class TestProxies(Routes):
                 client.get("https://service.test/", proxy=proxy(server), timeout=SHORT)
 
         assert "no" == caught.value.request_sent
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
 
     @requires(Capability.PROXY, Capability.TLS_CONTEXT, Capability.HARD_DEADLINE)
     def test_total_against_a_dripping_proxy(self, client: Client) -> None:
@@ -237,7 +237,7 @@ class TestProxies(Routes):
                 client.get("https://service.test/", proxy=proxy(server), timeout=0.5)
 
         assert "no" == caught.value.request_sent
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
 
     # --- Redirects: who gets to see what ---
 

@@ -160,7 +160,7 @@ class TestSocks(Routes):
                 client.get("http://service.test/", proxy=proxy(server, scheme="socks5h"), timeout=SHORT)
 
         assert "no" == caught.value.request_sent
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
 
     @requires(Capability.SOCKS, Capability.HARD_DEADLINE)
     def test_total_against_a_dripping_socks_proxy(self, client: Client) -> None:
@@ -170,7 +170,7 @@ class TestSocks(Routes):
             with pytest.raises(TotalTimeout):
                 client.get("http://service.test/", proxy=proxy(server, scheme="socks5h"), timeout=0.5)
 
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
 
     @requires(Capability.SOCKS)
     def test_a_socks_reply_in_pieces(self, client: Client) -> None:
