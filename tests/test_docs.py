@@ -249,7 +249,7 @@ def test_the_tests_of_the_sdk(pytester: pytest.Pytester) -> None:
     """The documentation's tests of an SDK pass, by mock, by recording and by sweep, in memory and over sockets."""
     pytest.importorskip("trustme", reason="trustme is not installed, without which https has no server")
     shutil.copytree(EXAMPLES["sdk.py"].parent, pytester.path, dirs_exist_ok=True)
-    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider -p no:randomly")
     outcomes = pytester.runpytest_subprocess("--unifetch-wire", "testing_sdk.py").parseoutcomes()
 
     assert {"passed"} == outcomes.keys() - {"warnings"}

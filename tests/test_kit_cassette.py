@@ -564,7 +564,7 @@ def test_a_har_of_a_browser(tmp_path: Path) -> None:
 
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     """It records beside the module, by the test's name, and plays when it runs again."""
-    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider -p no:randomly")
     with Server(lambda request: reply(200, b"given-by-name-1")) as server:
         pytester.makepyfile(
             test_shop=f"""

@@ -445,7 +445,7 @@ class TestStrict:
 @pytest.fixture
 def pytester_of(pytester: pytest.Pytester) -> pytest.Pytester:
     """A directory in which pytest runs in a process of its own."""
-    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider -p no:randomly")
     return pytester
 
 

@@ -60,7 +60,7 @@ def test_one_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failing_assertion_of_the_kit_shows_its_values(pytester: pytest.Pytester) -> None:
     """The plugin has pytest rewrite the asserts of the conformance classes."""
-    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider")
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider -p no:randomly")
     pytester.makepyfile(
         """
         import pytest
