@@ -74,7 +74,7 @@ class Server:
         host: str = "127.0.0.1",
         unix_socket: str | os.PathLike[str] | None = None,
         receive_buffer: int | None = None,
-        lifetime: float = 30.0,
+        lifetime: float = 60.0,
     ) -> None:
         self.tls = tls
         self.url = ""
