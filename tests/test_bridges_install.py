@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from unifetch import ConfigConflict, InvalidSetting, bridges
 from unifetch.observe.events import Attempt
-from unifetch.testing import Server, reply
+from unifetch.testing import Script, Server, Stall, reply
 
 
 @pytest.fixture(params=bridges.LIBRARIES)
@@ -61,6 +62,80 @@ def test_what_would_be_lost_is_refused(library: Any) -> None:
     bridges.install(library.__name__)
     with pytest.raises(ConfigConflict, match="local_address"):
         library.HTTPTransport(local_address="127.0.0.1")
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
+def test_bounds_on_idle_connections_are_honoured(library: Any) -> None:
+    """None is kept where none may be, and a bound on those in use is one on calls."""
+    bridges.install(library.__name__)
+    with Server(reply(200)) as server, library.Client(limits=library.Limits(max_keepalive_connections=0)) as client:
+        client.get(server.url)
+        client.get(server.url)
+        assert 2 == server.connections
+    begun: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
+    with Server(begun) as server, library.Client(limits=library.Limits(max_connections=1)) as client:
+        with client.stream("GET", server.url), pytest.raises(library.PoolTimeout):
+            client.get(server.url, timeout=library.Timeout(5, pool=0.05))
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
+def test_an_idle_connection_ends_when_it_is_said(library: Any) -> None:
+    """`keepalive_expiry` is honoured: of no time at all, a connection carries one request."""
+    bridges.install(library.__name__)
+    with Server(reply(200)) as server, library.Client(limits=library.Limits(keepalive_expiry=0.0)) as client:
+        client.get(server.url)
+        client.get(server.url)
+        assert 2 == server.connections
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
+def test_bounds_that_a_backend_cannot_keep_are_refused(library: Any) -> None:
+    """Its idle connections are its library's affair: a client that bounds them is refused when it is made."""
+    pytest.importorskip("urllib3")
+    bridges.install(library.__name__, backend="urllib3")
+    with pytest.raises(ConfigConflict, match="idle"):
+        library.Client(limits=library.Limits(max_keepalive_connections=3))
+
+
+@pytest.mark.parametrize("library", ["requests"], indirect=True)
+def test_an_adapter_that_blocks_has_no_more_connections(library: Any) -> None:
+    """`pool_block` with `pool_maxsize` bounds those in use; the next request waits until one is free."""
+    bridges.install("requests")
+    adapter = library.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)
+    begun: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
+    with Server(begun, reply(200, b"next")) as server, library.Session() as session:
+        session.mount("http://", adapter)
+        first = session.get(server.url, stream=True)
+        texts: list[str] = []
+        waiting = threading.Thread(target=lambda: texts.append(session.get(server.url).text))
+        waiting.start()
+        server.wait_for(lambda: adapter._client.calls_waiting == 1, "a request that waits")
+        first.close()
+        waiting.join()
+
+        assert ["next"] == texts
+
+
+@pytest.mark.parametrize("library", ["requests"], indirect=True)
+def test_an_adapter_keeps_as_many_idle_connections_as_it_says(library: Any) -> None:
+    """One pool of one connection keeps one."""
+    bridges.install("requests")
+    adapter = library.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1)
+    more = threading.Event()
+
+    def waiting(request: Any) -> Any:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+        assert more.wait(5)
+        yield b"a"
+
+    with Server(waiting) as server, library.Session() as session:
+        session.mount("http://", adapter)
+        for connections in (2, 3):
+            more.clear()
+            streams = [session.get(server.url, stream=True) for _ in range(2)]
+            more.set()
+            assert [b"a", b"a"] == [each.content for each in streams]
+            assert connections == server.connections
 
 
 def test_what_is_wrong_changes_nothing() -> None:

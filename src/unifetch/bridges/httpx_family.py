@@ -13,14 +13,15 @@ from functools import wraps
 from inspect import signature
 
 from .. import errors
-from ..client.async_client import AsyncBodyThere, AsyncClient
+from ..client.async_client import AsyncBodyThere
 from ..client.event_loops import in_trio
-from ..client.sync_client import BodyThere, Client
+from ..client.sync_client import BodyThere
 from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.url import URL
 from ..policies.proxies import Proxy
 from .bounds import checked, phases
+from .engine import AsyncEngine, Engine
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -28,14 +29,18 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, ClassVar, Unpack
 
+    from ..client.async_client import AsyncClient
+    from ..client.sync_client import Client
     from ..model.messages import Response
     from .bounds import BridgeArguments
+    from .engine import Idle
 
 
 class SyncTransport:
     """One exchange at a time for a client of the library that blocks; used by many threads at once.
 
     Args:
+        idle: how many connections are kept idle at most, and for how many seconds; None leaves it to the engine.
         total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
         proxy: None connects directly; `"env"` goes by the environment, which the library does not do for a transport.
         backend: who carries the requests, `"socket"` if nothing is said, and on trio the library itself.
@@ -47,9 +52,9 @@ class SyncTransport:
 
     family: ClassVar[Library]
 
-    def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
+    def __init__(self, *, idle: Idle | None = None, **settings: Unpack[BridgeArguments]) -> None:
         told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
-        self._client = Client(cookies=False, **told)
+        self._client: Client = Engine(idle, **told)
         self._fields = Fields()
 
     def handle_request(self, request: Any) -> Any:
@@ -86,10 +91,10 @@ class AwaitedTransport:
 
     family: ClassVar[Library]
 
-    def __init__(self, **settings: Unpack[BridgeArguments]) -> None:
+    def __init__(self, *, idle: Idle | None = None, **settings: Unpack[BridgeArguments]) -> None:
         self._chooses = settings.get("backend") is None
         told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
-        self._client = AsyncClient(cookies=False, **told)
+        self._client: AsyncClient = AsyncEngine(idle, **told)
         self._fields = Fields()
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -370,6 +375,7 @@ def _replaced(
     theirs: Any, ours: Any, base: Any, settings: dict[str, Any], block: tuple[str, ...]
 ) -> Callable[[], None]:
     original = theirs.__init__
+    usual = signature(original).parameters["limits"].default
     both = type(theirs.__name__, (ours, theirs), {name: getattr(base, name) for name in block})
 
     @wraps(original)
@@ -379,13 +385,13 @@ def _replaced(
             return
         said = signature(original).bind(self, *args, **options).arguments
         self.__class__ = both
-        ours.__init__(self, **{**settings, **_of_theirs(said, settings)})
+        ours.__init__(self, **{**settings, **_of_theirs(said, settings, usual)})
 
     theirs.__init__ = init
     return lambda: setattr(theirs, "__init__", original)
 
 
-def _of_theirs(said: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def _of_theirs(said: dict[str, Any], settings: dict[str, Any], usual: Any) -> dict[str, Any]:
     """Our settings for the arguments of the library's own transport.
 
     Raises:
@@ -406,9 +412,12 @@ def _of_theirs(said: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]
             told["tls"] = verify
         else:
             raise ConfigConflict("cert= beside a context would be lost on a bridge; load it into the context")
-    if limits is not None and "limits" not in settings:
+    if limits is not None:
         most = limits.max_connections
-        told["limits"] = {"connections": most, "connections_per_origin": most}
+        if "limits" not in settings:
+            told["limits"] = {"connections": most, "connections_per_origin": most}
+        if limits != usual:  # of which a client says nothing
+            told["idle"] = (limits.max_keepalive_connections, limits.keepalive_expiry)
     if proxy is not None:
         if getattr(proxy, "headers", None) or getattr(proxy, "ssl_context", None):
             raise ConfigConflict("the headers or the context of a proxy would be lost on a bridge")

@@ -25,13 +25,14 @@ from urllib3.util import Timeout
 from urllib3.util.request import rewind_body, set_file_position
 
 from .. import errors
-from ..client.sync_client import BodyThere, Client
+from ..client.sync_client import BodyThere
 from ..errors import ConfigConflict, ConfigError, InvalidSetting, UnifetchError
 from ..model.headers import Headers
 from ..model.url import URL
 from ..policies.bodies import BLOCK
 from ..policies.proxies import Proxy
 from .bounds import checked, phases
+from .engine import Engine
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     from io import RawIOBase
     from typing import Unpack
 
+    from ..client.sync_client import Client
     from ..model.messages import Response
     from ..model.timeouts import Timeout as Bounds
     from .bounds import BridgeArguments
+    from .engine import Idle
 
 
 class Adapter(HTTPAdapter):
@@ -50,6 +53,7 @@ class Adapter(HTTPAdapter):
     Args:
         max_retries: as in `HTTPAdapter`: a number of retries for connections that do not come about, or a
             `urllib3.Retry`.
+        idle: how many connections are kept idle at most, and for how many seconds; None leaves it to the engine.
         total: seconds for the whole exchange, its body included; None for no limit. The library has no such bound.
         backend: who carries the requests, `"socket"` if nothing is said.
         tls, proxy, resolve, forbid_private, unix_socket, listeners, limits, http2: as in `unifetch.Client`.
@@ -59,18 +63,26 @@ class Adapter(HTTPAdapter):
         ConfigError: for an unknown setting or a value that will not do.
     """
 
-    __attrs__ = ("max_retries", "_settings")  # type: ignore[assignment]  # what a pickle holds, as in HTTPAdapter
+    __attrs__ = ("max_retries", "_settings", "_idle")  # type: ignore[assignment]  # what a pickle holds, as in HTTPAdapter
 
-    def __init__(self, *, max_retries: int | Retry = 0, **settings: Unpack[BridgeArguments]) -> None:
+    def __init__(
+        self, *, max_retries: int | Retry = 0, idle: Idle | None = None, **settings: Unpack[BridgeArguments]
+    ) -> None:
         self._settings: dict[str, Any] = dict(settings)
+        self._idle = idle
         self._open()
         super().__init__(max_retries=max_retries)
 
     def _open(self) -> None:
         told, self._total = checked(
-            {"proxy": None, **self._settings, "backend": self._settings.get("backend") or "socket"}
+            {
+                "proxy": None,
+                "limits": {"connections": None, "connections_per_origin": None},  # it has none, or a wait of its own
+                **self._settings,
+                "backend": self._settings.get("backend") or "socket",
+            }
         )
-        self._client = Client(cookies=False, **told)
+        self._client: Client = Engine(self._idle, **told)
         self._fields: dict[str, tuple[list[tuple[Any, Any]], Headers]] = {}  # of the last request to each origin
         self._derived: dict[Any, Client] = {}
 
@@ -86,20 +98,37 @@ class Adapter(HTTPAdapter):
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Nothing: what it would check is checked where it is used."""
 
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """The target, which is not asked for: the client knows it from the URL."""
-        return "/"
+    @property
+    def poolmanager(self) -> Any:  # type: ignore[override]  # theirs can be set, and here is none
+        """There is none.
+
+        Raises:
+            AttributeError: always.
+        """
+        raise AttributeError("no poolmanager: connections are unifetch's own, and limits= of the adapter bounds them")
 
     def send(self, request: Any, stream: bool = False, *args: Any, **options: Any) -> requests.Response:
         """Perform one exchange; of its arguments and errors all is as in `HTTPAdapter.send`."""
-        response = super().send(request, stream, *args, **options)
+        try:
+            response = super().send(request, stream, *args, **options)
+        except requests.ConnectionError as error:
+            refused = error.args[0] if error.args else None
+            if isinstance(
+                refused, requests.RequestException
+            ):  # it is an OSError, which was taken for a broken connection
+                raise refused from refused.__cause__
+            raise
         if not stream and type(response.raw) is StreamedResponse:
             response.raw.hand_over(response)
         return response
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """What carries this request: it has an `urlopen`, as a pool of urllib3's."""
-        return _Exchange(self, request, self._by(request.url, verify, cert, proxies))
+        try:
+            url = URL(request.url)
+        except errors.InvalidURL as error:
+            raise requests.exceptions.InvalidURL(str(error), request=request) from error
+        return _Exchange(self, request, url, self._by(request.url, verify, cert, proxies))
 
     def _by(self, url: str, verify: Any, cert: Any, proxies: Any) -> Client:
         named = select_proxy(url, proxies) if proxies else None
@@ -129,9 +158,10 @@ class Adapter(HTTPAdapter):
         elif not verify:
             tls["verify"] = False
         if cert:
-            for path in [cert] if isinstance(cert, (str, os.PathLike)) else cert:
+            paths = [cert] if isinstance(cert, (str, os.PathLike)) else cert
+            for kind, path in zip(("certificate", "key"), paths, strict=False):
                 if not os.path.exists(path):
-                    raise OSError(f"Could not find the TLS certificate or key file, invalid path: {path}")
+                    raise OSError(f"Could not find the TLS {kind} file, invalid path: {path}")
             tls["client_cert"] = cert
         return tls
 
@@ -188,8 +218,9 @@ def _encoding(content_type: str | None) -> str | None:
 class _Exchange:
     """One request and what comes of it, retried as urllib3 would."""
 
-    def __init__(self, adapter: Adapter, request: Any, client: Client) -> None:
+    def __init__(self, adapter: Adapter, request: Any, url: URL, client: Client) -> None:
         self._request = request
+        self._url = url
         self._client = client
         self._adapter = adapter
 
@@ -199,12 +230,8 @@ class _Exchange:
         Raises:
             HTTPError: urllib3's, of which the adapter makes those of requests.
         """
-        position = None
+        position, url = None, self._url
         within = _within(self._adapter._total, timeout.connect_timeout, timeout._read, timeout.total)
-        try:
-            url = URL(self._request.url)
-        except errors.InvalidURL as error:
-            raise requests.exceptions.InvalidURL(str(error), request=self._request) from error
         where: Any = url.authority  # in place of a pool, of which only the text is asked
         while True:
             position = set_file_position(body, position) if hasattr(body, "read") else None
@@ -246,10 +273,13 @@ class _Exchange:
         last = known.get(url.origin)
         if last is not None and last[0] == given:
             return last[1]
-        fields = given
-        if self._client.settings.proxy is not None:
-            # A session that follows a redirect says a proxy's credentials once more; they are the route's.
-            fields = [(name, value) for name, value in given if _text(name).lower() != "proxy-authorization"]
+        fields, proxy = given, self._client.settings.proxy
+        if proxy is not None:
+            # A session that follows a redirect says a proxy's credentials once more; they are the route's. Any others
+            # would go to the origin of an https URL, and are refused.
+            route = proxy.proxy_for(url.scheme, url.host, url.port)
+            said = None if route is None else ("proxy-authorization", route.authorization)
+            fields = [(name, value) for name, value in given if (_text(name).lower(), _text(value)) != said]
         checked = Headers((_text(name), _text(value)) for name, value in fields)
         if fields is given:
             if len(known) >= 64:
@@ -292,7 +322,7 @@ def _read(body: Any) -> Iterator[Any]:
 _ERRORS: dict[type[UnifetchError], Callable[[Any, str, UnifetchError], theirs.HTTPError]] = {
     errors.PoolTimeout: lambda where, target, error: theirs.EmptyPoolError(where, str(error)),
     errors.ConnectTimeout: lambda where, target, error: theirs.ConnectTimeoutError(where, str(error)),
-    errors.TimedOut: lambda where, target, error: theirs.ReadTimeoutError(where, target, str(error)),
+    errors.TimedOut: lambda where, target, error: theirs.ReadTimeoutError(where, target, f"Read timed out: {error}"),
     errors.TLSError: lambda where, target, error: theirs.SSLError(str(error)),
     errors.ProxyError: lambda where, target, error: theirs.ProxyError(str(error), error),
     errors.ConnectError: lambda where, target, error: theirs.NewConnectionError(where, str(error)),
@@ -457,7 +487,7 @@ class StreamedResponse(HTTPResponse):
 # --- In place of requests' own adapter --------------------------------------------------------------
 
 
-def replace_transports(settings: dict[str, Any]) -> Callable[[], None]:
+def replace_transports(settings: BridgeArguments) -> Callable[[], None]:
     """Have every `HTTPAdapter` be ours from now on; what is returned takes that back.
 
     Raises:
@@ -474,7 +504,17 @@ def replace_transports(settings: dict[str, Any]) -> Callable[[], None]:
             return
         said = signature(original).bind(self, *args, **options).arguments
         self.__class__ = Adapter
-        Adapter.__init__(self, max_retries=said.get("max_retries", 0), **settings)
+        pools, size = said.get("pool_connections", DEFAULT_POOLSIZE), said.get("pool_maxsize", DEFAULT_POOLSIZE)
+        told: BridgeArguments = {**settings}
+        if said.get("pool_block", DEFAULT_POOLBLOCK):
+            if "limits" in settings:
+                raise ConfigConflict(
+                    "pool_block= of an adapter contradicts the limits= of install(); say it in one place"
+                )
+            told["limits"] = {"connections": None, "connections_per_origin": size}
+        # Of each of so many hosts so many are kept: the default is as many as ours keeps by itself.
+        idle = None if (pools, size) == (DEFAULT_POOLSIZE, DEFAULT_POOLSIZE) else (pools * size, None)
+        Adapter.__init__(self, max_retries=said.get("max_retries", 0), idle=idle, **told)
 
     theirs.__init__ = init
     return lambda: setattr(theirs, "__init__", original)

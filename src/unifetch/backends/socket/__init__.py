@@ -105,6 +105,12 @@ class SocketBackend:
             return open_http2(request, session)
         return Connection(dial(request, session))
 
+    def keep_idle(self, most: int | None, seconds: float | None) -> None:
+        """Keep no more idle connections than that, and no longer; to be said before the first request."""
+        from .bounded_pool import BoundedPool
+
+        self._pool = BoundedPool(most, seconds)
+
     # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -160,6 +160,12 @@ class AsyncSocketBackend:
         self._clock = Clock(get_running_loop())
         return self._clock
 
+    def keep_idle(self, most: int | None, seconds: float | None) -> None:
+        """Keep no more idle connections than that, and no longer; to be said before the first request."""
+        from .bounded_pool import BoundedPool
+
+        self._pool = BoundedPool(most, seconds)
+
     # --- The end ----------------------------------------------------------------------------------
 
     async def close(self) -> None:
