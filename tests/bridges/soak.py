@@ -160,7 +160,7 @@ async def _soak_awaited(name: str, url: str, count: int, tally: Tally) -> None:
 
 def main() -> None:
     if sys.argv[1] == "serve":
-        with Server(answer) as server:
+        with Server(answer, lifetime=3600) as server:
             print(server.url, flush=True)
             sys.stdin.read()
         return
