@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from unifetch import ConfigError, InvalidSetting, UnsupportedCapability
+from unifetch.errors import UnifetchError
 from unifetch.observe.events import Attempt
-from unifetch.testing import Close, Drip, OnHead, Reset, Server, Stall, reply
+from unifetch.testing import Close, Drip, OnHead, Reset, Server, Stall, refused_port, reply
 
 pytest.importorskip("httpx")
 pytest.importorskip("httpx2")
@@ -134,7 +135,7 @@ def test_the_total_ends_a_body_that_drips(library: Any, bridge: Any, backend: st
 def test_the_pool_timeout(library: Any, bridge: Any) -> None:
     """Limits hold, and the wait for a connection ends after the `pool` phase."""
     transport = bridge.Transport(limits={"connections": 1})
-    begun = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
+    begun: Any = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
     with Server(begun, reply(200)) as server, library.Client(transport=transport) as client:
         with client.stream("GET", server.url):
             with pytest.raises(library.PoolTimeout):
@@ -196,12 +197,39 @@ def test_trace_by_the_names_of_httpcore(client: Any) -> None:
         client.get(server.url, extensions={"trace": lambda name, info: told.append(name)})
 
     assert [
-        "http11.send_request_headers.started",
-        "http11.receive_response_headers.complete",
-        "http11.receive_response_body.started",
-        "http11.receive_response_body.complete",
-        "http11.response_closed.complete",
+        f"http11.{what}.{state}"
+        for what in (
+            "send_request_headers",
+            "send_request_body",
+            "receive_response_headers",
+            "receive_response_body",
+            "response_closed",
+        )
+        for state in ("started", "complete")
     ] == told
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        (Reset(), "http11.receive_response_headers.failed"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Close()], "http11.receive_response_body.failed"),
+        (None, "http11.send_request_headers.failed"),
+    ],
+)
+def test_trace_of_what_fails(client: Any, library: Any, script: Any, name: str) -> None:
+    """It is told where, with the error; nothing that was begun is left open."""
+    told: list[tuple[str, Any]] = []
+    with Server(*filter(None, [script])) as server, refused_port() as port:
+        url = server.url if script else f"http://127.0.0.1:{port}"
+        with pytest.raises(library.TransportError):
+            client.get(url, extensions={"trace": lambda *event: told.append(event)})
+
+    ends = [each for each in told if each[0].endswith(".failed")]
+    assert [name] == [each for each, _ in ends]
+    assert isinstance(ends[0][1]["exception"], UnifetchError)
+    begun = {each.rpartition(".")[0] for each, _ in told if each.endswith(".started")}
+    assert begun == {each.rpartition(".")[0] for each, _ in told if not each.endswith(".started")}
 
 
 def test_wrong_settings_are_refused(bridge: Any) -> None:

@@ -4,7 +4,8 @@ Below its client the front library wants one exchange, undecoded and unredirecte
 its cookies, its auth, its redirects and its decoding; the engine, the deadline, the checks and the events are ours.
 
 Not handed out: `network_stream`, for a connection belongs to the engine. Not told to `trace`: how a connection comes
-about, because an exchange does not say it; and when the last byte of a request has left.
+about, because an exchange does not say it. It is told the rest in httpcore's order and by its names, but that a request
+has left only once its response is there.
 """
 
 from __future__ import annotations
@@ -72,10 +73,12 @@ class SyncTransport:
             raise
         except UnifetchError as error:
             if trace is not None:
-                trace("http11.receive_response_headers.failed", {"exception": error})
+                for name, info in failed(error, request):
+                    trace(name, info)
             raise family.translated(error, request) from error
         if trace is not None:
-            trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+            for name, info in answered(response, request):
+                trace(name, info)
         body = response.body
         if trace is None and type(body) is BodyThere:
             return family.response(response, family.library.ByteStream(body.content))
@@ -114,10 +117,12 @@ class AwaitedTransport:
             raise
         except UnifetchError as error:
             if trace is not None:
-                await trace("http11.receive_response_headers.failed", {"exception": error})
+                for name, info in failed(error, request):
+                    await trace(name, info)
             raise family.translated(error, request) from error
         if trace is not None:
-            await trace("http11.receive_response_headers.complete", {"return_value": _head(response)})
+            for name, info in answered(response, request):
+                await trace(name, info)
         body = response.body
         if trace is None and type(body) is AsyncBodyThere:
             return family.response(response, family.library.ByteStream(body.content))
@@ -270,6 +275,28 @@ def _raw(response: Response[Any]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.pairs]
 
 
+def answered(response: Response[Any], request: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What `trace` is told once the head of a response is there, after the first."""
+    yield from _sent(request)
+    yield "http11.receive_response_headers.complete", {"return_value": _head(response)}
+
+
+def failed(error: UnifetchError, request: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What `trace` is told where none came: whether that was before the request had left, or after."""
+    if error.request_sent == "no":
+        yield "http11.send_request_headers.failed", {"exception": error}
+        return
+    yield from _sent(request)
+    yield "http11.receive_response_headers.failed", {"exception": error}
+
+
+def _sent(request: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "http11.send_request_headers.complete", {"return_value": None}
+    yield "http11.send_request_body.started", {"request": request}
+    yield "http11.send_request_body.complete", {"return_value": None}
+    yield "http11.receive_response_headers.started", {"request": request}
+
+
 def _head(response: Response[Any]) -> tuple[Any, ...]:
     version, reason = response.http_version.encode("ascii"), response.reason.encode("latin-1")
     return version, response.status, reason, _raw(response)
@@ -305,6 +332,7 @@ def _streams(family: Library, library: Any) -> tuple[type, type]:
             except UnifetchError as error:
                 raise family.translated(error, self._request) from error
             if self._trace is not None:
+                self._trace("http11.response_closed.started", {})
                 self._trace("http11.response_closed.complete", {"return_value": None})
 
     class AsyncResponseStream(library.AsyncByteStream):  # type: ignore[misc]  # likewise
@@ -335,6 +363,7 @@ def _streams(family: Library, library: Any) -> tuple[type, type]:
             except UnifetchError as error:
                 raise family.translated(error, self._request) from error
             if self._trace is not None:
+                await self._trace("http11.response_closed.started", {})
                 await self._trace("http11.response_closed.complete", {"return_value": None})
 
     return ResponseStream, AsyncResponseStream
