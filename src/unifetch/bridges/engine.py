@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backends import load, load_async
 from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
 from ..errors import ConfigConflict
@@ -15,44 +16,52 @@ if TYPE_CHECKING:
     Idle = tuple[int | None, float | None]
 
 
-def bounded(backend: Any, idle: Idle | None) -> Any:
-    """This backend, which keeps no more idle connections than that, and no longer.
-
-    Raises:
-        ConfigConflict: it is another than our own, whose idle connections are its library's affair.
-    """
-    if idle is not None:
-        if not hasattr(backend, "keep_idle"):
-            raise ConfigConflict(
-                f"the bound on idle connections would be lost on the backend {backend.name!r}; 'socket' honours it"
-            )
-        backend.keep_idle(*idle)
-    return backend
+_NATIVE = object()  # of the caller's, and so are its idle connections
 
 
 class Engine(Client):
-    """A client that keeps no cookies, and of idle connections what it is told: (how many, for how many seconds)."""
+    """A client that keeps no cookies, and of idle connections what it is told.
+
+    Args:
+        idle: how many at most, and each for how many seconds; None leaves either to the backend.
+        **settings: as of `Client`; `backend` is given.
+
+    Raises:
+        ConfigConflict: the backend's idle connections are its library's affair.
+    """
 
     def __init__(self, idle: Idle | None, **settings: Any) -> None:
-        self._idle = idle
         super().__init__(cookies=False, **settings)
+        self._idle = idle
         if idle is not None:  # what cannot is refused now, not at the first request
-            bounded(self._native or self.backend, idle)
+            _check(settings["backend"], _NATIVE if self._native is not None else load(settings["backend"]))
 
     def _load(self, name: str) -> Backend:
-        backend: Backend = bounded(super()._load(name), self._idle)
-        return backend
+        backend: Any = super()._load(name)
+        if self._idle is not None:
+            _check(name, backend)
+            backend.keep_idle(*self._idle)
+        return backend  # type: ignore[no-any-return]  # of a base class, which says what it is
 
 
 class AsyncEngine(AsyncClient):
     """The same, awaited."""
 
     def __init__(self, idle: Idle | None, **settings: Any) -> None:
-        self._idle = idle
         super().__init__(cookies=False, **settings)
-        if idle is not None:  # what cannot is refused now, not at the first request
-            bounded(self._native or self.backend, idle)
+        self._idle = idle
+        if idle is not None:
+            _check(settings["backend"], _NATIVE if self._native is not None else load_async(settings["backend"]))
 
     def _load(self, name: str) -> AsyncBackend:
-        backend: AsyncBackend = bounded(super()._load(name), self._idle)
-        return backend
+        backend: Any = super()._load(name)
+        if self._idle is not None:
+            _check(name, backend)
+            backend.keep_idle(*self._idle)
+        return backend  # type: ignore[no-any-return]  # as above
+
+
+def _check(name: Any, backend: Any) -> None:
+    if not hasattr(backend, "keep_idle"):
+        shown = name if isinstance(name, str) else type(name).__name__
+        raise ConfigConflict(f"the bound on idle connections would be lost on the backend {shown}; socket honours it")

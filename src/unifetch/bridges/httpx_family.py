@@ -445,8 +445,14 @@ def _of_theirs(said: dict[str, Any], settings: dict[str, Any], usual: Any) -> di
         most = limits.max_connections
         if "limits" not in settings:
             told["limits"] = {"connections": most, "connections_per_origin": most}
-        if limits != usual:  # of which a client says nothing
-            told["idle"] = (limits.max_keepalive_connections, limits.keepalive_expiry)
+        # As many as there may be in all, and what a client has if it says nothing, are no bounds of the caller's.
+        idle, seconds = limits.max_keepalive_connections, limits.keepalive_expiry
+        if idle == usual.max_keepalive_connections or (most is not None and idle is not None and idle >= most):
+            idle = None
+        if seconds == usual.keepalive_expiry:
+            seconds = None
+        if (idle, seconds) != (None, None):
+            told["idle"] = (idle, seconds)
     if proxy is not None:
         if getattr(proxy, "headers", None) or getattr(proxy, "ssl_context", None):
             raise ConfigConflict("the headers or the context of a proxy would be lost on a bridge")

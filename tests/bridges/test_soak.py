@@ -1,0 +1,26 @@
+"""A small soak of each bridge; `python tests/bridges/soak.py 50000` is the large one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from soak import ENGINES, soak  # the directory is no package
+
+if not Path("/dev/fd").exists():
+    pytest.skip("descriptors cannot be counted here", allow_module_level=True)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_left_behind(engine: str) -> None:
+    """After faults, timeouts and cancellations: no descriptor, no thread, and no answer to another request."""
+    pytest.importorskip(engine.partition(" ")[0])
+    tally, more = soak(engine, 500)
+
+    assert {"descriptors": 0, "threads": 0} == more
+    assert 0 == tally.wrong
+    assert 500 == tally.right + tally.failed + tally.cancelled
+    assert min(tally.right, tally.failed, tally.cancelled) > 0
