@@ -1,20 +1,26 @@
-"""CPU of a request by httpx, httpx2 and requests: their own engine beside the bridge, in turns.
+"""CPU of a request by httpx, httpx2 and requests: their own engine beside the bridge and httpx-aiohttp, in turns.
 
     python bench/bridges.py --requests 2000 --rounds 5
 
 Each turn is a process's own CPU time, user and system, over so many requests for five bytes, and the server runs in
-another process. The figure of a pair is the median of its rounds; the turns of a pair alternate.
+another process. A figure is the median of its rounds; the turns of a client alternate. "No engine" is the library with
+a transport that answers at once: what no engine can take off. httpx-aiohttp has a column where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import statistics
 import subprocess
 import sys
+from importlib import import_module
 from time import process_time
 from typing import TYPE_CHECKING, Any
+
+from requests import Response
+from requests.adapters import HTTPAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +47,14 @@ def main() -> None:
                 for engine, make in makers.items():
                     costs.setdefault(f"{name}: {engine}", []).append(ask(make, url, options.requests))
         medians = {name: statistics.median(values) for name, values in costs.items()}
-        print(f"{'':30} {'own, us':>10} {'bridge, us':>10} {'ratio':>6}")
+        print("| client | own engine, us | httpx-aiohttp, us | no engine, us | bridge, us | own / bridge |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
         for name in _pairs():
-            own, bridge = medians[f"{name}: own"] * 1e6, medians[f"{name}: bridge"] * 1e6
-            print(f"{name:30} {own:10.0f} {bridge:10.0f} {own / bridge:6.2f}")
+            own, aiohttp, none, bridge = (
+                medians.get(f"{name}: {engine}", 0.0) * 1e6 for engine in ("own", "httpx-aiohttp", "none", "bridge")
+            )
+            shown = f"{aiohttp:.0f}" if aiohttp else ""
+            print(f"| {name} | {own:.0f} | {shown} | {none:.0f} | {bridge:.0f} | {own / bridge:.2f} |")
     finally:
         server.kill()
         server.wait()
@@ -79,22 +89,31 @@ def _pairs() -> dict[str, tuple[Callable[[Any, str, int], float], dict[str, Call
     from unifetch.bridges import httpx2 as over_httpx2
     from unifetch.bridges.requests import Adapter
 
-    def session(adapter: Adapter | None = None) -> requests.Session:
+    def session(adapter: HTTPAdapter | None = None) -> requests.Session:
         mounted = requests.Session()
         mounted.trust_env = False  # else most of both is spent on reading the environment
         if adapter is not None:
             mounted.mount("http://", adapter)
         return mounted
 
+    def at_once(library: Any) -> Any:
+        fields = [(b"Content-Type", b"text/plain"), (b"Content-Length", b"5")]
+        return library.MockTransport(
+            lambda request: library.Response(200, headers=fields, stream=library.ByteStream(b"hello"))
+        )
+
     def awaited(library: Any, bridge: Any) -> dict[str, Callable[[], Any]]:
         return {
             "own": lambda: library.AsyncClient(trust_env=False),
+            **_by_aiohttp(library),
+            "none": lambda: library.AsyncClient(transport=at_once(library)),
             "bridge": lambda: library.AsyncClient(transport=bridge.AsyncTransport()),
         }
 
     def blocking(library: Any, bridge: Any) -> dict[str, Callable[[], Any]]:
         return {
             "own": lambda: library.Client(trust_env=False),
+            "none": lambda: library.Client(transport=at_once(library)),
             "bridge": lambda: library.Client(transport=bridge.Transport()),
         }
 
@@ -103,8 +122,31 @@ def _pairs() -> dict[str, tuple[Callable[[Any, str, int], float], dict[str, Call
         f"httpx, {TASKS} tasks": (_ask_awaited, awaited(httpx, over_httpx)),
         "httpx2": (_ask, blocking(httpx2, over_httpx2)),
         f"httpx2, {TASKS} tasks": (_ask_awaited, awaited(httpx2, over_httpx2)),
-        "requests": (_ask, {"own": session, "bridge": lambda: session(Adapter())}),
+        "requests": (
+            _ask,
+            {"own": session, "none": lambda: session(_AtOnce()), "bridge": lambda: session(Adapter())},
+        ),
     }
+
+
+def _by_aiohttp(library: Any) -> dict[str, Callable[[], Any]]:
+    try:
+        transport: Any = import_module({"httpx": "httpx_aiohttp", "httpx2": "httpx_aiohttp.httpx2"}[library.__name__])
+    except ImportError:
+        return {}
+    return {"httpx-aiohttp": lambda: library.AsyncClient(transport=transport.AiohttpTransport())}
+
+
+class _AtOnce(HTTPAdapter):
+    """An adapter of requests that answers at once."""
+
+    def send(self, request: Any, *_: Any, **__: Any) -> Any:
+        response = Response()
+        response.status_code, response.reason, response.url, response.request = 200, "OK", request.url, request
+        response.headers.update({"Content-Type": "text/plain", "Content-Length": "5"})
+        response._content, response._content_consumed = b"hello", True
+        response.raw = io.BytesIO()
+        return response
 
 
 def _ask(make: Callable[[], Any], url: str, count: int) -> float:
