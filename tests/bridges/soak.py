@@ -47,7 +47,7 @@ class Tally:
     """What came of the requests."""
 
     def __init__(self) -> None:
-        self.right = self.wrong = self.failed = self.cancelled = 0
+        self.right = self.wrong = self.failed = self.cancelled = self.surprises = 0
 
     def count(self, name: str, text: str) -> None:
         if text == name:
@@ -55,8 +55,12 @@ class Tally:
         else:
             self.wrong += 1
 
+    def fail(self, name: str) -> None:
+        self.failed += 1
+        self.surprises += name[-1] not in "1235"  # which the server answers as it should
+
     def __str__(self) -> str:
-        return f"{self.right} right, {self.failed} failed, {self.cancelled} cancelled or left, {self.wrong} wrong"
+        return f"{self.right} right, {self.failed} failed, {self.cancelled} cancelled or left, {self.wrong} wrong, {self.surprises} surprises"
 
 
 def soak(engine: str, count: int) -> tuple[Tally, dict[str, int]]:
@@ -116,7 +120,7 @@ def _soak_threads(name: str, url: str, count: int, tally: Tally) -> None:
                     text = client.get(url + path, timeout=0.1 if path[-1] == "5" else 20).text
             except errors:
                 with lock:
-                    tally.failed += 1
+                    tally.fail(path)
                 continue
             with lock:
                 if text is None:
@@ -149,7 +153,7 @@ async def _soak_awaited(name: str, url: str, count: int, tally: Tally) -> None:
             except asyncio.CancelledError:
                 tally.cancelled += 1
             except library.TransportError:
-                tally.failed += 1
+                tally.fail(path)
 
     async with library.AsyncClient(transport=bridge.AsyncTransport(total=10)) as client:
         await asyncio.gather(*(run(client, number) for number in range(TASKS)))
