@@ -60,7 +60,8 @@ class Tally:
         self.surprises += name[-1] not in "1235"  # which the server answers as it should
 
     def __str__(self) -> str:
-        return f"{self.right} right, {self.failed} failed, {self.cancelled} cancelled or left, {self.wrong} wrong, {self.surprises} surprises"
+        went = f"{self.right} right, {self.failed} failed, {self.cancelled} cancelled or left"
+        return f"{went}, {self.wrong} wrong, {self.surprises} failed without a reason"
 
 
 def soak(engine: str, count: int) -> tuple[Tally, dict[str, int]]:
