@@ -9,7 +9,6 @@ not used again.
 
 from __future__ import annotations
 
-import socket
 from weakref import WeakSet
 
 from ..errors import (
@@ -26,7 +25,7 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import Capability, Exchange, refuse_conflicts, translate
+from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_conflicts, translate
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
 
 TYPE_CHECKING: bool = False
@@ -38,63 +37,40 @@ if TYPE_CHECKING:
     from ..model.messages import RawRequest
     from ..model.route import Route
 
-CAPABILITIES = frozenset(
+CAPABILITIES = HTTP_1_CAPABILITIES - {
+    Capability.NO_CONTENT,
+    Capability.EXPECT_CONTINUE,
+    Capability.TRAILERS,
+    Capability.INTERIM_EVENTS,
+}
+# A client of the caller's own connects by its own means and with its own TLS settings.
+INJECTED_CAPABILITIES = frozenset(
     {
-        Capability.HARD_DEADLINE,
         Capability.EXACT_TARGET,
         Capability.EXACT_HEADERS,
-        Capability.STRICT_HEAD,
-        Capability.STRICT_CHUNKS,
         Capability.INTERIM,
         Capability.KEEP_ALIVE,
         Capability.EARLY_RESPONSE,
-        Capability.REQUEST_SENT,
-        Capability.TLS_CONTEXT,
-        Capability.TLS_TRUNCATION,
-        Capability.NO_POISONING,
-        Capability.PROXY,
-        Capability.TLS_PROXY,
-        Capability.SOCKS,
-        Capability.RESOLVE,
-        Capability.FORBID_PRIVATE,
     }
 )
-if hasattr(socket, "AF_UNIX"):
-    CAPABILITIES |= {Capability.UNIX_SOCKET}
-
-# A client of the caller's own connects by its own means and with its own TLS settings.
-INJECTED_CAPABILITIES = CAPABILITIES - {
-    Capability.STRICT_HEAD,
-    Capability.STRICT_CHUNKS,
-    Capability.HARD_DEADLINE,
-    Capability.REQUEST_SENT,
-    Capability.TLS_CONTEXT,
-    Capability.TLS_TRUNCATION,
-    Capability.NO_POISONING,
-    Capability.PROXY,
-    Capability.TLS_PROXY,
-    Capability.SOCKS,
-    Capability.RESOLVE,
-    Capability.FORBID_PRIVATE,
-    Capability.UNIX_SOCKET,
-}
 AWAITED = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO})
 ASYNC_CAPABILITIES = CAPABILITIES | AWAITED
 # And on asyncio it loses what a server says before it refuses the rest of an upload.
 ASYNC_INJECTED_CAPABILITIES = INJECTED_CAPABILITIES - {Capability.EARLY_RESPONSE} | AWAITED
 
 
-class PoolBackend:
-    """Carries requests with a pool of the engine.
+class _Pools:
+    """What the two have in common: a client of the library's, or a pool for each TLS context and each way.
 
     Args:
-        native: a `Client` of the library to use instead, through its `send`; it stays open.
+        native: a client of the library to use instead, through its `send`; it stays open.
 
     Raises:
         ConfigConflict: for a client with settings that would be lost; it names the attribute.
     """
 
     family: ClassVar[Family]
+    declares: ClassVar[tuple[frozenset[Capability], frozenset[Capability]]]  # without a client, and with one
     name: str
     contract: Literal[1] = 1
     native: object
@@ -102,14 +78,31 @@ class PoolBackend:
     def __init__(self, native: Any = None) -> None:
         self._client = native
         self._pools: dict[tuple[ssl.SSLContext | None, Route], Any] = {}
+        self.capabilities = self.declares[native is not None]
         if native is None:
-            self.capabilities = CAPABILITIES
-            self._pool = self._pools[None, DIRECT] = new_pool(self.family.engine)
-            self.native = self._pool
+            native = self._pool = self._pools[None, DIRECT] = self._new_pool()
         else:
             self.family.refuse_conflicts(native)
-            self.capabilities = INJECTED_CAPABILITIES
-            self.native = native
+        self.native = native
+
+    def _new_pool(self) -> Any:
+        raise NotImplementedError
+
+    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
+        # A pool tells connections apart by their origin only.
+        if tls is None and route is DIRECT:
+            return self._pool
+        pool = self._pools.get((tls, route))
+        return pool if pool is not None else self._pools.setdefault((tls, route), self._new_pool())
+
+
+class PoolBackend(_Pools):
+    """Carries requests with a pool of the engine, or by a `Client` of the library."""
+
+    declares = CAPABILITIES, INJECTED_CAPABILITIES
+
+    def _new_pool(self) -> Any:
+        return new_pool(self.family.engine)
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -145,13 +138,6 @@ class PoolBackend:
         theirs = _for_client(self.family, request, exchange, self.family.upload(request.body))
         return client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
-    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
-        # A pool tells connections apart by their origin only, so there is one for each context and each way.
-        if tls is None and route is DIRECT:
-            return self._pool
-        pool = self._pools.get((tls, route))
-        return pool if pool is not None else self._pools.setdefault((tls, route), new_pool(self.family.engine))
-
     # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -161,32 +147,13 @@ class PoolBackend:
                 pool.close()
 
 
-class AsyncPoolBackend:
-    """The same, awaited, on asyncio and on trio.
+class AsyncPoolBackend(_Pools):
+    """The same, awaited, on asyncio and on trio; or by an `AsyncClient`."""
 
-    Args:
-        native: an `AsyncClient` of the library to use instead, through its `send`; it stays open.
+    declares = ASYNC_CAPABILITIES, ASYNC_INJECTED_CAPABILITIES
 
-    Raises:
-        ConfigConflict: for a client with settings that would be lost; it names the attribute.
-    """
-
-    family: ClassVar[Family]
-    name: str
-    contract: Literal[1] = 1
-    native: object
-
-    def __init__(self, native: Any = None) -> None:
-        self._client = native
-        self._pools: dict[tuple[ssl.SSLContext | None, Route], Any] = {}
-        if native is None:
-            self.capabilities = ASYNC_CAPABILITIES
-            self._pool = self._pools[None, DIRECT] = self.family.async_pool()
-            self.native = self._pool
-        else:
-            self.family.refuse_conflicts(native)
-            self.capabilities = ASYNC_INJECTED_CAPABILITIES
-            self.native = native
+    def _new_pool(self) -> Any:
+        return self.family.async_pool()
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -228,12 +195,6 @@ class AsyncPoolBackend:
     async def _through_client(self, client: Any, request: RawRequest, exchange: Exchange) -> Any:
         theirs = _for_client(self.family, request, exchange, self.family.async_upload(request.body))
         return await client.send(theirs, stream=True, auth=None, follow_redirects=False)
-
-    def _pool_for(self, tls: ssl.SSLContext | None, route: Route) -> Any:
-        if tls is None and route is DIRECT:
-            return self._pool
-        pool = self._pools.get((tls, route))
-        return pool if pool is not None else self._pools.setdefault((tls, route), self.family.async_pool())
 
     # --- The end ----------------------------------------------------------------------------------
 
