@@ -46,8 +46,7 @@ from ..errors import (
 )
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
-from ..wire.asyncio import look_up
-from ..wire.asyncio_wire import AsyncioTLS
+from ..wire.asyncio_wire import AsyncioTLS, look_up
 from ..wire.dial import dial, refusal
 from ..wire.reader import RECEIVE
 from ..wire.sockets import new_socket

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
 
 from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
-from .asyncio_wire import AsyncioTLS, AsyncioWire
+from .asyncio_wire import AsyncioTLS, AsyncioWire, look_up
 from .dial import carried_out_awaited, refusal
 from .happy_eyeballs import race
 from .reader import RECEIVE
-from .resolution import begin, numeric, settled
 from .sockets import new_socket
 
 TYPE_CHECKING: bool = False
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..model.messages import RawRequest
-    from .resolution import Address, Outcome
+    from .resolution import Address
     from .timer import Clock
 
 
@@ -119,26 +117,6 @@ class AsyncioDialer:
         self._end_race()
         if self.wire is not None:
             self.wire.close()
-
-
-async def look_up(host: str, port: int, seconds: float | None = None) -> list[Address]:
-    """The addresses of a host, as `resolution.look_up`."""
-    if found := numeric(host, port):
-        return found
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[Outcome] = loop.create_future()
-
-    def tell(outcome: Outcome) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    def settle(outcome: Outcome) -> None:
-        if not told.done():
-            told.set_result(outcome)
-
-    begin(host, port, tell)
-    async with asyncio.timeout(seconds):
-        return settled(await told)
 
 
 async def _attempt(family: int, address: Any) -> socket.socket:

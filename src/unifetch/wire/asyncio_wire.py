@@ -17,6 +17,7 @@ import ssl
 from math import inf
 
 from .reader import RECEIVE
+from .resolution import begin, numeric, settled
 from .sockets import arrivals
 
 TYPE_CHECKING: bool = False
@@ -25,9 +26,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
+    from .resolution import Address, Outcome
     from .timer import Clock
 
     T = TypeVar("T")
+
+# --- Names ---------------------------------------------------------------------------------------
+
+
+async def look_up(host: str, port: int, seconds: float | None = None) -> list[Address]:
+    """The addresses of a host, as `resolution.look_up`."""
+    if found := numeric(host, port):
+        return found
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[Outcome] = loop.create_future()
+
+    def tell(outcome: Outcome) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    def settle(outcome: Outcome) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    begin(host, port, tell)
+    async with asyncio.timeout(seconds):
+        return settled(await told)
+
 
 # --- TCP ------------------------------------------------------------------------------------------
 
