@@ -21,7 +21,6 @@ nitpicky = False  # signatures name types of the standard library, whose invento
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True  # `...` and not Ellipsis
 default_role = "code"  # docstrings write `names` so
 napoleon_use_ivar = True
 

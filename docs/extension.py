@@ -29,6 +29,7 @@ def setup(app):
     app.connect("builder-inited", write_scenarios)
     app.connect("source-read", link_sources)
     app.connect("autodoc-process-docstring", plurals)
+    app.connect("autodoc-process-signature", dots)
     app.connect("html-collect-pages", source_pages)
     app.connect("build-finished", write_recordings)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -177,6 +178,11 @@ def link_sources(app, docname, source):
 def plurals(app, what, name, obj, options, lines):
     """Our docstrings write `Request`s; reStructuredText wants to be told that the word ends there."""
     lines[:] = [re.sub(r"(?<!`)(`[^`]+`)(?=[A-Za-z])", r"\1\\ ", line) for line in lines]
+
+
+def dots(app, what, name, obj, options, signature, returns):
+    """A default of `...` is written so, and not by its name."""
+    return (signature and signature.replace("= Ellipsis", "= ..."), returns)
 
 
 def source_pages(app):

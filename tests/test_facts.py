@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -154,6 +155,20 @@ def test_the_readme_shows_facts() -> None:
     assert f"<!-- facts -->\n{pages.readme_table()}<!-- end of facts -->" in readme
 
 
+COMPARING = ("matrix", "explorer", "comparison", "cost", "fairness", *(f"backends/{name}" for name in BACKENDS))
+NAMES = r"RFC \d+|HTTP/[\d.]+|§[\d.]+|`[^`]*`|\]\([^)]*\)|^\d\. |^:::.*|^<!-- .*"
+
+
+@pytest.mark.parametrize("page", COMPARING)
+def test_no_number_of_the_comparison_is_typed(page: str) -> None:
+    """What stands between the facts on these pages has no figure of its own; names and sections are none."""
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    text = re.sub(r"^```.*?^```|<!-- (matrix|natives) -->.*?<!-- end", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(NAMES, "", text, flags=re.MULTILINE)
+
+    assert [] == re.findall(r"(?<![\w.])\d[\d.,]*(?!\w)", text)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_has_its_picture(backend: str) -> None:
     """Its boxes are what the adapter says of itself: the six steps, and a library's name where they are not ours."""
@@ -190,10 +205,10 @@ def test_the_cost_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pyte
     assert "Measured on: a processor of ours." in page
     assert "requests 2.9" in page
     for fact in ("async64/raw/cpu", "async64/raw/wall", "body/raw/grown", "import/raw/cpu"):
-        assert f'data-fact="cost/{fact}"' in page
+        assert all(f'data-fact="cost/{fact}/{which}"' in page for which in range(3))
     assert "async64/raw/grown" not in page
-    assert '"cost/async64/raw/wall">150<' in page
-    assert '"cost/body/raw/grown">3.00<' in page
+    assert '"cost/async64/raw/wall/1">150<' in page
+    assert '"cost/body/raw/grown/1">3.00<' in page
 
 
 def test_a_scenario_runs() -> None:

@@ -72,8 +72,8 @@ def _answer(scenario: str, subject: str) -> str:
     name = subject.partition("-")[0]
     floor = ""
     if older:
-        old = store.made()["floor"].get(name, "")
-        floor = f'<small>{escape(old)}: <span data-fact="{scenario}/{subject}@floor">{escape(older)}</span></small>'
+        old = fact(f"made.floor.{name}")
+        floor = f'<small>{old}: <span data-fact="{scenario}/{subject}@floor">{escape(older)}</span></small>'
     shown = f'<span data-fact="{scenario}/{subject}">{escape(text)}</span>'
     return f'<td class="{kind}" data-subject="{subject}">{shown}{floor}</td>'
 
@@ -223,10 +223,10 @@ def answers_table(name: str) -> str:
         found = store.record(name, subject)
         assert found is not None
         came = found["outcome"]
-        detail = f"{came['class']}: {came['text']}" if came["kind"] == "error" else ""
-        extra = f"<small>{escape(detail)}</small>" if detail else ""
+        detail = error_text(found)
+        extra = f'<small data-fact="{name}/{subject}/error">{escape(detail)}</small>' if detail else ""
         older = store.floor_differs(name, subject)
-        old = store.made()["floor"].get(subject.partition("-")[0], "")
+        old = fact(f"made.floor.{subject.partition('-')[0]}") if older else ""
         floor = (
             f'<br><small>{old}: <span data-fact="{name}/{subject}@floor">{escape(older)}</span></small>'
             if older
@@ -243,6 +243,12 @@ def answers_table(name: str) -> str:
         '<div class="wide"><table class="facts answers"><thead><tr><th>who</th><th>answer</th><th>requests</th>'
         f"<th>connections</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def error_text(record: dict[str, Any]) -> str:
+    """The class and the words of an exception; `""` where there was none."""
+    came = record["outcome"]
+    return f"{came['class']}: {came['text']}".rstrip() if came["kind"] == "error" else ""
 
 
 def script_text(scenario: Scenario) -> str:
@@ -505,11 +511,11 @@ def _cost_cell(case: str, client: str, name: str, rounds: list[dict[str, str]]) 
     values = [float(row[name]) for row in rounds if row.get(name)]
     if not values:
         return "<td></td>"
-    low, middle, high = quartiles(values)
-    return (
-        f'<td class="number"><span data-fact="cost/{case}/{client}/{name}">{middle}</span>'
-        f" <small>{low} to {high}</small></td>"
+    low, middle, high = (
+        f'<span data-fact="cost/{case}/{client}/{name}/{which}">{value}</span>'
+        for which, value in enumerate(quartiles(values))
     )
+    return f'<td class="number">{middle} <small>{low} to {high}</small></td>'
 
 
 def _machine() -> str:

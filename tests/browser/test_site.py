@@ -37,7 +37,9 @@ PAGES = [
     "scenarios/index.html",
     "scenarios/params-none.html",
     "scenarios/long-line.html",
+    "scenarios/http2-frames.html",
     "how-to/requests.html",
+    "course/10_http2.html",
     "source/wire/http11.py.html",
 ]
 
@@ -210,13 +212,44 @@ def test_a_phone_shows_one_library(phone: Reader) -> None:
     assert 2 == page.locator("table.matrix thead th:visible").count()
 
 
-def test_params_none_is_found_from_the_front_page(desk: Reader) -> None:
-    """Two clicks: the matrix, then the question."""
-    page = desk.open("index.html")
-    page.locator("article a", has_text="the matrix").first.click()
-    page.locator("table.matrix a", has_text="params={'b': None}").click()
+# What somebody looks for, the words of the links that lead there from the front page, and what stands there then.
+SEARCHES = {
+    "what each sends for params={'b': None}": (["the matrix", "params={'b': None}"], ".answers", "/?b=None"),
+    "who repeats a request by himself": (
+        ["the matrix", "How often is a GET sent if each new"],
+        ".answers",
+        "4 requests",
+    ),
+    "what requests sends that urllib does not": (["the wire explorer"], ".aligned", "Accept-Encoding: gzip, deflate"),
+    "how to swap the backend": (["backends"], "article", 'with use_backend("'),
+    "chapter one of the course": (["the course", "Two sockets"], "article h1", "1. Two sockets"),
+}
 
-    assert "/?b=None" in page.inner_text(".answers")
+
+@pytest.mark.parametrize("what", SEARCHES)
+def test_what_is_looked_for_is_found_from_the_front_page(what: str, desk: Reader) -> None:
+    """One or two clicks, without a search."""
+    links, place, text = SEARCHES[what]
+    page = desk.open("index.html")
+    for words in links:
+        page.locator("article a", has_text=words).first.click()
+
+    assert text in page.inner_text(place)
+
+
+# --- HTTP/2 ---------------------------------------------------------------------------------------
+
+
+def test_frames_are_aligned_and_told(desk: Reader) -> None:
+    """What HTTP/2 sends stands frame by frame, with the section of its standard and no line of the other parser."""
+    page = desk.open("explorer.html#scenario=http2-frames&left=httpx&right=unifetch:socket&view=hex")
+    page.wait_for_function("document.querySelector('.aligned').innerText.includes('HEADERS, stream 1')")
+    page.hover(".aligned td.k-framing")
+    about = page.inner_text(".about")
+
+    assert "RFC 9113 §6.5" in about
+    assert "our parser" not in about
+    assert page.locator(".aligned th", has_text="SETTINGS, stream 0").first.is_visible()
 
 
 # --- The rest -------------------------------------------------------------------------------------
