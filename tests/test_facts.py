@@ -131,6 +131,19 @@ def test_every_byte_is_in_a_piece() -> None:
             assert [data for _, _, data in record["wire"]] == shown
 
 
+def test_frames_are_taken_apart() -> None:
+    """What HTTP/2 sends is a preface and frames, each with its name, its stream and its section, in hexadecimal."""
+    record = store.record("http2-frames", "unifetch:socket")
+    assert record is not None
+    sent = anatomy.messages(record)[0]
+    keys = [piece.key for piece in sent.pieces]
+
+    assert ["preface", "SETTINGS, stream 0 1", "HEADERS, stream 1 1"] == keys[:3]
+    assert ["RFC 9113 §3.4", "RFC 9113 §6.5", "RFC 9113 §6.2"] == [piece.section for piece in sent.pieces[:3]]
+    assert ":method" == record["fields"][0][0]
+    assert "00 04 00 00 00 00 00" in pages.bytes_of("http2-frames", "")
+
+
 def test_our_parser_has_every_line_that_the_explorer_names() -> None:
     """Pointing at a field leads to a function that exists; where this fails, `anatomy.KINDS` names an old one."""
     assert {function for _, function in anatomy.KINDS.values()} - set(anatomy.lines()) == set()

@@ -93,8 +93,8 @@ function explorer(root) {
     return [...text].map((letter) => letter.codePointAt(0).toString(16).padStart(2, "0")).join(" ");
   }
 
-  function written(text) {
-    if (view.value === "hex") return element("code", { textContent: hex(text) });
+  function written({ text, is_frame: binary }) {
+    if (binary || view.value === "hex") return element("code", { textContent: hex(text) });
     const code = element("code");
     const shown = text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g, (found) => "\\x" + hex(found));
     for (const part of shown.split(/(\r\n|\r|\n)/)) {
@@ -106,7 +106,7 @@ function explorer(root) {
 
   function cell(piece, row, column) {
     if (!piece) return element("td", { className: "none", textContent: "-" });
-    const made = element("td", { className: "k-" + piece.kind, tabIndex: -1 }, written(piece.text));
+    const made = element("td", { className: "k-" + piece.kind, tabIndex: -1 }, written(piece));
     const tell = () => {
       const where = piece.line ? element("a", { href: `${places.parser}#L-${piece.line}`, textContent: `${places.name}, line ${piece.line}` }) : "";
       const size = `${piece.text.length} byte${piece.text.length === 1 ? "" : "s"}`;

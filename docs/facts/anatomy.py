@@ -74,6 +74,7 @@ class Piece:
         text: the bytes, one character each (ISO-8859-1).
         section: of the standard.
         line: of our parser; 0 where it has none.
+        is_frame: whether it is one of HTTP/2.
     """
 
     key: str
@@ -81,6 +82,7 @@ class Piece:
     text: str
     section: str
     line: int
+    is_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _frames(data: str) -> list[Piece]:
         key = f"{name}{acknowledged}, stream {stream}"
         seen[key] = seen.get(key, 0) + 1
         section = f"RFC 9113 §6.{kind + 1}"
-        found.append(Piece(f"{key} {seen[key]}", OF_FRAMES.get(name, "framing"), whole, section, 0))
+        found.append(Piece(f"{key} {seen[key]}", OF_FRAMES.get(name, "framing"), whole, section, 0, is_frame=True))
     return found
 
 

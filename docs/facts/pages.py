@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import store
-from .anatomy import KINDS, PARSER, Message, as_data, messages
+from .anatomy import KINDS, PARSER, Message, Piece, as_data, messages
 from .answers import agreed
 from .recorder import Close, Pause, Reset
 from .scenarios import BY_NAME, SCENARIOS, TOPICS, Scenario
@@ -26,7 +26,7 @@ TITLES = {
     "httpx-async": "httpx, awaited",
     "httpx2-async": "httpx2, awaited",
 }
-COLUMNS = (*LIBRARIES, *BY_HAND, "unifetch")
+COLUMNS = (*LIBRARIES, "unifetch", *BY_HAND)
 COST = Path(__file__).parent / "cost.csv"
 MACHINE = COST.with_suffix(".json")  # on which it was measured, and which versions
 
@@ -303,10 +303,16 @@ def bytes_of(name: str, root: str) -> str:
 def _message(message: Message) -> str:
     arrow = "→" if message.way == "sent" else "←"
     pieces = "".join(
-        f'<span class="k-{piece.kind}" title="{escape(piece.section)}">{visible(piece.text)}</span>'
+        f'<span class="k-{piece.kind}" title="{escape(piece.section)}">{written_out(piece)}</span>'
+        + (f" <i>{escape(piece.key.rpartition(' ')[0])}</i>\n" if piece.is_frame else "")
         for piece in message.pieces
     )
     return f'<pre class="wire {message.way}" data-arrow="{arrow} {message.connection}">{pieces}</pre>'
+
+
+def written_out(piece: Piece) -> str:
+    """The bytes of a piece: as text, or those of a frame in hexadecimal."""
+    return piece.text.encode("latin-1").hex(" ") if piece.is_frame else visible(piece.text)
 
 
 def visible(text: str) -> str:
@@ -439,7 +445,7 @@ def diff(name: str, left: str, right: str) -> str:
             both = [side.get(key) for side in pieces]
             same = both[0] is not None and both[1] is not None and both[0].text == both[1].text
             cells = "".join(
-                f'<td class="k-{piece.kind}"><code>{visible(piece.text)}</code></td>'
+                f'<td class="k-{piece.kind}"><code>{written_out(piece)}</code></td>'
                 if piece
                 else '<td class="none">-</td>'
                 for piece in both
