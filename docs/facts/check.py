@@ -78,10 +78,10 @@ class Page(HTMLParser):
 def expected(name: str) -> str:
     """What a fact of this name says."""
     if name.startswith("cost/"):
-        case, client, column, which = name.split("/")[1:]
+        case, client, measure, which = name.split("/")[1:]
         with pages.COST.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["case"] == case and row["client"] == client]
-        return pages.quartiles([float(row[column]) for row in rows])[int(which)]
+        return pages.quartiles([float(row[measure]) for row in rows])[int(which)]
     if "/" in name:
         scenario, subject, *column = name.split("/")
         found = store.record(scenario, subject)
