@@ -14,6 +14,8 @@ MASKS = [
     (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"(?<=after )\d+(?= milliseconds)"), "N"),
     (re.compile(r"_ssl\.c:\d+"), "_ssl.c:LINE"),
+    # How far a decoder came depends on where the network cut what it was fed.
+    (re.compile(r"\(\d+ from \d+\)"), "(N from M)"),
     # Python says it in words of its own from 3.11.4 on, OpenSSL before.
     (re.compile("unexpected eof while reading"), "EOF occurred in violation of protocol"),
     (re.compile(r"(?<=after )\d+\.\d+(?= s)"), "SECONDS"),
