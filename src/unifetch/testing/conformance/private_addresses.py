@@ -69,7 +69,17 @@ class TestPrivateAddresses(Routes):
             "172.16.0.1",
             "192.168.0.1",
             "100.64.0.1",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
             "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[2001:2::1]",
+            "[2001:db8::1]",
+            "[64:ff9b::10.0.0.1]",
+            "[ff02::1]",
         ],
     )
     def test_private_addresses(self, client: Client, internet: Internet, host: str) -> None:
@@ -83,7 +93,11 @@ class TestPrivateAddresses(Routes):
     @requires(Capability.FORBID_PRIVATE)
     def test_private_after_resolution(self, client: Client, internet: Internet) -> None:
         """So is a name that leads to one, even beside public addresses."""
-        internet.answers = {"inside.test": [["10.0.0.1"]], "both.test": [[PUBLIC, "127.0.0.1"]]}
+        internet.answers = {
+            "inside.test": [["10.0.0.1"]],
+            "both.test": [[PUBLIC, "127.0.0.1"]],
+            "scoped.test": [["fe80::1%1"]],
+        }
         with Server() as server:
             for host in internet.answers:
                 with pytest.raises(ConnectError, match=host):
