@@ -20,6 +20,7 @@ from unifetch import Capability, Client, backends, errors
 from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.backends.base import ASYNC_CAPABILITIES
 from unifetch.client import config
+from unifetch.client.call_settings import REFUSED
 from unifetch.testing import RecordedRequest, Server, conformance, refused_port, reply
 from unifetch.testing.conformance.base import BackendFactory
 
@@ -108,6 +109,13 @@ def test_every_page_is_on_the_map() -> None:
 def test_a_how_to_is_short(page: str) -> None:
     """A page of instructions takes a minute to read."""
     assert len(PAGES[page].splitlines()) <= 60
+
+
+def test_the_fields_that_are_refused() -> None:
+    """The page has the table that the code goes by."""
+    rows = [f"| `{name}` | {instead} |" for name, instead in REFUSED.items()]
+
+    assert "\n".join(rows) in PAGES["how-to/header-fields.md"]
 
 
 def test_the_walk_is_that_of_the_package() -> None:

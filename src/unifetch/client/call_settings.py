@@ -159,20 +159,20 @@ class Plan:
         return self._context
 
 
-# Fields of the connection, not of the request: what they say is decided by whoever owns the connection.
-_FORBIDDEN = frozenset(
-    {
-        "content-length",
-        "transfer-encoding",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "http2-settings",
-        "proxy-authorization",
-    }
-)
+# Fields of the connection, not of the request: what they say is decided by whoever owns the connection. With each, what
+# to do instead. `docs/how-to/header-fields.md` shows this table.
+REFUSED = {
+    "Content-Length": "it is that of the body; beside an iterator, the right one declares its length",
+    "Transfer-Encoding": "an iterator as the body is sent in chunks",
+    "Keep-Alive": "connections are kept by themselves, and limits= says how many",
+    "Proxy-Connection": "it means nothing; keep-alive is accepted, and not sent",
+    "TE": "trailers are read by themselves; only trailers is accepted, and not sent",
+    "Trailer": "give trailers=, and it is written",
+    "Upgrade": "http2=True asks for HTTP/2, and there is no other protocol",
+    "HTTP2-Settings": "http2=True asks for HTTP/2",
+    "Proxy-Authorization": "give a proxy's credentials in proxy=",
+}
+_FORBIDDEN = {name.lower(): instead for name, instead in REFUSED.items()}
 
 
 def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
@@ -224,8 +224,7 @@ def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
             elif name == "expect" and value.lower() != "100-continue":
                 raise InvalidHeader("Expect: 100-continue is all that it can say (RFC 9110 §10.1.1)")
             elif name in _FORBIDDEN:
-                hint = "; give a proxy's credentials in proxy=" if name == "proxy-authorization" else ""
-                raise InvalidHeader(f"{pair[0]} belongs to the connection, and unifetch sets it{hint}")
+                raise InvalidHeader(f"{pair[0]} belongs to the connection, and unifetch sets it; {_FORBIDDEN[name]}")
         if value == REDACTED:
             raise InvalidHeader(f"header {pair[0]} holds the mask of a credential that was pickled; set it again")
         fields.append(pair)
@@ -313,4 +312,4 @@ def _coding(decode: bool) -> Pairs:
 AGENT: Pairs = (("User-Agent", f"unifetch/{VERSION}"),)
 _ACCEPT: Pairs = (("Accept", "*/*"),)
 _IDENTITY: Pairs = (("Accept-Encoding", "identity"),)
-_SPECIAL = _FORBIDDEN | {"host", "user-agent", "accept", "accept-encoding", "connection", "expect", "range"}
+_SPECIAL = frozenset(_FORBIDDEN) | {"host", "user-agent", "accept", "accept-encoding", "connection", "expect", "range"}

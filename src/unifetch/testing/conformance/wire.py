@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ... import URL, Client, InvalidRequest
 from ...backends.base import Capability
-from ...errors import InvalidBody, InvalidHeader, InvalidMethod, InvalidSetting, InvalidURL
+from ...client.call_settings import REFUSED
+from ...errors import InvalidBody, InvalidHeader, InvalidMethod, InvalidSetting, InvalidURL, UnsupportedCapability
+from ...masking import REDACTED
 from ...policies.decoding import accept_encoding
 from ...version import VERSION
 from .. import Server
@@ -141,6 +145,21 @@ TARGETS = {
 }
 
 
+# Each row of the page on refused fields that is about a value, or a place: the method, and the arguments.
+OUT_OF_PLACE: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "an option of Connection": ("get", lambda: {"headers": {"Connection": "X-Mine"}}),
+    "two Hosts": ("get", lambda: {"headers": [("Host", "a.test"), ("Host", "b.test")]}),
+    "a Host that is none": ("get", lambda: {"headers": {"Host": "a b"}}),
+    "Expect without a body": ("get", lambda: {"headers": {"Expect": "100-continue"}}),
+    "another Expect": ("post", lambda: {"headers": {"Expect": "more"}, "body": b"x"}),
+    "Content-Type beside files": ("post", lambda: {"headers": {"Content-Type": "a/b"}, "files": {"f": b"x"}}),
+    "Range of a download": ("download", lambda: {"headers": {"Range": "bytes=1-"}}),
+    "If-Range of a download": ("download", lambda: {"headers": {"If-Range": '"1"'}}),
+    "a mask": ("get", lambda: {"headers": {"Authorization": REDACTED}}),
+    "a trailer": ("post", lambda: {"trailers": {"Content-Type": "a/b"}, "body": iter([b"x"])}),
+}
+
+
 class TestWire(Conformance):
     """For the same call, the same bytes."""
 
@@ -181,6 +200,24 @@ class TestWire(Conformance):
         """What contradicts the request, or what a connection does, is refused before anything is sent."""
         with Server() as server, pytest.raises(InvalidHeader):
             client.post(server.url, body=b"body", headers=fields)
+
+        assert 0 == server.connections
+
+    @pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("Content-Length", "Transfer-Encoding")])
+    def test_fields_of_the_connection(self, client: Client, name: str) -> None:
+        """They are refused before anything is sent, by a message that says what to do instead."""
+        with Server() as server, pytest.raises(InvalidHeader, match=re.escape(REFUSED[name])):
+            client.get(server.url, headers={name: "x"})
+
+        assert 0 == server.connections
+
+    @pytest.mark.parametrize("row", OUT_OF_PLACE)
+    def test_fields_out_of_place(self, client: Client, row: str, tmp_path: Path) -> None:
+        """So are those that say what cannot be, or stand where they cannot."""
+        call, arguments = OUT_OF_PLACE[row]
+        where = (tmp_path / "file",) if call == "download" else ()
+        with Server() as server, pytest.raises((InvalidHeader, UnsupportedCapability)):
+            getattr(client, call)(server.url, *where, **arguments())
 
         assert 0 == server.connections
 
