@@ -993,7 +993,9 @@ def test_targets_that_cannot_be_written(client: Client, tmp_path: Path) -> None:
         "pipe/file": NotADirectoryError,
         "none/": IsADirectoryError,
         "none/.": IsADirectoryError,
+        "device": FileExistsError,
     }
+    (tmp_path / "device").symlink_to(os.devnull)
     before = files(tmp_path)
     with Server() as server:
         for name, kind in rows.items():
@@ -1002,6 +1004,46 @@ def test_targets_that_cannot_be_written(client: Client, tmp_path: Path) -> None:
             assert f"{tmp_path}/{name}" == str(caught.value.filename)
 
         assert (0, before) == (server.connections, files(tmp_path))
+
+
+@on_posix
+def test_a_directory_that_cannot_be_written_in(client: Client, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the permission to make a file there, nothing is sent; the error names the path."""
+    opened = os.open
+
+    def refused(name: object, flags: int, *rest: int, **named: int) -> int:
+        if str(name).endswith(PART):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return opened(name, flags, *rest, **named)  # type: ignore[call-overload]  # handed on
+
+    path.write_bytes(b"before")
+    monkeypatch.setattr(os, "open", refused)
+    with Server(reply(200, FILE)) as server:
+        with pytest.raises(PermissionError) as caught:
+            client.download(server.url, path)
+
+        assert ("file", 0) == (Path(caught.value.filename).name, server.connections)
+    assert b"before" == path.read_bytes()
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EROFS])
+def test_a_rename_that_fails(client: Client, path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """What nobody could know before is the system's error; what was there stays, and the next try goes on."""
+
+    def refused(part: str, target: str) -> None:
+        raise OSError(code, os.strerror(code), part, None, target)
+
+    path.write_bytes(b"before")
+    with Server(reply(200, FILE, ETAG), reply(200, FILE, ETAG)) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", refused)
+            with pytest.raises(OSError, match=os.strerror(code)) as caught:
+                client.download(server.url, path, resume=True)
+        assert (code, b"before") == (caught.value.errno, path.read_bytes())
+
+        client.download(server.url, path, resume=True)
+
+    assert FILE == path.read_bytes()
 
 
 @on_posix

@@ -27,6 +27,11 @@ def main(url: str, directory: Path) -> None:
         client.download("/file", path, resume=True, progress=show)  # show(received, total), in bytes
         # [end]
 
+        # [place]
+        with client.stream("GET", "/file") as response, open(path, "wb") as file:
+            file.writelines(response.body)
+        # [end]
+
         # [digest]
         try:
             client.download("/file", path, digest=f"sha-256:{DIGEST}")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
 EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
+_OTHERWISE = "mount its directory, or open it, and write a stream() to it"
+
 READABLE = 100  # bytes of a name that is shown in that of its part; file systems allow 143 to 255
 MOST_LINKS = 40  # as Linux
 
@@ -124,7 +126,7 @@ def _check(target: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise FileExistsError(errno.EEXIST, "Not a regular file")
+        raise FileExistsError(errno.EEXIST, "Not a regular file; open it, and write a stream() to it")
     with open_exactly(target, "r+b", os.O_RDWR) as file:  # fails for a directory, too
         if sys.platform != "win32":
             _check_replaceable(file.fileno(), found, os.path.dirname(target))
@@ -138,7 +140,7 @@ def _check_replaceable(descriptor: int, found: os.stat_result, above: str) -> No
     try:
         opened.extend(map(os.open, (above,), (getattr(os, "O_PATH", os.O_RDONLY),)))
         if found.st_dev != directory.st_dev or _mount_of(descriptor) != _mount_of(opened[0]):
-            raise OSError(errno.EBUSY, "A file that is mounted cannot be replaced; mount its directory")
+            raise OSError(errno.EBUSY, f"A file that is mounted cannot be replaced; {_OTHERWISE}")
     finally:
         for each in opened:
             os.close(each)

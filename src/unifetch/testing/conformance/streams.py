@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,6 +161,20 @@ class TestDownloads(Conformance):
                 done.response.url.target,
             )
             assert ["identity"] * 2 == [each.header("accept-encoding") for each in server.requests]
+
+    def test_what_cannot_be_replaced(self, client: Client, tmp_path: Path) -> None:
+        """A target that is no file is refused before anything is sent; a stream can be written there in place."""
+        place = tmp_path / "there"
+        place.write_bytes(b"before")
+        with Server(reply(200, FILE, ETAG)) as server:
+            for target in (tmp_path, Path(os.devnull)):
+                with pytest.raises((FileExistsError, IsADirectoryError, PermissionError)):
+                    client.download(server.url, target)
+            assert 0 == server.connections
+            with client.stream("GET", server.url) as response, place.open("r+b") as file:
+                file.writelines(response.body)
+
+        assert FILE == place.read_bytes()
 
     def test_resume(self, client: Client, tmp_path: Path) -> None:
         """What broke off is gone on with: only the rest is asked for, on the condition that it is of the same file."""
