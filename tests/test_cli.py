@@ -19,6 +19,7 @@ from unifetch import __version__, available_backends
 from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.cli import backends as command_line
 from unifetch.cli.main import main
+from unifetch.cli.terminal import Style
 from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
 
 COMMAND = [sys.executable, "-m", "unifetch"]
@@ -739,6 +740,22 @@ def test_each_stream_is_coloured_for_itself() -> None:
     assert "< \x1b[36mContent-Length\x1b[0m: 6\n" in written
     assert plain == ESCAPES.sub("", written)
     assert ("hello\n", plain) == (piped.stdout, piped.stderr + piped.stdout)
+
+
+def test_no_color_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for each command, not once for the process."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    shown = []
+    for value in ("", "1", ""):
+        monkeypatch.setenv("NO_COLOR", value)
+        shown.append(Style(Terminal()).red("x"))
+
+    assert ["\x1b[31mx\x1b[0m", "x", "\x1b[31mx\x1b[0m"] == shown
 
 
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1", "TERM": "dumb"}])

@@ -155,6 +155,38 @@ class TestFork:
                 (request.target, request.connection) for request in server.requests
             ]
 
+    def test_a_changed_environment(self, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A child that changes its environment goes by it, and so does one of a parent that has changed its own."""
+        netrc = tmp_path / "netrc"
+        netrc.touch(0o600)
+        netrc.write_text("machine 127.0.0.1 login a password b")
+        monkeypatch.setattr(api.SHARED, "notices_environment", True)  # as that of the process does
+
+        def login(request: RecordedRequest) -> bytes:
+            return reply(200, (request.header("authorization") or "none").encode())
+
+        def through_proxy() -> bool:
+            os.environ["http_proxy"] = proxy.url
+            return get("http://origin.test/", backend=backend).text == "http://origin.test/"
+
+        def with_netrc() -> bool:
+            os.environ["NETRC"] = str(netrc)
+            return get(server.url, backend=backend, auth="netrc").text == "Basic YTpi"
+
+        def by_name() -> bool:
+            os.environ["UNIFETCH_BACKEND"] = backend
+            return get(server.url).backend == backend
+
+        with Server(login) as server, Server(echo) as proxy:
+            get(server.url, backend=backend)
+            assert in_child(through_proxy)
+            assert in_child(with_netrc)
+            assert in_child(by_name)
+            monkeypatch.setenv("http_proxy", proxy.url)
+            assert in_child(through_proxy)
+            monkeypatch.delenv("http_proxy")
+            assert "none" == get(server.url, backend=backend).text
+
     def test_a_lock_that_was_held(self, backend: str) -> None:
         """Another thread may have been inside the client when the process forked; the child does not wait for it."""
         with Server(echo) as server:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import inspect
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,7 @@ from ... import Client, aio
 from ...backends.base import Capability
 from ...errors import (
     InvalidSetting,
+    TLSError,
 )
 from .. import (
     Server,
@@ -19,7 +25,23 @@ from .. import (
 )
 from ..awaited import awaited, client_of
 from .base import requires
-from .routes import BASIC, LOGIN, Routes, proxy
+from .routes import BASIC, LOGIN, Routes, authority, proxy
+
+
+def function(client: Client) -> Any:
+    """The module's own `get`, of the kind that this backend is for."""
+    return awaited(aio.get) if inspect.iscoroutinefunction(client.backend.send) else unifetch.get
+
+
+def subject_hash(pem: bytes) -> str:
+    """The name of a certificate in a directory that OpenSSL looks into: a hash of its subject, in lower case."""
+    x509 = pytest.importorskip("cryptography.x509")
+    subject = x509.load_pem_x509_certificate(pem).subject
+    der = subject.public_bytes()
+    content = der[2:] if der[1] < 128 else der[3:]  # without the outer SEQUENCE, of 255 bytes at most
+    for attribute in subject:
+        content = content.replace(attribute.value.encode(), attribute.value.lower().encode())
+    return hashlib.sha1(content, usedforsecurity=False).digest()[3::-1].hex()
 
 
 class TestEnvironment(Routes):
@@ -53,8 +75,7 @@ class TestEnvironment(Routes):
     @requires(Capability.PROXY)
     def test_environment_at_run_time(self, client: Client, environment: pytest.MonkeyPatch) -> None:
         """The module's functions notice a change; a client goes by what there was when it was made."""
-        native = inspect.iscoroutinefunction(client.backend.send)
-        get = awaited(aio.get) if native else unifetch.get
+        get = function(client)
         with Server() as origin, Server() as server:
             client.get(origin.url, headers={"Asked": "before"})
             get(origin.url, backend=client.backend)
@@ -65,6 +86,46 @@ class TestEnvironment(Routes):
             get(origin.url, backend=client.backend)
 
             assert (4, 1) == (len(origin.requests), len(server.requests))
+
+    @requires(Capability.TLS_CONTEXT)
+    @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+    def test_certificates_at_run_time(
+        self, client: Client, environment: pytest.MonkeyPatch, tmp_path: Path, variable: str
+    ) -> None:
+        """Whom the environment trusts counts from the next request on, be it by a new client or by a function."""
+        ca_file = Path(authority().trusted["ca_file"])
+        tmp_path.joinpath(subject_hash(ca_file.read_bytes()) + ".0").write_bytes(ca_file.read_bytes())
+        get = function(client)
+        environment.delenv("SSL_CERT_FILE", raising=False)
+        environment.delenv("SSL_CERT_DIR", raising=False)
+        with Server(reply(200), tls=authority().server("127.0.0.1")) as server:
+            for trusted in (False, True, False):
+                if trusted:
+                    environment.setenv(variable, str(ca_file if variable == "SSL_CERT_FILE" else tmp_path))
+                else:
+                    environment.delenv(variable, raising=False)
+                with client_of(client.backend) as made_now:
+                    for ask in (get, made_now.get):
+                        with contextlib.nullcontext() if trusted else pytest.raises(TLSError, match="certificate"):
+                            ask(server.url, backend=client.backend)
+
+    def test_netrc_at_run_time(self, client: Client, environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Another file that $NETRC names, or the same one changed, counts for the next call and the next client."""
+        get = function(client)
+        first, second = tmp_path / "first", tmp_path / "second"
+        for path, password in ((first, "1"), (second, "2")):
+            path.touch(0o600)
+            path.write_text(f"machine 127.0.0.1 login a password {password}\n")
+        with Server() as server:
+            for path, password in ((first, "1"), (second, "2"), (second, "3")):
+                path.write_text(f"machine 127.0.0.1 login a password {password}\n")
+                environment.setenv("NETRC", str(path))
+                get(server.url, backend=client.backend, auth="netrc")
+                with client_of(client.backend, auth="netrc") as made_now:
+                    made_now.get(server.url)
+
+            pairs = [b64decode((each.header("authorization") or "")[6:]) for each in server.requests]
+            assert [b"a:1", b"a:1", b"a:2", b"a:2", b"a:3", b"a:3"] == pairs
 
     @requires(Capability.PROXY)
     def test_an_unusable_proxy_of_the_environment(self, client: Client, environment: pytest.MonkeyPatch) -> None:
