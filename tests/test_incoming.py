@@ -30,8 +30,12 @@ def body_of(
 ) -> bytes:
     """What the caller gets when these chunks arrive."""
     incoming = Incoming(method, status, Headers(headers), limits)
-    pieces = [piece for chunk in chunks for piece in incoming.feed(chunk)]
-    incoming.finish()
+    try:
+        pieces = [piece for chunk in chunks for piece in incoming.feed(chunk)]
+        incoming.finish()
+    except IncompleteBody as error:
+        incoming.locate(error)
+        raise
     return b"".join(pieces)
 
 
@@ -295,8 +299,12 @@ def test_a_declared_length_is_not_trusted(declared: int) -> None:
 
 def test_a_body_that_ends_before_its_place_is_full() -> None:
     """What is missing is an error, as it is when a body is fed."""
-    with pytest.raises(IncompleteBody, match=f"ended after 5 of {IN_PLACE} bytes"):
-        filled(incoming_of(IN_PLACE), b"hello", 5)
+    incoming = incoming_of(IN_PLACE)
+    with pytest.raises(IncompleteBody) as caught:
+        filled(incoming, b"hello", 5)
+    incoming.locate(caught.value)
+
+    assert f"the connection ended, after 5 of {IN_PLACE} bytes of the body" == str(caught.value)
 
 
 def test_a_deadline_that_passes_while_a_place_is_filled() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from unifetch import Client, ConnectionLost, Request, Response
+from unifetch.backends import BACKENDS, is_installed
 from unifetch.model.headers import Headers
 from unifetch.observe.events import Event, Failed, Finished, Redirect, ResponseHead, Retry
 from unifetch.observe.logging import log_events
-from unifetch.testing import Mock
+from unifetch.testing import Mock, Server, reply
+from unifetch.testing.awaited import AwaitedClient
 
 REQUEST = Request("GET", "http://user:s3cret@example.test/path?q=1")
 
@@ -29,6 +32,27 @@ def line(caplog: pytest.LogCaptureFixture, event: Event) -> str:
     with caplog.at_level(logging.DEBUG, "unifetch"):
         log_events(event)
     return caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_the_libraries_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, backend: str, kind: Any
+) -> None:
+    """With the three loggers that the page names at INFO, no credential shows, though all others are at DEBUG."""
+    if not is_installed(BACKENDS[backend]):
+        pytest.skip(f"the library of {backend} is not installed")
+    page = (Path(__file__).parent.parent / "docs/how-to/events.md").read_text("utf-8")
+    for name in ("urllib3", "httpcore", "httpcore2"):
+        assert f'"{name}"' in page
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.INFO)
+        logging.getLogger(name).manager._clear_cache()  # type: ignore[attr-defined]  # as setLevel does
+    with caplog.at_level(logging.DEBUG), kind(backend, listeners=log_events) as client:
+        with Server(reply(200, b"", {"Set-Cookie": "a=s3cret"})) as server:
+            client.get(f"{server.url}/?api_key=s3cret", headers={"Authorization": "Bearer s3cret"})
+
+    assert "GET" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_a_call_that_succeeds(caplog: pytest.LogCaptureFixture, unifetch_mock: Mock) -> None:

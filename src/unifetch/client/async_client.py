@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 from io import BytesIO
+from math import inf
 from warnings import warn
 
 from ..backends import load_async, wrap_async
-from ..errors import StreamError
+from ..errors import IncompleteBody, StreamError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import AsyncRawResponse, RawRequest
 from ..policies.bodies import NO_BODY, encode_async
 from .base_client import BaseClient, absolute
 from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import AsyncSlots, await_slot
-from .event_loops import in_thread, sleep
+from .event_loops import Bell, in_thread, sleep
 from .loop_client import LoopClient
 from .signatures import EDITOR, describe
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from ..backends.base import AsyncBackend
-    from ..model.headers import HeaderTypes
+    from ..model.headers import HeaderTypes, Pairs
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
@@ -305,8 +306,7 @@ class AsyncClient(LoopClient):
                         elif type(step) is Sleep:
                             await sleep(step.seconds)
                         elif type(step) is Fetch:
-                            outcome = await in_thread(step.start)  # it may block
-                            outcome = await outcome if isinstance(outcome, Awaitable) else outcome
+                            outcome = await self._fetch(step)
                     finally:
                         if is_over:  # the exchange, or there was none: its connection is free
                             slots.give_back(journey)
@@ -324,6 +324,17 @@ class AsyncClient(LoopClient):
                 await outcome.close()
             slots.give_back(journey)
             raise
+
+    async def _fetch(self, step: Fetch) -> Pairs | None:
+        done = Bell()
+        if not step.begin(done.ring):
+            await done.wait(inf if step.seconds is None else step.seconds)
+            return None
+        try:
+            found = await in_thread(step.start)  # it may block
+            return step.finish(await found if isinstance(found, Awaitable) else found)
+        finally:
+            step.end()
 
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream | AsyncBodyThere:
         if step.incoming is None:
@@ -474,6 +485,8 @@ class AsyncBodyStream:
             self._ended, self._pieces = True, iter(())
             await self._raw.close()
             self._slots.give_back(self._journey)
+            if isinstance(error, IncompleteBody):
+                self._incoming.locate(error)
             self._journey.explain(error)
             raise
         if piece is None:

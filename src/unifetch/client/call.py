@@ -4,7 +4,7 @@ It is one generator, and it does no I/O. It yields what it needs done, one step 
 outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is
 all that is needed around it (`sync_client.py`), and it can be a synchronous or an asynchronous one:
 
-    Fetch(auth, …)       have credentials fetched            -> what was fetched
+    Fetch(auth, …)       have credentials fetched            -> the fields that they are; None: wait, and look again
     RawRequest           send it                             -> RawResponse
     Receive(raw, …)      read the body, or open the stream   -> the body
     Discard(raw)         be done with this response          -> None
@@ -16,12 +16,14 @@ A body that came with its head, and needs no decoding, is there already: then th
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from itertools import count
 
 from ..backends.base import PROXY_CAPABILITIES
 from ..errors import (
     ConfigError,
     ConnectionLost,
+    IncompleteBody,
     StatusError,
     TimedOut,
     TooManyRedirects,
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from ..model.url import URL
     from ..policies.auth import Auth, AuthMemory, FinalRequest
     from ..policies.bodies import Body
-    from ..policies.cookies import CookieJar
+    from ..policies.cookies import CookieJar, Dropped
     from ..policies.retries import Retry
     from .call_settings import Plan
     from .settings import Settings
@@ -68,25 +70,53 @@ _calls = count(1)  # next() is atomic
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
+# What is being fetched by the code that runs: if that makes a request of its own, it must not wait for itself.
+_fetching: ContextVar[tuple[object, ...]] = ContextVar("unifetch_fetching", default=())
+
+
 class Fetch:
-    """Have credentials fetched for a request, which may block, or has to be awaited."""
+    """Have credentials fetched for a request, which may block, or has to be awaited; or wait for who does.
 
-    __slots__ = ("auth", "memory", "request")
+    Attributes:
+        seconds: how long may be waited; None for any time.
+    """
 
-    def __init__(self, auth: Auth, request: FinalRequest, memory: AuthMemory) -> None:
+    __slots__ = ("_is_one", "_outer", "auth", "memory", "request", "seconds")
+
+    def __init__(self, auth: Auth, request: FinalRequest, memory: AuthMemory, seconds: float | None) -> None:
         self.auth = auth
         self.request = request
         self.memory = memory
+        self.seconds = seconds
+        self._is_one = auth.is_fetched_for_all and memory not in _fetching.get()
+        self._outer: Any = None
+
+    def begin(self, ring: Callable[[], object]) -> bool:
+        """Whether to fetch, and to `end` it; if not, `ring` is called when another has fetched, or failed to."""
+        if not self._is_one:
+            return True
+        if not self.memory.begin_fetch(ring):
+            return False
+        self._outer = _fetching.set((*_fetching.get(), self.memory))
+        if self.auth.wants(self.memory):
+            return True
+        self.end()  # another has, just now
+        ring()
+        return False
 
     def start(self) -> Any:
         """What was fetched, or an awaitable of it."""
         return self.auth.fetch(self.request, self.memory)
 
-    def at_once(self) -> Any:
-        """What was fetched; an awaitable is refused."""
-        from ..policies.auth import at_once
+    def finish(self, found: Any) -> Pairs:
+        """The fields that what was fetched gives."""
+        return self.auth.fetched(found, self.request, self.memory)
 
-        return at_once(self.start())
+    def end(self) -> None:
+        """It is over, whatever came of it: those who wait go on."""
+        if self._is_one:
+            _fetching.reset(self._outer)
+            self.memory.end_fetch()
 
 
 class Receive:
@@ -179,14 +209,14 @@ class Memory:
             self.lock, self.clock, self.calendar, jar=self.jar, keeps_cookies=self.keeps_cookies, settings_auth=auth
         )
 
-    def store(self, url: URL, set_cookie: list[str], now: float) -> None:
-        """Keep the cookies of a response."""
+    def store(self, url: URL, set_cookie: list[str], now: float) -> list[Dropped]:
+        """Keep the cookies of a response, and say which a limit has dropped."""
         from ..policies.cookies import CookieJar
 
         with self.lock:
             if self.jar is None:
                 self.jar = CookieJar()
-            self.jar.store(url, set_cookie, now)
+            return self.jar.store(url, set_cookie, now)
 
 
 class Journey:
@@ -306,7 +336,11 @@ class Journey:
                                 whole=whole,
                                 decode=plan.decodes,
                             )
-                            yield Receive(raw, incoming, whole, self)
+                            try:
+                                yield Receive(raw, incoming, whole, self)
+                            except IncompleteBody as error:
+                                incoming.locate(error)
+                                raise
                             body, decoded = self.outcome, incoming.is_decoded
                         self.response = response = self._response(raw, body, decoded)
                         break
@@ -412,9 +446,12 @@ class Journey:
         headers = Headers.trusted(self._with_cookies(self.plan.fields(self.request, self.body)))
         request = self._final(headers)
         memory = self._auth_memory(auth)
-        yield Fetch(auth, request, memory)
-        self._check_deadline("no")
-        self._answer = auth.fetched(self.outcome, request, memory)
+        self._answer = None
+        while self._answer is None and auth.wants(memory):
+            seconds = None if self.deadline is None else max(self.deadline - self.memory.clock(), 0)
+            yield Fetch(auth, request, memory, seconds)
+            self._check_deadline("no")
+            self._answer = self.outcome  # None if another has fetched meanwhile
 
     def _with_cookies(self, pairs: Pairs) -> Pairs:
         jar = self._jar
@@ -440,6 +477,7 @@ class Journey:
         credentials, self._answer = self._answer, None
         if credentials is None:
             credentials = self._auth.authorize(self._signed, self._auth_memory(self._auth))
+        vars(self._signed)["credentials"] = credentials
         return headers.merged(Headers(credentials)).pairs
 
     def _final(self, headers: Headers) -> FinalRequest:
@@ -454,16 +492,17 @@ class Journey:
             if self._own_memory is None:  # auth of this call alone
                 self._own_memory = AuthMemory()
             return self._own_memory
-        if self.memory.auth is None:
-            self.memory.auth = AuthMemory()
-        return self.memory.auth
+        with self.memory.lock:
+            if self.memory.auth is None:
+                self.memory.auth = AuthMemory(lock=self.memory.lock)
+            return self.memory.auth
 
     # --- What came of it --------------------------------------------------------------------------
 
     def _keep_cookies(self, raw: RawResponse) -> None:
         memory, values = self.memory, raw.headers.get_all("set-cookie")
         if memory.keeps_cookies and self._shares_jar:
-            memory.store(self.request.url, values, memory.calendar())
+            dropped = memory.store(self.request.url, values, memory.calendar())
         elif raw.status >= 300:
             # Redirects and what is asked again are one call, which keeps its cookies until it ends: a gate that sets
             # one and redirects to itself would else do so for ever.
@@ -474,7 +513,11 @@ class Journey:
 
                 kept = memory.jar if self._shares_jar else None
                 self._jar = CookieJar() if kept is None else copy(kept)
-            self._jar.store(self.request.url, values, memory.calendar())
+            dropped = self._jar.store(self.request.url, values, memory.calendar())
+        else:
+            return
+        for cookie in dropped:
+            self._tell(events.CookieDropped, *cookie)
 
     def _tell_of(self, raw: RawResponse) -> None:
         for status, fields in raw.interim:
@@ -508,9 +551,10 @@ class Journey:
         if self._auth is None or not self._at_home or not self.body.replayable:
             return False
         memory = self._auth_memory(self._auth)
-        self._answer = self._auth.answer(self._signed, memory, response=raw.headers, answered=self._answered)
+        answer = self._auth.answer(self._signed, memory, response=raw.headers, answered=self._answered)
         self._answered += 1
-        return self._answer is not None
+        self._answer = answer or None
+        return answer is not None
 
     def _move(self, raw: RawResponse, target: Request) -> None:
         if len(self.history) == self.settings.redirects:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from io import BytesIO
+from threading import Event
 from time import sleep
 from warnings import warn
 
 from ..backends import load, wrap
-from ..errors import StreamError
+from ..errors import IncompleteBody, StreamError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from ..backends.base import Backend
-    from ..model.headers import HeaderTypes
+    from ..model.headers import HeaderTypes, Pairs
     from ..model.messages import Request, Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
@@ -294,7 +295,7 @@ class Client(BaseClient):
                         elif type(step) is Sleep:
                             sleep(step.seconds)
                         elif type(step) is Fetch:
-                            outcome = step.at_once()
+                            outcome = self._fetch(step)
                     finally:
                         if is_over:  # the exchange, or there was none: its connection is free
                             slots.give_back(journey)
@@ -312,6 +313,18 @@ class Client(BaseClient):
                 outcome.close()
             slots.give_back(journey)
             raise
+
+    def _fetch(self, step: Fetch) -> Pairs | None:
+        from ..policies.auth import at_once
+
+        done = Event()
+        if not step.begin(done.set):
+            done.wait(step.seconds)
+            return None
+        try:
+            return step.finish(at_once(step.start()))
+        finally:
+            step.end()
 
     def _receive(self, step: Receive) -> bytes | BodyStream | BodyThere:
         if step.incoming is None:
@@ -517,6 +530,8 @@ def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
     except BaseException as error:
         step.raw.close()
         slots.give_back(journey)
+        if isinstance(error, IncompleteBody):
+            incoming.locate(error)
         journey.explain(error)
         raise
     slots.give_back(journey)

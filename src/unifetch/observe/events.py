@@ -90,6 +90,20 @@ class ResponseHead(Event):
     stream: int | None = None
 
 
+class CookieDropped(Event):
+    """A cookie was not kept, or is kept no longer, because a limit was met. Its value is not told.
+
+    Attributes:
+        name: its name; "" for one that has none.
+        domain: the host that it belonged to; of one that never came into the jar, the host that set it.
+        limit: which limit: "4096 bytes for one", "180 of a site", "3000 in all".
+    """
+
+    name: str
+    domain: str
+    limit: str
+
+
 class Redirect(Event):
     """A redirect is about to be followed.
 

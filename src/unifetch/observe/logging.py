@@ -11,7 +11,7 @@ pays nothing, not even the import of `logging`. Then the level of the logger dec
 
     DEBUG      each attempt, the head of each response (also of a 1xx), each redirect
     INFO       each call that got its response, with the seconds it took (for a stream, to the head)
-    WARNING    each retry, and each call that failed
+    WARNING    each retry, each cookie that a limit dropped, and each call that failed
 
 A line shows no header field and no body, because any of them may be a credential; in a query, secrets are masked.
 Whatever a server sent is escaped: it cannot forge a line or control a terminal.
@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import UnifetchError
+from ..errors import UnifetchError, evidence
 from ..masking import masked
-from .events import Attempt, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry
+from .events import Attempt, CookieDropped, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry
 
 _LOGGER = logging.getLogger("unifetch")
 
@@ -34,6 +34,7 @@ _LEVELS: dict[type[Event], int] = {
     ResponseHead: logging.DEBUG,
     Redirect: logging.DEBUG,
     Finished: logging.INFO,
+    CookieDropped: logging.WARNING,
     Retry: logging.WARNING,
     Failed: logging.WARNING,
 }
@@ -55,6 +56,8 @@ def _line(event: Event) -> str:
         case ResponseHead():
             where = "" if event.stream is None else f"(connection {event.connection}, stream {event.stream})"
             return f"{event.http_version} {event.status} {event.reason}{where}".rstrip()  # HTTP/2 has no reason
+        case CookieDropped():
+            return f"the cookie {evidence(event.name)} of {event.domain} was dropped: {event.limit} is the limit"
         case Redirect():
             return f"{event.status} leads to {event.url}"
         case Retry():

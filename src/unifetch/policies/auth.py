@@ -14,6 +14,7 @@ import os
 import re
 from binascii import b2a_base64
 from collections.abc import Awaitable, Mapping
+from contextlib import nullcontext
 from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
@@ -24,6 +25,7 @@ from ..model.headers import Headers
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
     from ..model.headers import HeaderTypes, Pairs
@@ -43,12 +45,14 @@ class FinalRequest(Record):
         url: the URL; `url.target` is what is written.
         headers: every field that will be sent, except those that this Auth adds.
         content: the body: bytes, an iterable that only the backend may read, or None.
+        credentials: what this Auth has added, once it has: so an answer to a 401 knows what was refused.
     """
 
     method: str
     url: URL
     headers: Headers
     content: bytes | Iterable[bytes] | None = None
+    credentials: Pairs = ()
 
     @property
     def body(self) -> bytes:
@@ -65,17 +69,48 @@ class FinalRequest(Record):
         return f"<FinalRequest {self.method} {masked(self.url)}>"
 
 
+NO_LOCK: AbstractContextManager[Any] = nullcontext()  # of a memory that one call has for itself
+
+
 class AuthMemory:
-    """What one `Auth` has learnt, for later requests; used by many threads, and never pickled."""
+    """What one `Auth` has learnt, for later requests; used by many threads, and never pickled.
 
-    __slots__ = ("cnonce", "is_stale", "netrc", "nonces", "token")
+    Args:
+        cnonce: makes the client's nonce of Digest.
+        lock: held for a moment, by whoever begins a fetch or ends it.
+    """
 
-    def __init__(self, cnonce: Callable[[], str] = lambda: os.urandom(16).hex()) -> None:
+    __slots__ = ("_is_fetching", "_lock", "_waiting", "cnonce", "is_stale", "netrc", "nonces", "token")
+
+    def __init__(
+        self,
+        cnonce: Callable[[], str] = lambda: os.urandom(16).hex(),
+        lock: AbstractContextManager[Any] = NO_LOCK,
+    ) -> None:
         self.cnonce = cnonce
+        self._lock = lock
+        self._is_fetching = False
+        self._waiting: list[Callable[[], object]] = []
         self.nonces: dict[str, _Nonce] = {}
         self.netrc: NetrcEntries | None = None
         self.token: str | None = None
         self.is_stale = False
+
+    def begin_fetch(self, ring: Callable[[], object]) -> bool:
+        """Whether who asks is to fetch; if not, another does, and `ring` is called when that is over."""
+        with self._lock:
+            if self._is_fetching:
+                self._waiting.append(ring)
+                return False
+            self._is_fetching = True
+            return True
+
+    def end_fetch(self) -> None:
+        """Wake whoever waits for it."""
+        with self._lock:
+            self._is_fetching, waiting, self._waiting = False, self._waiting, []
+        for ring in waiting:
+            ring()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AuthMemory, ()
@@ -89,6 +124,7 @@ class Auth(Value):
     """
 
     FIELDS: tuple[str, ...] = ()
+    is_fetched_for_all = False  # whether what one call fetches serves those that wait meanwhile
 
     @staticmethod
     def of(setting: AuthTypes) -> Auth | None:
@@ -147,7 +183,7 @@ class Auth(Value):
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
         """The fields with which to send a request again after a 401; None if the 401 is final.
 
-        They are empty if the memory now `wants` a fetch, which gives them.
+        They are empty to have what is fetched, or authorizes a request, by then.
 
         Args:
             request: the request, without the fields that `authorize` added.
@@ -215,13 +251,15 @@ class Bearer(Auth):
 
     Args:
         token: the token; or a callable that fetches one. It is called before the first request, and once more when a
-            call gets a 401; then the request is repeated. A client keeps the token for its later calls.
+            call gets a 401; then the request is repeated. A client keeps the token for its later calls. Those that need
+            one at the same time wait for one fetch.
 
     Raises:
         InvalidSetting: the token is empty, or not visible ASCII.
     """
 
     FIELDS = ("token",)
+    is_fetched_for_all = True
     token: str | FetchToken
 
     def __init__(self, token: str | FetchToken) -> None:
@@ -243,7 +281,8 @@ class Bearer(Auth):
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
         if not callable(self.token) or answered or "authorization" in request.headers:
             return None
-        memory.is_stale = True  # a new one is fetched; until then other threads may still send the old one
+        if ("Authorization", f"Bearer {memory.token}") in request.credentials:
+            memory.is_stale = True  # else another call has had one fetched since this was sent
         return ()
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from typing import NamedTuple
 
 from ..errors import InvalidHeader, InvalidSetting, evidence
 from ..model.frozen import Value
@@ -163,9 +164,9 @@ class CookieJar:
         for cookie in cookies:
             if cookie.host_only or not is_public_suffix(cookie.domain):
                 _insert(domains, cookie)
-        self._domains = _trimmed(domains)
+        self._domains = _trimmed(domains, [])
 
-    def store(self, url: URL, set_cookie_values: Iterable[str], now: float) -> None:
+    def store(self, url: URL, set_cookie_values: Iterable[str], now: float) -> list[Dropped]:
         """Store the cookies of a response; those that break a rule are ignored.
 
         Expired cookies are dropped. Above 180 cookies of a site (a registrable domain with all below it), and above
@@ -176,10 +177,14 @@ class CookieJar:
             url: the URL that answered.
             set_cookie_values: the values of its Set-Cookie fields.
             now: seconds since the epoch.
+
+        Returns:
+            The cookies that a limit kept out, or pushed out.
         """
         received = list(set_cookie_values)
+        dropped: list[Dropped] = []
         if not received:
-            return
+            return dropped
         domains = {
             domain: alive
             for domain, cookies in self._domains.items()
@@ -188,12 +193,15 @@ class CookieJar:
         creation = _next_creation(domains, now)
         for number, text in enumerate(received):
             new = _received(url, text, now, creation + number * _TICK)
+            if new is None and (name := _name_of_too_long(text)) is not None:
+                dropped.append(Dropped(name, url.host, f"{COOKIE_BYTES} bytes for one"))
             if new is None or (not new.secure and url.scheme != "https" and _overlays_secure(domains, new)):
                 continue
             _insert(domains, new)
             if new.expired(now):  # this is how a server deletes a cookie
                 _remove(domains, new)
-        self._domains = _trimmed(domains)
+        self._domains = _trimmed(domains, dropped)
+        return dropped
 
     def header(self, url: URL, now: float) -> str | None:
         """The value of the Cookie field for a request to this URL, or None (§5.8.3).
@@ -228,6 +236,7 @@ class CookieJar:
 
         Raises:
             InvalidHeader: for what a Cookie field cannot hold; the message leaves the value out.
+            InvalidSetting: the jar is full.
         """
         if not isinstance(domain, str):
             raise InvalidHeader(f"a cookie belongs to a host, as text, not to {type(domain).__name__}")
@@ -235,7 +244,14 @@ class CookieJar:
         host_only = host == domain.lower() or _IP(host) is not None or is_public_suffix(host)
         own = max((cookie.creation for cookie in self if cookie.creation < 1), default=0.0)
         cookie = Cookie(name, value, host, path=path, host_only=host_only, secure=secure, creation=own + _TICK)
-        self._domains = CookieJar([*self, cookie])._domains
+        dropped: list[Dropped] = []
+        domains: Domains = {}
+        for each in [*self, cookie]:
+            _insert(domains, each)
+        _trimmed(domains, dropped)
+        if dropped:
+            raise InvalidSetting(f"cookie jar: it keeps {dropped[0].limit}, and has them; delete one first")
+        self._domains = domains
 
     def update(self, cookies: Mapping[str, str], domain: str) -> None:
         """Add several of the caller's own cookies for one host; see `set`."""
@@ -453,11 +469,7 @@ def parse_set_cookie(text: str) -> tuple[str, str, dict[str, str]] | None:
     """
     if _CONTROL(text):
         return None
-    pair, _, unparsed = text.partition(";")
-    name, equals, value = pair.partition("=")
-    if not equals:
-        name, value = "", pair
-    name, value = name.strip(_WHITE_SPACE), value.strip(_WHITE_SPACE)
+    name, value, unparsed = _pair(text)
     if not 0 < len(name) + len(value) <= COOKIE_BYTES:
         return None
     attributes = {}
@@ -468,6 +480,20 @@ def parse_set_cookie(text: str) -> tuple[str, str, dict[str, str]] | None:
         if not ignored:
             attributes[key] = setting
     return name, value, attributes
+
+
+def _pair(text: str) -> tuple[str, str, str]:
+    # Name, value, and what is behind them (§5.6 steps 2 to 4).
+    pair, _, unparsed = text.partition(";")
+    name, equals, value = pair.partition("=")
+    if not equals:
+        name, value = "", pair
+    return name.strip(_WHITE_SPACE), value.strip(_WHITE_SPACE), unparsed
+
+
+def _name_of_too_long(text: str) -> str | None:
+    name, value, _ = _pair(text)
+    return name if len(name) + len(value) > COOKIE_BYTES and not _CONTROL(text) else None
 
 
 def _scope(host: str, domain: str) -> tuple[str, bool] | None:
@@ -578,7 +604,21 @@ def _remove(domains: Domains, cookie: Cookie) -> None:
         del domains[cookie.domain]
 
 
-def _trimmed(domains: Domains) -> Domains:
+class Dropped(NamedTuple):
+    """A cookie that a limit kept out of a jar, or pushed out of it; its value is not told.
+
+    Attributes:
+        name: its name; "" for one that has none.
+        domain: the host that it belonged to; of one that never came in, the host that set it.
+        limit: which limit.
+    """
+
+    name: str
+    domain: str
+    limit: str
+
+
+def _trimmed(domains: Domains, dropped: list[Dropped]) -> Domains:
     # §5.7, "remove excess cookies". A site is counted with its subdomains, of which it can have any number: they must
     # not push out the cookies of another site.
     if sum(map(len, domains.values())) <= PER_SITE:
@@ -587,15 +627,17 @@ def _trimmed(domains: Domains) -> Domains:
     for domain, cookies in domains.items():
         sites.setdefault(_site(domain), []).extend(cookies.values())
     for of_site in sites.values():
-        _remove_excess(domains, of_site, PER_SITE)
-    _remove_excess(domains, [cookie for cookies in domains.values() for cookie in cookies.values()], IN_ALL)
+        dropped += _remove_excess(domains, of_site, PER_SITE, f"{PER_SITE} of a site")
+    all_of_them = [cookie for cookies in domains.values() for cookie in cookies.values()]
+    dropped += _remove_excess(domains, all_of_them, IN_ALL, f"{IN_ALL} in all")
     return domains
 
 
-def _remove_excess(domains: Domains, cookies: list[Cookie], most: int) -> None:
+def _remove_excess(domains: Domains, cookies: list[Cookie], most: int, limit: str) -> Iterator[Dropped]:
     excess = max(0, len(cookies) - most)
     for cookie in sorted(cookies, key=lambda cookie: (cookie.secure, cookie.creation))[:excess]:
         _remove(domains, cookie)
+        yield Dropped(cookie.name, cookie.domain, limit)
 
 
 def _site(domain: str) -> str:

@@ -98,13 +98,18 @@ class Incoming:
             return None
         return Buffer(self, self.expected)
 
+    def locate(self, error: IncompleteBody) -> None:
+        """Say in the message of an error where in the body it happened."""
+        declared = "" if self.expected is None else f" of {self.expected}"
+        error.args = (f"{error}, after {self.received}{declared} bytes of the body",)
+
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over the limit of {self._most} bytes", request_sent="yes")
 
     def finish(self) -> None:
         """Raise `IncompleteBody` for fewer bytes than declared, or `DecodingError` for a coding that was cut short."""
         if self.expected is not None and self.received != self.expected:
-            raise IncompleteBody(f"the body ended after {self.received} of {self.expected} bytes", request_sent="yes")
+            raise IncompleteBody("the connection ended", request_sent="yes")
         if self._decoder is not None:
             self._decoder.finish()
 

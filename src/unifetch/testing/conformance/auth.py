@@ -8,13 +8,14 @@ import threading
 from asyncio import get_running_loop, sleep
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ... import Client
-from ...errors import InvalidSetting
+from ...errors import InvalidSetting, TotalTimeout
 from ...policies.auth import Auth, Bearer, Digest, FinalRequest
 from .. import RecordedRequest, Script, Server, reply
 from ..awaited import client_of
@@ -337,6 +338,64 @@ class TestAuth(Conformance):
             sent = [f"Bearer token{number}" for number in (0, 0, 0, 1, 1, 1, 2)]
             assert [*sent, "Own"] == authorizations(server)
             assert [b"b", b"b"] == [request.body for request in server.requests[2:4]]
+
+    @pytest.mark.parametrize("style", ["blocking", "awaited"])
+    def test_many_calls_have_one_token_fetched(self, client: Client, style: str) -> None:
+        """Those that need one together wait for one fetch, and so do those that meet a 401, however late it comes."""
+        if style == "awaited" and isinstance(client, Client):
+            return  # see test_what_a_client_cannot_await
+        tokens: list[str] = []
+        everybody, renewed = threading.Barrier(8), threading.Event()
+        first = iter(range(8))
+
+        def fetch() -> str:
+            tokens.append(f"t{len(tokens)}")
+            if len(tokens) > 1:
+                renewed.set()
+            return tokens[-1]
+
+        async def fetch_awaited() -> str:
+            await sleep(0)
+            return fetch()
+
+        def guard(request: RecordedRequest) -> Script:
+            if request.header("authorization") != "Bearer t0":
+                return IN
+            everybody.wait(5)
+            if next(first) > 3:
+                assert renewed.wait(5)  # this 401 comes when the others have got the next token already
+            return ASKED
+
+        auth = Bearer(fetch if style == "blocking" else fetch_awaited)
+        with Server(guard) as server, client_of(client.backend, auth=auth, timeout=10) as known:
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(lambda _: known.get(server.url).body, range(8)))
+
+            assert ([b"in"] * 8, ["t0", "t1"]) == (answers, tokens)
+            assert ["Bearer t0"] * 8 + ["Bearer t1"] * 8 == sorted(map(str, authorizations(server)))
+
+    def test_waiting_for_the_token_of_another_call(self, client: Client) -> None:
+        """It counts against the total; and where one fetch fails, those that waited for it try by themselves."""
+        begun, go = threading.Event(), threading.Event()
+        fetched: list[int] = []
+
+        def fetch() -> str:
+            fetched.append(1)
+            begun.set()
+            assert go.wait(5)
+            raise LookupError("no token")
+
+        with Server(IN) as server, client_of(client.backend, auth=Bearer(fetch), timeout=10) as known:
+            with ThreadPoolExecutor(3) as pool:
+                calls = [pool.submit(known.get, server.url)]
+                assert begun.wait(5)
+                with pytest.raises(TotalTimeout):
+                    known.get(server.url, timeout=0.1)
+                calls += [pool.submit(known.get, server.url) for _ in range(2)]
+                go.set()
+
+                assert [LookupError] * 3 == [type(call.exception(5)) for call in calls]
+            assert ([1] * 3, []) == (fetched, server.requests)
 
     def test_fetching_holds_no_connection(self, client: Client) -> None:
         """A callable may ask the same server, even where one connection is all that there may be."""

@@ -12,9 +12,11 @@ import unifetch
 
 from ... import URL, Client, aio
 from ...errors import InvalidHeader, InvalidSetting, ProtocolError
+from ...observe.events import CookieDropped, Event
+from ...observe.logging import log_events
 from ...policies.cookies import CookieJar
 from .. import RecordedRequest, Server, reply
-from ..awaited import awaited
+from ..awaited import awaited, client_of
 from .base import Conformance
 from .routes import authority
 
@@ -244,6 +246,47 @@ class TestCookies(Conformance):
                 assert 200 == client.get(server.url).status
 
             assert ["; ".join(pairs)] == cookie_fields(server.requests[-1])
+
+    def test_what_a_limit_drops_is_told(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+        """A cookie that is too long, and one that others push out, are told and logged, without a value."""
+        many = [("Set-Cookie", f"c{number}=s3cret; Path=/") for number in range(182)]
+        too_long = [("Set-Cookie", "long=" + "s3cret" * 700), ("Set-Cookie", "s3cret" * 700), ("Set-Cookie", "a=\x01")]
+        told: list[CookieDropped] = []
+
+        def watch(event: Event) -> None:
+            log_events(event)
+            if isinstance(event, CookieDropped):
+                told.append(event)
+
+        with (
+            Server(reply(302, b"", [*too_long, ("Location", "/end")]), reply(200, b"", many)) as server,
+            client_of(client.backend, listeners=watch) as watched,
+            client_of(client.backend, listeners=watch, cookies=False) as without,
+            caplog.at_level("WARNING", "unifetch"),
+        ):
+            watched.get(server.url)
+            without.get(server.url, redirects=0)
+
+            assert [
+                ("long", "127.0.0.1", "4096 bytes for one"),
+                ("", "127.0.0.1", "4096 bytes for one"),
+                ("c0", "127.0.0.1", "180 of a site"),
+                ("c1", "127.0.0.1", "180 of a site"),
+            ] == [(event.name, event.domain, event.limit) for event in told]
+            assert [1, 1, 1, 1] == [event.call - told[0].call + 1 for event in told]
+            assert 4 == caplog.text.count("was dropped: ")
+            assert "s3cret" not in caplog.text + repr(told)
+
+    def test_a_full_jar_takes_no_cookie_of_ones_own(self, client: Client) -> None:
+        """A cookie that the caller puts in is in, or it is an error."""
+        with Server(reply(200, b"", [("Set-Cookie", f"c{number}=1") for number in range(180)])) as server:
+            client.get(server.url)
+            with pytest.raises(InvalidSetting, match="it keeps 180 of a site, and has them; delete one first"):
+                client.cookies.set("own", "1", "127.0.0.1")
+            client.cookies.delete("c0")
+            client.cookies.set("own", "1", "127.0.0.1")
+
+            assert (180, "1") == (len(client.cookies), client.cookies["own"])
 
     def test_order_of_creation_across_domains(self, client: Client) -> None:
         """What was created earlier goes first, also where both came in one response (RFC 6265bis §5.8.3)."""
