@@ -392,9 +392,11 @@ def test_connection_ends_early(data: bytes, expected: object) -> None:
     assert parse(data) == expected
 
 
-def test_incomplete_body_says_how_much_came() -> None:
-    """How many of how many bytes."""
-    assert message(FINAL[:-1]) == "the connection ended after 1 of 2 bytes of the body"
+def test_the_words_for_an_early_end() -> None:
+    """They tell an answer that did not begin from one that did not end."""
+    assert message(b"") == "the connection ended before an answer came"
+    assert message(FINAL[:20]) == "the connection ended in the head of the response"
+    assert message(FINAL[:-1]) == "the connection ended"
 
 
 # --- §3 The fields --------------------------------------------------------------------------------

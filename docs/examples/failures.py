@@ -26,7 +26,7 @@ def main(url: str, refused_url: str) -> None:
         try:
             client.get("/cut")
         except ProtocolError as error:
-            print(error)  # the body ended after 10 of 1000 bytes: never a short success
+            print(error)  # the connection ended, after 10 of 1000 bytes of the body: never a short success
         # [end]
         else:
             raise AssertionError

@@ -145,7 +145,10 @@ def translated(exchange: Exchange, timed_out: type[UnifetchError]) -> Iterator[N
         kind = next(kind for library, kind in ERRORS.items() if isinstance(error, library))
         if kind is errors.ConnectionLost and exchange.sent == "yes":
             kind = errors.IncompleteBody  # the head was there already
-        raise kind(f"{type(error).__name__}: {error}", request_sent=exchange.sent) from error
+        message = f"{type(error).__name__}: {error}"
+        if kind is errors.ConnectionLost:
+            message = f"the connection broke {exchange.where()}: {message}"
+        raise kind(message, request_sent=exchange.sent) from error
 
 
 # [end]

@@ -154,9 +154,10 @@ class Exchange:
         reused: whether the connection had carried a request before.
         answered: whether a byte of the response has come.
         ended: whether the server has ended its side of the connection.
+        broke_sending: whether a step of the request failed.
     """
 
-    __slots__ = ("answered", "deadline", "ended", "reused", "sent", "timeout")
+    __slots__ = ("answered", "broke_sending", "deadline", "ended", "reused", "sent", "timeout")
 
     def __init__(self, timeout: Timeout, deadline: float | None) -> None:
         self.timeout = timeout
@@ -165,6 +166,13 @@ class Exchange:
         self.reused = False
         self.answered = False
         self.ended = False
+        self.broke_sending = False
+
+    def where(self) -> str:
+        """Where the connection ended, for a message."""
+        if self.broke_sending and not self.answered:
+            return SENDING
+        return receiving("yes" if self.answered else self.sent)
 
     def within(self, seconds: float | None) -> float | None:
         """The seconds of a phase, cut to what is left until the deadline.
@@ -236,6 +244,22 @@ def came_too_late(sent: RequestSent) -> str:
     return "the rest of the response did not come in time" if sent == "yes" else "no response came in time"
 
 
+SENDING = "while the request was sent"
+
+
+def receiving(sent: RequestSent) -> str:
+    """Where a connection ended that was being read."""
+    return "within the response" if sent == "yes" else "before an answer came"
+
+
+def broken_by(error: BaseException, where: str) -> str:
+    """What to say of a connection that this ended."""
+    said = str(error)
+    if "eof" in said.lower():  # in the words of Python or of OpenSSL
+        return f"the TLS connection ended {where}, without close_notify (RFC 9112 §9.8): it may have been cut off"
+    return f"the connection broke {where}: {getattr(error, 'strerror', None) or said or type(error).__name__}"
+
+
 def translate(
     error: Exception, table: Mapping[type[Exception], type[UnifetchError]], exchange: Exchange, request: RawRequest
 ) -> NoReturn:
@@ -256,7 +280,7 @@ def translate(
     said = said if said.isprintable() and len(said) <= 200 else evidence(said, 200)
     if exchange.sent == "yes":
         if kind in (ConnectionLost, TLSError) or (exchange.ended and issubclass(kind, ProtocolError)):
-            raise IncompleteBody(f"the connection ended inside the body: {said}", request_sent="yes") from error
+            raise IncompleteBody(_lost(wrapped[-1], said, exchange), request_sent="yes") from error
     elif issubclass(kind, ConnectError) and kind is not ProxyError:
         raise connect_error(error, request.host, request.port) from error
     if exchange.ended and issubclass(kind, ProtocolError):
@@ -266,10 +290,17 @@ def translate(
         said = f"{came_too_late(sent)} ({said})"
     elif issubclass(kind, TimedOut):
         said = f"{request.host}:{request.port} was not done in time: {said}"
+    elif kind is ConnectionLost:
+        said = _lost(wrapped[-1], said, exchange)
     failure = kind(said, request_sent=sent)
     if isinstance(failure, ConnectionLost):
         failure.reused = exchange.reused and not exchange.answered
     raise failure from error
+
+
+def _lost(error: BaseException, said: str, exchange: Exchange) -> str:
+    where = exchange.where()
+    return f"the connection ended {where}: {said}" if exchange.ended else broken_by(error, where)
 
 
 # What is raised before anything leaves.

@@ -196,7 +196,7 @@ class NetworkStream(Exchanges):
             self.begin(exchange, buffer)
         left = memoryview(buffer)
         seconds = partial(exchange.within, exchange.timeout.write)
-        with _as(self._engine.WriteTimeout, self._engine.WriteError):
+        with _as(self._engine.WriteTimeout, self._engine.WriteError, exchange):
             seconds()
             self._sock.settimeout(0)
             exchange.sent = "maybe"
@@ -263,7 +263,7 @@ class AsyncNetworkStream(Exchanges):
         if not buffer:
             return
         limit = partial(exchange.within, exchange.timeout.write)
-        with _as(self._engine.WriteTimeout, self._engine.WriteError):
+        with _as(self._engine.WriteTimeout, self._engine.WriteError, exchange):
             limit()
             exchange.sent = "maybe"
             if not await self._wire.write(buffer, limit):
@@ -294,15 +294,18 @@ class AsyncNetworkStream(Exchanges):
 class _as:
     """Turns what ended a step into the library's errors: for one that came too late, and for one that failed."""
 
-    def __init__(self, late: type[Exception], failed: type[Exception]) -> None:
+    def __init__(self, late: type[Exception], failed: type[Exception], sending: Exchange | None = None) -> None:
         self._late = late
         self._failed = failed
+        self._sending = sending
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
+            if self._sending is not None:
+                self._sending.broke_sending = True
             if refused := certificate_refused(error, "maybe"):
                 raise refused from error
             raise (self._late if isinstance(error, TimeoutError) else self._failed)(str(error)) from error

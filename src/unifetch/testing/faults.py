@@ -200,7 +200,7 @@ def _lost_before_the_head(request: Intercepted, fire: Callable[[], None]) -> Ste
 
 
 def _broken_off(how: str, after: int) -> Happening:
-    error = IncompleteBody(f"the connection was {how} after {after} bytes of the body (injected)", request_sent="yes")
+    error = IncompleteBody(f"the connection was {how} (injected)", request_sent="yes")
     return _tapping(lambda fire: _Cut(after, fire, error))
 
 

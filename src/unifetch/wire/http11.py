@@ -139,7 +139,7 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
             block = yield from _section(reader, _BLANK_LINE, budget, "response head: 100 KiB", begins=b"HTTP/1.")
         except EOFError:
             if not interim and not len(reader):
-                raise ConnectionLost("the connection ended before a response", request_sent="maybe") from None
+                raise ConnectionLost("the connection ended before an answer came", request_sent="maybe") from None
             raise ConnectionLost("the connection ended in the head of the response", request_sent="yes") from None
         head = parse_head(method, block)
         if head.status >= 200:
@@ -152,6 +152,11 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
+def _is_tls(start: bytes) -> bool:
+    # An alert, or a handshake message, of any version (RFC 8446 §5.1).
+    return start[:2] in (b"\x15\x03", b"\x16\x03")
+
+
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
     # The bytes up to and with `mark`. What makes them invalid is refused while it waits, and before a limit is, so that
     # the verdict is the same however the bytes were split.
@@ -159,7 +164,8 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
     while not (section := reader.take_until(mark, limit)):
         start = bytes(reader.data[reader.at : reader.at + len(begins)])
         if not begins.startswith(start):
-            raise _broken(f"not an HTTP/1 response: it begins with {evidence(start)}")
+            hint = "; the server speaks TLS on this port; is it https://?" if _is_tls(start) else ""
+            raise _broken(f"not an HTTP/1 response: it begins with {evidence(start)}{hint}")
         _refuse_illegal(reader.data, reader.at + seen, reader.at + limit)
         if len(reader) >= limit:
             raise TooLarge(f"{name} exceeded", request_sent="yes")
@@ -359,7 +365,7 @@ def _read_length(reader: ByteReader, length: int) -> Generator[bytes | None, Non
             left -= len(piece)
             yield piece
         elif reader.ended:
-            raise incomplete(f"{length - left} of {length} bytes")
+            raise IncompleteBody("the connection ended", request_sent="yes")
         else:
             yield None
 
@@ -397,7 +403,7 @@ def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
             if ending != _CRLF:
                 raise _broken(f"chunk data goes on after its size: {evidence(ending)}")
     except EOFError:
-        raise incomplete(f"{received} bytes, without the last chunk") from None
+        raise IncompleteBody("the connection ended without the last chunk", request_sent="yes") from None
 
 
 def _line(reader: ByteReader, limit: int, name: str) -> Steps[bytes]:
@@ -454,8 +460,3 @@ def _is_doubtful(status: int, version: str, index: dict[str, str]) -> bool:
 
 def _broken(message: str) -> ProtocolError:
     return ProtocolError(message, request_sent="yes")
-
-
-def incomplete(received: str) -> IncompleteBody:
-    """The error of a body that was cut off after so much."""
-    return IncompleteBody(f"the connection ended after {received} of the body", request_sent="yes")

@@ -362,8 +362,9 @@ class Session:
 
     def _broken_off(self, stream: HTTP2Stream, reason: str) -> UnifetchError:
         if stream.head is not None:
-            return IncompleteBody(f"the body broke off: {reason}", request_sent="yes")
-        lost = ConnectionLost(reason, request_sent=stream.sent)
+            return IncompleteBody(f"{reason} within the response", request_sent="yes")
+        where = "before an answer came" if stream.is_sent else "while the request was sent"
+        lost = ConnectionLost(f"{reason} {where}", request_sent=stream.sent)
         lost.reused = not stream.is_first and stream.sent != "yes"
         return lost
 

@@ -102,11 +102,10 @@ class AsyncConnection(ConnectionState):
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
                     return early, b""
-        except ConnectionLost:
-            # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if not self._may_be_answered() or not self.sock.holds_data():
-                raise
-        data = await self._receive(self._read_timeout)
+        except ConnectionLost as error:
+            data = await self._last_answer(error)
+        else:
+            data = await self._receive(self._read_timeout)
         if steps is None:
             whole = self._last_head.read(data, request.method)
             if whole is not None:
@@ -155,11 +154,25 @@ class AsyncConnection(ConnectionState):
         try:
             data = self.sock.recv_now(RECEIVE)
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._not_sent(error) from error
         if data is None:
             return None
         self._feed(data)
-        return self._advance(steps)
+        try:
+            return self._advance(steps)
+        except ConnectionLost as error:
+            raise self._ended_early(error) from None
+
+    async def _last_answer(self, error: ConnectionLost) -> bytes:
+        # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
+        if not self._may_be_answered() or not self.sock.holds_data():
+            raise error
+        data = b""
+        with suppress(ConnectionLost):
+            data = await self._receive(self._read_timeout)
+        if not data:
+            raise error
+        return data
 
     async def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""
@@ -206,7 +219,7 @@ class AsyncConnection(ConnectionState):
             trailers += end.value
             done()
         except ConnectionLost as error:
-            raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
+            raise IncompleteBody(str(error), request_sent="yes") from error
         finally:
             self.abandon(exchange)
 

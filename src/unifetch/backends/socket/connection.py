@@ -111,11 +111,10 @@ class Connection(ConnectionState):
                 if early is not None:
                     self.keeps = False  # what is left of the body cannot follow, so nothing else can
                     return early, b""
-        except ConnectionLost:
-            # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-            if not self._may_be_answered() or self.reader.ended or not self._poll():
-                raise
-        data = self._receive(self._read_timeout)
+        except ConnectionLost as error:
+            data = self._last_answer(error)
+        else:
+            data = self._receive(self._read_timeout)
         if steps is None:
             whole = self._last_head.read(data, request.method)
             if whole is not None:
@@ -173,7 +172,21 @@ class Connection(ConnectionState):
                 raise refused from error
             return None  # nothing to hear; if the connection broke, the next write says so
         self._feed(data)
-        return self._advance(steps)
+        try:
+            return self._advance(steps)
+        except ConnectionLost as error:
+            raise self._ended_early(error) from None
+
+    def _last_answer(self, error: ConnectionLost) -> bytes:
+        # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
+        if not self._may_be_answered() or self.reader.ended or not self._poll():
+            raise error
+        data = b""
+        with suppress(ConnectionLost):
+            data = self._receive(self._read_timeout)
+        if not data:
+            raise error
+        return data
 
     def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""
@@ -222,7 +235,7 @@ class Connection(ConnectionState):
             trailers += end.value
             done()
         except ConnectionLost as error:
-            raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
+            raise IncompleteBody(str(error), request_sent="yes") from error
         finally:
             self.abandon(exchange)
 

@@ -13,7 +13,7 @@ from ...wire import http11
 from ...wire.fast_paths import LastHead, LastRequest
 from ...wire.reader import ByteReader
 from ...wire.tls_errors import certificate_refused
-from ..base import IDLE_SECONDS, came_too_late
+from ..base import IDLE_SECONDS, SENDING, broken_by, came_too_late, receiving
 from .pool import MAX_AGE
 
 TYPE_CHECKING: bool = False
@@ -114,22 +114,27 @@ class ConnectionState:
     def _not_sent(self, error: OSError) -> UnifetchError:
         if isinstance(error, (TimeoutError, BlockingIOError)):  # the latter is the kernel's timeout
             return WriteTimeout("the server did not take the request in time", request_sent=self._sent)
-        return self._lost(error)
+        return self._lost(error, SENDING)
 
     def _not_received(self, error: OSError) -> UnifetchError:
         if isinstance(error, (TimeoutError, BlockingIOError)):
             return ReadTimeout(came_too_late(self._sent), request_sent=self._sent)
-        return self._lost(error)
+        return self._lost(error, receiving(self._sent))
 
-    def _lost(self, error: OSError) -> UnifetchError:
+    def _ended_early(self, error: ConnectionLost) -> ConnectionLost:
+        # What is read while the request is sent is an early answer; here, instead of one, an end.
+        if self._sent == "yes":
+            return error
+        lost = ConnectionLost(f"the connection ended {SENDING}", request_sent=self._sent)
+        self._stale(lost)
+        return lost
+
+    def _lost(self, error: OSError, where: str) -> UnifetchError:
         if not self.useful_until:
             return StreamError("the response was closed before its body was read", request_sent=self._sent)
         if refused := certificate_refused(error, self._sent):
             return refused
-        message = f"the connection broke: {error.strerror or error}"
-        if "eof" in str(error).lower():  # in the words of Python or of OpenSSL
-            message = "the TLS connection ended without close_notify (RFC 9112 §9.8)"
-        lost = ConnectionLost(message, request_sent=self._sent)
+        lost = ConnectionLost(broken_by(error, where), request_sent=self._sent)
         self._stale(lost)
         return lost
 

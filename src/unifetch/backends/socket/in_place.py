@@ -6,7 +6,6 @@ Most large bodies are such. asyncio has no counterpart, as what it receives is i
 from __future__ import annotations
 
 from ...errors import ConnectionLost, IncompleteBody
-from ...wire import http11
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ def reads_into(
                 try:
                     count = receive(room)
                 except ConnectionLost as error:
-                    raise IncompleteBody(f"inside the body {error}", request_sent="yes") from error
+                    raise IncompleteBody(str(error), request_sent="yes") from error
                 if not count:
-                    raise http11.incomplete(f"{size - left} of {size} bytes")
+                    raise IncompleteBody("the connection ended", request_sent="yes")
         left -= count
         if count and not left:
             done()

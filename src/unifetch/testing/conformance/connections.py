@@ -16,12 +16,14 @@ from ...backends.base import Capability
 from ...errors import (
     ConnectError,
     ConnectionLost,
+    IncompleteBody,
     NameResolutionError,
     UnifetchError,
 )
-from .. import Close, OnHead, Pause, Reset, Script, Server, Signal, Wait, refused_port, reply
+from .. import Close, OnHead, Pause, Reset, Script, Server, Signal, Step, Wait, refused_port, reply
 from ..awaited import client_of
 from .base import BackendFactory, Conformance, requires
+from .routes import authority
 
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
 
@@ -52,6 +54,54 @@ class TestErrors(Conformance):
                 client.get(server.url)
 
             assert ("maybe", 1) == (caught.value.request_sent, server.connections)
+            assert "before an answer came" in str(caught.value)
+
+    @requires(Capability.EARLY_RESPONSE)
+    @pytest.mark.parametrize("end", [Close(), Reset()], ids=["close", "reset"])
+    @pytest.mark.parametrize("body", ["bytes", "blocks"])
+    def test_connection_that_ends_in_the_request(self, client: Client, end: Step, body: str) -> None:
+        """ConnectionLost says that it was while the request was sent."""
+        with Server(OnHead(end), receive_buffer=4096) as server:
+            with pytest.raises(ConnectionLost, match="while the request was sent") as caught:
+                client.put(server.url, body=bytes(20_000_000) if body == "bytes" else iter([bytes(65_536)] * 300))
+
+            assert ("maybe", 1) == (caught.value.request_sent, server.connections)
+
+    @pytest.mark.parametrize("tls", [pytest.param(False, id="http"), pytest.param(True, id="https")])
+    @pytest.mark.parametrize(
+        ("head", "where"),
+        [
+            (b"Content-Length: 9\r\n\r\nhello", "5 of 9 bytes"),
+            (b"Content-Length: 1000000\r\n\r\nhello", "5 of 1000000 bytes"),
+            (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "5 bytes"),
+            (b"Connection: close\r\n\r\nhello", "5 bytes"),
+        ],
+        ids=["length", "large", "chunks", "close"],
+    )
+    @pytest.mark.parametrize("style", ["get", "stream"])
+    def test_connection_that_breaks_in_the_body(
+        self, client: Client, head: bytes, where: str, style: str, tls: bool
+    ) -> None:
+        """IncompleteBody says after how many bytes of the body, as they came."""
+        if tls and Capability.TLS_CONTEXT not in client.backend.capabilities:
+            return
+        go = threading.Event()
+        script: list[Script] = [b"HTTP/1.1 200 OK\r\n" + head, Wait(go), Reset()]
+
+        def get() -> None:
+            if style == "get":
+                go.set()
+                client.get(server.url)
+            with client.stream("GET", server.url) as response:
+                for _ in response.body:
+                    go.set()
+
+        context = authority().server("127.0.0.1") if tls else None
+        with Server(script, tls=context) as server, client_of(client.backend, tls=authority().trusted) as client:
+            with pytest.raises(IncompleteBody, match=f"after {where} of the body") as caught:
+                get()
+
+            assert ("yes", 1) == (caught.value.request_sent, server.connections)
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     @pytest.mark.parametrize("script", [[reply(503, b"", {"Retry-After": "0"})], [reply(429)], [reply(408)]])

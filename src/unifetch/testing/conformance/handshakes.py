@@ -9,8 +9,8 @@ import pytest
 
 from ... import Client
 from ...backends.base import Capability
-from ...errors import TLSError
-from .. import Close, OnConnect, Reset, Server, Step, reply
+from ...errors import ConnectionLost, IncompleteBody, ProtocolError, ProxyError, TLSError
+from .. import Close, OnConnect, Reset, Server, Step, Truncate, reply
 from ..server import Connection
 from .base import Conformance, requires
 from .routes import authority
@@ -69,6 +69,50 @@ class TestHandshakes(Conformance):
                 client.get(f"https://127.0.0.1:{server.port}/")
 
     @requires(Capability.TLS_CONTEXT)
+    @pytest.mark.parametrize("garbage", [b"220 mail.test ESMTP\r\n", b"SSH-2.0-x\r\n", b"\0" * 100, b"\xff" * 20_000])
+    def test_another_protocol_on_the_port(self, client: Client, garbage: bytes) -> None:
+        """Whatever else it is that the port speaks, it is no TLS, and nothing is repeated."""
+        with Server(OnConnect(garbage, Close())) as server:
+            with pytest.raises(TLSError, match=r"does not speak TLS on this port; is it http://\?") as caught:
+                client.get(f"https://127.0.0.1:{server.port}/", retry=3)
+
+            assert ("no", 1) == (caught.value.request_sent, server.connections)
+
+    @pytest.mark.parametrize(
+        "alert", [b"\x15\x03\x01\0\x02\x02\x46", b"\x15\x03\x03\0\x02\x02\x0a", b"\x16\x03\x03\0\x7a"]
+    )
+    def test_http_to_a_port_for_https(self, client: Client, alert: bytes) -> None:
+        """What a TLS server says to a plain request is known: the words ask whether it is https://."""
+        with Server([alert, Close()]) as server:
+            with pytest.raises(ProtocolError, match=r"speaks TLS on this port; is it https://\?"):
+                client.get(server.url, retry=3)
+
+            assert 1 == server.connections
+
+    @requires(Capability.PROXY, Capability.TLS_CONTEXT)
+    def test_the_scheme_of_a_proxy(self, client: Client) -> None:
+        """It is the same with a proxy, in both directions."""
+        with Server([b"\x15\x03\x01\0\x02\x02\x46", Close()]) as server:
+            with pytest.raises(ProxyError, match=r"speaks TLS on this port; is it https://\?"):
+                client.get("https://origin.test/", proxy=server.url)
+        with Server(OnConnect(reply(400), Close())) as server:
+            with pytest.raises(ProxyError, match=r"does not speak TLS on this port; is it http://\?"):
+                client.get("https://origin.test/", proxy=server.url.replace("http:", "https:"))
+
+    @requires(Capability.TLS_CONTEXT)
+    def test_an_end_without_close_notify(self, client: Client) -> None:
+        """TLS that ends in the middle says where, what that means, and that it was cut off, as far as anybody knows."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+        for sent, kind, where in (
+            (b"", ConnectionLost, "before an answer came"),
+            (head[:20], ConnectionLost, "within the response"),
+            (head + b"hello", IncompleteBody, "within the response"),
+        ):
+            with Server([sent, Truncate()], tls=authority().server("127.0.0.1")) as server:
+                with pytest.raises(kind, match=f"ended {where}, without close_notify .*: it may have been cut off"):
+                    client.get(server.url, tls=authority().trusted)
+
+    @requires(Capability.TLS_CONTEXT)
     def test_no_version_in_common(self, client: Client) -> None:
         """A server that is too old for the settings: the words say which setting it is, and nothing is repeated."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -113,11 +157,17 @@ class TestHandshakes(Conformance):
             assert 1 == server.connections
 
     @requires(Capability.TLS_CONTEXT)
-    def test_a_bundle_that_is_not_read(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    def test_a_bundle_that_is_not_read(self, client: Client, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         """Where another library's variable names certificates, and one is not trusted, the error says what to set."""
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/there/are/some.pem")
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            monkeypatch.delenv(name, raising=False)
         with Server(reply(200), tls=authority().server("127.0.0.1")) as server:
-            with pytest.raises(TLSError, match="REQUESTS_CA_BUNDLE is set, which is not read here") as caught:
+            with pytest.raises(TLSError) as before:
+                client.get(server.url)
+            monkeypatch.setenv(variable, "/there/are/some.pem")
+            with pytest.raises(TLSError, match=f"{variable} is set, which is not read here") as caught:
                 client.get(server.url)
 
+            assert "_CA_BUNDLE" not in str(before.value)
             assert "/there" not in str(caught.value)
