@@ -311,6 +311,7 @@ def test_json_on_a_terminal_and_through_a_pipe() -> None:
         '    "big": 1e400,\n    "name": "twice",\n    "e": "\\x9b2J"\n}\n'
     )
     assert "\x1b[36m" in shown
+    assert {"0", "32", "35", "36"} == set(re.findall(r"\x1b\[(\d+)m", shown))  # which can be read on black and on white
 
 
 def test_text_on_a_terminal() -> None:

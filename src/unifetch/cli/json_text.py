@@ -39,7 +39,7 @@ def indented(text: str, style: Style) -> str | None:
             is_name = tokens[number + 1 : number + 2] == [":"]
             token = style.cyan(printable(token)) if is_name else style.green(printable(token))
         elif token not in "[]{},":
-            token = style.yellow(token)
+            token = style.magenta(token)
         out.append(token)
         before = tokens[number]
     return "".join(out) + "\n"

@@ -24,7 +24,7 @@ class Style:
     dim = partialmethod(_as, 2)
     red = partialmethod(_as, 31)
     green = partialmethod(_as, 32)
-    yellow = partialmethod(_as, 33)
+    magenta = partialmethod(_as, 35)  # not yellow, which nobody can read on white
     cyan = partialmethod(_as, 36)
 
 
