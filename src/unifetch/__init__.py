@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from .policies.proxies import Proxy
     from .policies.retries import Retry
 else:
+    import atexit as _atexit
     import sys as _sys
 
     # What only some callers name, and nobody else should wait for.
@@ -117,6 +118,8 @@ else:
                     raise ModuleNotFoundError(f"there is no module {name}; {hint}", name=name)
 
     _sys.meta_path.append(_TheirModules)
+    # It must not keep our modules alive when the program ends: finalizers would find them emptied.
+    _atexit.register(lambda: _TheirModules in _sys.meta_path and _sys.meta_path.remove(_TheirModules))
 
     def __dir__() -> list[str]:
         """The names above as well, which are there when they are asked for."""
