@@ -194,9 +194,11 @@ class NetworkStream(Exchanges):
                 # yet, so it takes another.
                 raise self._engine.ConnectionNotAvailable
             self.begin(exchange, buffer)
+        if not buffer:
+            return
         left = memoryview(buffer)
         seconds = partial(exchange.within, exchange.timeout.write)
-        with _as(self._engine.WriteTimeout, self._engine.WriteError, exchange):
+        try:
             seconds()
             self._sock.settimeout(0)
             exchange.sent = "maybe"
@@ -205,6 +207,9 @@ class NetworkStream(Exchanges):
                 if not count and self._hears():
                     raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
                 left = left[count:]
+        except OSError as error:
+            exchange.broke_sending = True
+            raise _failure(error, self._engine.WriteTimeout, self._engine.WriteError) from error
 
     def _hears(self) -> bool:
         try:
@@ -217,9 +222,11 @@ class NetworkStream(Exchanges):
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         exchange: Exchange = timeout
-        with _as(self._engine.ReadTimeout, self._engine.ReadError):
+        try:
             self._sock.settimeout(exchange.within(exchange.timeout.read))
             data = self._sock.recv(max_bytes) if self._early is None else self._early
+        except OSError as error:
+            raise _failure(error, self._engine.ReadTimeout, self._engine.ReadError) from error
         self._early = None
         self.took(exchange, data)
         return data
@@ -263,18 +270,23 @@ class AsyncNetworkStream(Exchanges):
         if not buffer:
             return
         limit = partial(exchange.within, exchange.timeout.write)
-        with _as(self._engine.WriteTimeout, self._engine.WriteError, exchange):
+        try:
             limit()
             exchange.sent = "maybe"
             if not await self._wire.write(buffer, limit):
                 raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
+        except OSError as error:
+            exchange.broke_sending = True
+            raise _failure(error, self._engine.WriteTimeout, self._engine.WriteError) from error
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         exchange: Exchange = timeout
         limit = partial(exchange.within, exchange.timeout.read)
-        with _as(self._engine.ReadTimeout, self._engine.ReadError):
+        try:
             limit()
             data = await self._wire.read(max_bytes, limit)
+        except OSError as error:
+            raise _failure(error, self._engine.ReadTimeout, self._engine.ReadError) from error
         self.took(exchange, data)
         return data
 
@@ -291,21 +303,8 @@ class AsyncNetworkStream(Exchanges):
         return self.spoilt or self._wire.is_doubtful()
 
 
-class _as:
-    """Turns what ended a step into the library's errors: for one that came too late, and for one that failed."""
-
-    def __init__(self, late: type[Exception], failed: type[Exception], sending: Exchange | None = None) -> None:
-        self._late = late
-        self._failed = failed
-        self._sending = sending
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            if self._sending is not None:
-                self._sending.broke_sending = True
-            if refused := certificate_refused(error, "maybe"):
-                raise refused from error
-            raise (self._late if isinstance(error, TimeoutError) else self._failed)(str(error)) from error
+def _failure(error: OSError, late: type[Exception], failed: type[Exception]) -> Exception:
+    """What ended a step, as the library's error: for one that came too late, and for one that failed."""
+    if refused := certificate_refused(error, "maybe"):
+        return refused
+    return (late if isinstance(error, TimeoutError) else failed)(str(error))

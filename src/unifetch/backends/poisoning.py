@@ -5,7 +5,8 @@ the size of a chunk, control characters in its extension, and a Transfer-Encodin
 interim responses, extensions and trailers.
 
 So the streams that we hand to a pool let `http11` hear all that comes. What it refuses is refused, and a connection on
-which more came than the response (RFC 9112 §9.2) is not used again. Where a body has a length, bytes are only counted.
+which more came than the response (RFC 9112 §9.2) is not used again. Where a body has a length, bytes are only counted;
+of plain chunks, only the lines between them are read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from math import inf
 
 from ..wire import http11
-from ..wire.fast_paths import LastHead
+from ..wire.fast_paths import LastHead, is_cut, past_plain_chunks
 from ..wire.reader import ByteReader
 
 TYPE_CHECKING: bool = False
@@ -37,17 +38,18 @@ class Exchanges:
         self.spoilt = False
         self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
         self._method = ""
+        self._in_head = self._in_chunks = False
+        self._left: float = 0  # bytes of the response, or of its chunk, that are to come; less than 0 beyond the end
+        self._cut = b""  # the beginning of a line before a chunk
         self._reader = ByteReader()
-        self._steps: Generator[Any, None, Any] | None = None  # of a head, or of chunks
-        self._left: float = 0.0  # bytes that the response still has, where there are no steps; less than 0 beyond it
-        self._in_head = False
+        self._steps: Generator[Any, None, Any] | None = None  # of `http11`, where it takes more than counting
 
     def begin(self, exchange: Exchange, head: bytes) -> None:
         """Another request goes out; this is its head."""
         exchange.reused = self.exchange is not None
         self.exchange = exchange
-        self._method = bytes(head[:100]).partition(b" ")[0].decode("latin-1")
-        self._reader, self._steps, self._in_head = ByteReader(), None, True
+        self._method = head[: head.find(b" ")].decode("latin-1")
+        self._in_head, self._in_chunks, self._steps = True, False, None
 
     def took(self, exchange: Exchange, data: bytes) -> None:
         """Something has come; `b""` is the end of the connection.
@@ -59,22 +61,26 @@ class Exchanges:
             exchange.ended = True
             return
         exchange.answered = True
-        if self._steps is None and not self._in_head:
-            self._left -= len(data)
-            return
-        if self._steps is None:
+        if self._steps is not None:
+            self._reader.feed(data)
+            self._go_on(self._steps)
+        elif self._in_head:
             whole = self._last_head.read(data, self._method)
             if whole is not None:
                 self._read_head(*whole)
-                return
-            self._steps = http11.read_head(self._reader, self._method)
-        self._reader.feed(data)
-        self._go_on()
+            else:
+                self._start(http11.read_head(reader := ByteReader(), self._method), reader, data)
+        elif self._in_chunks:
+            self._pass_chunks(data)
+        else:
+            self._left -= len(data)
 
-    def _go_on(self) -> None:
-        steps = self._steps
-        if steps is None:
-            return
+    def _start(self, steps: Generator[Any, None, Any], reader: ByteReader, data: bytes) -> None:
+        self._steps, self._reader = steps, reader
+        reader.feed(data)
+        self._go_on(steps)
+
+    def _go_on(self, steps: Generator[Any, None, Any]) -> None:
         try:
             while next(steps) is not None:  # an interim response, or a piece of the body
                 pass
@@ -83,21 +89,34 @@ class Exchanges:
             if self._in_head:
                 self._read_head(end.value, self._reader.take(len(self._reader)))
             else:
-                self._left = -len(self._reader)
+                self._in_chunks, self._left = False, -len(self._reader)
 
     def _read_head(self, head: http11.Head, rest: bytes) -> None:
         self._in_head = False
         self.spoilt = not head.persists
         if head.framing == "chunked":
-            self._reader = ByteReader()
-            self._steps = http11.read_body(self._reader, "chunked")
-            if rest:
-                self._reader.feed(rest)
-                self._go_on()
+            # As if the end of a chunk was to come first: what ends one and begins the next is one line then.
+            self._in_chunks, self._left, self._cut = True, 0, b""
+            self._pass_chunks(b"\r\n" + rest)
         else:
             self._left = (inf if head.framing == "close" else head.framing) - len(rest)
 
+    def _pass_chunks(self, data: bytes) -> None:
+        if self._cut:
+            data, self._cut = self._cut + data, b""
+        at = past_plain_chunks(data, int(self._left))
+        self._left = max(0, at - len(data))
+        rest = data[at:]
+        if is_cut(rest):
+            self._cut = rest
+        elif rest:
+            reader = ByteReader()
+            self._start(http11.read_body(reader, "chunked"), reader, _ONE + rest)
+
     def done(self) -> None:
         """The response was read to its end."""
-        if self._steps is not None or self._left != 0:
+        if self._steps is not None or self._in_chunks or self._left != 0:
             self.spoilt = True
+
+
+_ONE = b"1\r\n1"  # a chunk without its end, for a parser that begins in the middle of a body

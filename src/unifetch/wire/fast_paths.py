@@ -164,6 +164,31 @@ def _plain_size(line: bytes) -> int:
     return int(line, 16) if _SIZE.fullmatch(line) else 0
 
 
+def past_plain_chunks(data: bytes, at: int) -> int:
+    """Where the first chunk ends of which the next line is not plain, or not all there; it may lie beyond the data.
+
+    It is for whoever wants to know where chunks end, and not what they hold.
+
+    Args:
+        data: a part of a body in chunks.
+        at: where a chunk ends, and the CRLF after it begins.
+    """
+    while (end := data.find(_CRLF, at + 2, at + 20)) > 0 and data.startswith(_CRLF, at):
+        size = _plain_size(data[at + 2 : end])
+        if not size:
+            break
+        mark = data[at : end + 2]
+        step = len(mark) + size
+        at += step
+        while data.startswith(mark, at):  # a server that copies through a buffer sends nothing else
+            at += step
+    return at
+
+
+# The beginning of what ends a chunk and begins the next.
+is_cut = re.compile(rb"\r(?:\n(?:[0-9A-Fa-f]{1,16}\r?)?)?").fullmatch
+
+
 def _equal_chunks(data: bytes, start: int, size: int, delimiter: bytes) -> tuple[bytes, ...]:
     # The data of chunks of one size in a row, from the first data on. A server that copies through a buffer sends
     # nothing else. One `struct` call cuts up to 64 of them apart; then each delimiter is verified: the CRLF of one
