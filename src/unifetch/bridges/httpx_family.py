@@ -14,9 +14,8 @@ from functools import wraps
 from inspect import signature
 
 from .. import errors
-from ..client.async_client import AsyncBodyThere
+from ..client.body_there import AsyncBodyThere, BodyThere
 from ..client.event_loops import in_trio
-from ..client.sync_client import BodyThere
 from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.url import URL

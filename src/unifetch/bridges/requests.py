@@ -25,7 +25,7 @@ from urllib3.util import Timeout
 from urllib3.util.request import rewind_body, set_file_position
 
 from .. import errors
-from ..client.sync_client import BodyThere
+from ..client.body_there import BodyThere
 from ..errors import ConfigConflict, ConfigError, InvalidSetting, UnifetchError
 from ..model.headers import Headers
 from ..model.url import URL

@@ -14,10 +14,12 @@ from warnings import warn
 
 from ..backends import load_async, wrap_async
 from ..errors import IncompleteBody, StreamError
-from ..model.headers import NO_HEADERS, Headers
+from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest
-from ..policies.bodies import NO_BODY, encode_async
+from ..policies.bodies import NO_BODY
+from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
+from .body_there import AsyncBodyThere
 from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Bell, in_thread, sleep
@@ -103,7 +105,7 @@ class AsyncClient(LoopClient):
             InvalidRequest, ConfigError: before anything is sent.
             ConnectError, ConnectionLost, TimedOut, ProtocolError: as the exchange fails.
         """
-        content = encode_async(body, json=json, form=form, files=files, progress=progress)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
         if EDITOR:
             every_argument(**call)
         return await self._drive(self._journey(method, url, content, "request()", call))
@@ -174,10 +176,9 @@ class AsyncClient(LoopClient):
         if EDITOR:
             every_argument(**call)
         call["timeout"] = self.unbounded(call)
-        content = encode_async(body, json=json, form=form, files=files, progress=progress)
-        return AsyncStream(
-            self, lambda: self._journey(method, url, content, "request()", call)
-        )  # in the loop that awaits it
+        content = encode(body, json=json, form=form, files=files, progress=progress)
+        # The journey begins in the loop that awaits it.
+        return AsyncStream(self, lambda: self._journey(method, url, content, "request()", call))
 
     async def open(
         self,
@@ -200,7 +201,7 @@ class AsyncClient(LoopClient):
         if EDITOR:
             every_argument(**call)
         call["timeout"] = self.unbounded(call)
-        content = encode_async(body, json=json, form=form, files=files, progress=progress)
+        content = encode(body, json=json, form=form, files=files, progress=progress)
         return await self._drive(self._journey(method, url, content, "request()", call), whole=False)
 
     async def exchange(
@@ -234,7 +235,7 @@ class AsyncClient(LoopClient):
         if EDITOR:
             every_argument_of_an_exchange(**call)
         call["timeout"] = self.unbounded(call)
-        return await self._drive(self._exchange(method, url, headers, encode_async(body), call), whole=False)
+        return await self._drive(self._exchange(method, url, headers, encode(body), call), whole=False)
 
     async def download(
         self,
@@ -298,7 +299,7 @@ class AsyncClient(LoopClient):
                         elif type(step) is Receive:
                             is_over = False  # if it fails, the next step closes it
                             outcome = await self._receive(step)
-                            is_over = whole
+                            is_over = whole or step.incoming is None
                         elif type(step) is Discard:
                             await self._discard(step)
                         elif type(step) is Close:
@@ -338,7 +339,6 @@ class AsyncClient(LoopClient):
 
     async def _receive(self, step: Receive) -> bytes | AsyncBodyStream | AsyncBodyThere:
         if step.incoming is None:
-            self._slots.give_back(step.journey)
             return AsyncBodyThere(step.raw.content)
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
@@ -449,13 +449,13 @@ class AsyncBodyStream:
     """The decoded body of a stream: an asynchronous iterator over what is there, as soon as it is there.
 
     One that is dropped before its end and unclosed is closed by the next call of its client; a ResourceWarning
-    tells of it. It is no generator, which the event loop would have to close, if it were dropped.
+    tells of it.
     """
 
     _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
     def __init__(self, step: Receive, slots: AsyncSlots) -> None:
-        self._raw: AsyncRawResponse = step.raw
+        self._raw = step.raw
         self._chunks = aiter(self._raw.body)
         self._incoming = step.incoming
         self._pieces: Iterator[bytes] = iter(())
@@ -510,32 +510,3 @@ class AsyncBodyStream:
             return
         self._slots.abandon(self._journey, self._raw.close)
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
-
-
-class AsyncBodyThere:
-    """The body of an exchange, where all of it came with its head: its connection is free already.
-
-    Attributes:
-        content: all of it, until it is read.
-    """
-
-    trailers = NO_HEADERS
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._closed = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._closed:
-            raise StreamError("this stream is closed; read it inside its `async with` block")
-        if not self.content:
-            raise StopAsyncIteration
-        content, self.content = self.content, b""
-        return content
-
-    async def close(self) -> None:
-        """Nothing is left to be given back."""
-        self._closed = True

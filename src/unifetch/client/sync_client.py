@@ -14,17 +14,18 @@ from warnings import warn
 
 from ..backends import load, wrap
 from ..errors import IncompleteBody, StreamError
-from ..model.headers import NO_HEADERS, Headers
+from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
+from .body_there import BodyThere
 from .call import Close, Discard, Fetch, Receive, Sleep
 from .connection_limit import Slots, wait_for_slot
 from .signatures import EDITOR, describe
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Any, Self, Unpack
 
@@ -287,7 +288,7 @@ class Client(BaseClient):
                         elif type(step) is Receive:
                             is_over = False  # if it fails, the next step closes it
                             outcome = self._receive(step)
-                            is_over = whole
+                            is_over = whole or step.incoming is None
                         elif type(step) is Discard:
                             self._discard(step)
                         elif type(step) is Close:
@@ -328,7 +329,6 @@ class Client(BaseClient):
 
     def _receive(self, step: Receive) -> bytes | BodyStream | BodyThere:
         if step.incoming is None:
-            self._slots.give_back(step.journey)
             return BodyThere(step.raw.content)
         if not step.whole:
             return BodyStream(step, self._slots)
@@ -372,8 +372,7 @@ class Client(BaseClient):
         return backend
 
     def _load(self, name: str) -> Backend:
-        backend: Backend = load(name)()
-        return backend
+        return load(name)()
 
     def _wrap(self, native: object) -> Backend:
         return wrap(native)
@@ -451,8 +450,11 @@ class BodyStream:
     _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
     def __init__(self, step: Receive, slots: Slots) -> None:
-        self._raw: RawResponse = step.raw
-        self._pieces: Generator[bytes, None, None] = _decoded(step, slots)
+        self._raw = step.raw
+        self._chunks = iter(self._raw.body)
+        self._incoming = step.incoming
+        self._pieces: Iterator[bytes] = iter(())
+        self._ended = False
         self._closed = False
         self._slots = slots
         self._journey = step.journey
@@ -463,7 +465,28 @@ class BodyStream:
     def __next__(self) -> bytes:
         if self._closed:
             raise StreamError("this stream is closed; read it inside its `with` block")
-        return next(self._pieces)
+        try:
+            while not (piece := next(self._pieces, None)) and not (piece is None and self._ended):
+                if piece is not None:  # a pause
+                    self._journey.check_deadline()
+                elif (chunk := next(self._chunks, None)) is None:
+                    self._incoming.finish()
+                    self._ended = True
+                else:
+                    self._journey.check_deadline()
+                    self._pieces = iter(self._incoming.feed(chunk))
+        except BaseException as error:
+            self._ended, self._pieces = True, iter(())
+            self._raw.close()
+            self._slots.give_back(self._journey)
+            if isinstance(error, IncompleteBody):
+                self._incoming.locate(error)
+            self._journey.explain(error)
+            raise
+        if piece is None:
+            self._slots.give_back(self._journey)
+            raise StopIteration
+        return piece
 
     @property
     def trailers(self) -> Headers:
@@ -473,7 +496,6 @@ class BodyStream:
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
         self._closed = True
-        self._pieces.close()  # which a generator refuses while another thread reads
         self._raw.close()
         self._slots.give_back(self._journey)
 
@@ -482,56 +504,3 @@ class BodyStream:
             return
         self._slots.abandon(self._journey, self._raw.close)
         warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
-
-
-class BodyThere:
-    """The body of an exchange, where all of it came with its head: its connection is free already.
-
-    Attributes:
-        content: all of it, until it is read.
-    """
-
-    trailers = NO_HEADERS
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._closed:
-            raise StreamError("this stream is closed; read it inside its `with` block")
-        if not self.content:
-            raise StopIteration
-        content, self.content = self.content, b""
-        return content
-
-    def close(self) -> None:
-        """Nothing is left to be given back."""
-        self._closed = True
-
-
-def _decoded(step: Receive, slots: Slots) -> Generator[bytes, None, None]:
-    # A function, not a method: a generator that knew its stream would keep it alive.
-    journey, incoming = step.journey, step.incoming
-    try:
-        for chunk in step.raw.body:
-            journey.check_deadline()
-            for piece in incoming.feed(chunk):
-                if piece:
-                    yield piece
-                else:
-                    journey.check_deadline()
-        incoming.finish()
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        step.raw.close()
-        slots.give_back(journey)
-        if isinstance(error, IncompleteBody):
-            incoming.locate(error)
-        journey.explain(error)
-        raise
-    slots.give_back(journey)
