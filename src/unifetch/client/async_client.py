@@ -20,7 +20,7 @@ from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
 from .body_there import AsyncBodyThere
-from .call import Close, Discard, Fetch, Receive, Sleep
+from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Bell, in_thread, sleep
 from .loop_client import LoopClient
@@ -296,13 +296,13 @@ class AsyncClient(LoopClient):
                             else:
                                 outcome = await self._upload(step, journey)
                             is_over = whole and outcome.content is not None
-                        elif type(step) is Receive:
+                        elif type(step) is ReadBody:
                             is_over = False  # if it fails, the next step closes it
                             outcome = await self._receive(step)
                             is_over = whole or step.incoming is None
                         elif type(step) is Discard:
                             await self._discard(step)
-                        elif type(step) is Close:
+                        elif type(step) is Abandon:
                             await step.raw.close()
                         elif type(step) is Sleep:
                             await sleep(step.seconds)
@@ -337,7 +337,7 @@ class AsyncClient(LoopClient):
         finally:
             step.end()
 
-    async def _receive(self, step: Receive) -> bytes | AsyncBodyStream | AsyncBodyThere:
+    async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream | AsyncBodyThere:
         if step.incoming is None:
             return AsyncBodyThere(step.raw.content)
         if not step.whole:
@@ -454,7 +454,7 @@ class AsyncBodyStream:
 
     _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
-    def __init__(self, step: Receive, slots: AsyncSlots) -> None:
+    def __init__(self, step: ReadBody, slots: AsyncSlots) -> None:
         self._raw = step.raw
         self._chunks = aiter(self._raw.body)
         self._incoming = step.incoming

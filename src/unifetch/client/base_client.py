@@ -92,14 +92,15 @@ class BaseClient:
         self._merged: tuple[Settings, Settings] | None = None
         self._memory = self._remember(cookies)
         self._plan: Plan | None = None
+        self._settled: Plan | None = None  # the same, where a call need not ask whether it still holds
         self._exact: Plan | None = None
         self._environment = environment()
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._slots = self._slots_type()
         self._closed = False
-        # Whether it keeps its backend until it is closed: then that need not be looked up for each call.
-        self._is_settled = backend is not None and self._slots_type is Slots
+        # An event loop has to be looked at for each call; and so has the backend that somebody else chooses.
+        self._keeps_backend = backend is not None and self._slots_type is Slots
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
         _clients.add(self)
@@ -144,17 +145,9 @@ class BaseClient:
                 add_trailers(content, trailers)
             if call and not CALL.issuperset(call):
                 refuse_arguments(name, call)
-        if self.notices_environment and self._environment != (now := environment()):
-            self._notice_environment(now)
-        plan, interception = self._plan, SEAM.interception
-        backend = plan.backend if plan is not None and plan.is_settled and named is None else self._backend(named)
-        if interception is not None:
-            backend = interception.before(backend)
-        if call:
-            plan = self._planned(self.settings.replace(**call), backend)
-        elif plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
-            plan = self._plan = self._planned(self.settings, backend)
-            plan.is_settled = self._is_settled and named is None and interception is None
+        plan, interception = self._settled, SEAM.interception
+        if call or named is not None or plan is None or plan.process is not PROCESS.settings or interception:
+            plan = self._plan_for(named, call)
         base = plan.base_url
         try:
             target = URL(url) if base is None else base.join(url)
@@ -168,7 +161,7 @@ class BaseClient:
             own = own.without(*filter(is_secret, own.by_name()))
             always = _without_secrets(always)
             if plan.auth is not None and "auth" not in call:
-                plan = self._planned(plan.settings.replace(auth=None), backend)
+                plan = self._planned(plan.settings.replace(auth=None), plan.backend)
         if always is not None:
             params = merged_params(always, params)
         if params is not None:
@@ -185,6 +178,21 @@ class BaseClient:
         if interception is not None:  # a test, which may have calls go by a time of its own
             return interception.journey(plan, request, content, self._memory, cookies)
         return Journey(plan, request, content, self._memory, cookies)
+
+    def _plan_for(self, named: BackendTypes | None, call: CallArguments) -> Plan:
+        if self.notices_environment and self._environment != (now := environment()):
+            self._notice_environment(now)
+        backend, interception = self._backend(named), SEAM.interception
+        if interception is not None:
+            backend = interception.before(backend)
+        if call:
+            return self._planned(self.settings.replace(**call), backend)
+        plan = self._plan
+        if plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
+            plan = self._plan = self._planned(self.settings, backend)
+            if self._keeps_backend and named is None and interception is None and not self._closed:
+                self._settled = plan
+        return plan
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
         """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
@@ -221,7 +229,8 @@ class BaseClient:
         return Journey(plan, request, content, self._no_memory, None)
 
     def _notice_environment(self, now: Environment) -> None:
-        self._environment, self._plan, self._exact = now, None, None
+        self._environment = now
+        self._plan = self._settled = self._exact = None
 
     def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
@@ -256,8 +265,8 @@ class BaseClient:
         vars(other).update(vars(self))
         other._root = self._root or self
         other._own = {**self._own, **{name: changed[name] for name in settings}}
-        other._merged = other._plan = other._exact = None
-        other._is_settled = False  # ours may be closed
+        other._merged = other._plan = other._settled = other._exact = None
+        other._keeps_backend = False  # ours may be closed
         if "auth" in settings:  # what ours has learnt is of no use to another
             other._memory = self._memory.with_auth(other._own["auth"])
         _clients.add(other)
@@ -358,7 +367,7 @@ class BaseClient:
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
         self._slots.reset()
-        self._plan = self._exact = None
+        self._plan = self._settled = self._exact = None
         self._backends = {}
 
 

@@ -6,9 +6,9 @@ all that is needed around it (`sync_client.py`), and it can be a synchronous or 
 
     Fetch(auth, …)       have credentials fetched            -> the fields that they are; None: wait, and look again
     RawRequest           send it                             -> RawResponse
-    Receive(raw, …)      read the body, or open the stream   -> the body
+    ReadBody(raw, …)     read the body, or open the stream   -> the body
     Discard(raw)         be done with this response          -> None
-    Close(raw)           give it up, with its connection     -> None
+    Abandon(raw)         give it up, with its connection     -> None
     Sleep(seconds)       wait                                -> None
 
 A body that came with its head, and needs no decoding, is there already: then there is no step to receive it.
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from .call_settings import Plan
     from .settings import Settings
 
-    Step: TypeAlias = "Fetch | RawRequest | Receive | Discard | Close | Sleep"
+    Step: TypeAlias = "Fetch | RawRequest | ReadBody | Discard | Abandon | Sleep"
     Steps = Generator[Step, None, None]
 
 _calls = count(1)  # next() is atomic
@@ -119,7 +119,7 @@ class Fetch:
             self.memory.end_fetch()
 
 
-class Receive:
+class ReadBody:
     """Read the body of a response: all of it, or as a stream.
 
     Attributes:
@@ -148,7 +148,7 @@ class Discard:
         self.raw = raw
 
 
-class Close:
+class Abandon:
     """Close a response of which no more is wanted: something about it went wrong."""
 
     __slots__ = ("raw",)
@@ -237,7 +237,6 @@ class Journey:
     """
 
     # Only what few calls change has its default here: of a class it is read more slowly than of an object.
-    attempts = 0
     call = 0  # its number, for listeners
     outcome: Any = None
     response: Any = None
@@ -269,6 +268,7 @@ class Journey:
         self.started = started = clock()
         total = plan.total
         self.deadline = None if total is None else started + total
+        self.attempts = 0
         self.history: tuple[Response[bytes], ...] = ()
         self._cookies = cookies or None
         if cookies is False:
@@ -325,7 +325,7 @@ class Journey:
                     if wait is None:
                         body, decoded = raw.content if whole else None, False
                         if plan.exact and raw.content is not None and len(raw.content) <= plan.most:
-                            yield Receive(raw, None, whole, self)
+                            yield ReadBody(raw, None, whole, self)
                             body = self.outcome
                         elif body is None or "content-encoding" in by_name or len(body) > plan.most:
                             incoming = Incoming(
@@ -337,7 +337,7 @@ class Journey:
                                 decode=plan.decodes,
                             )
                             try:
-                                yield Receive(raw, incoming, whole, self)
+                                yield ReadBody(raw, incoming, whole, self)
                             except IncompleteBody as error:
                                 incoming.locate(error)
                                 raise
@@ -349,7 +349,7 @@ class Journey:
                     raise
                 except BaseException as error:
                     if raw is not None:
-                        yield Close(raw)
+                        yield Abandon(raw)
                     wait = self._tries_again(error)
                     if wait is None:
                         raise
@@ -364,8 +364,8 @@ class Journey:
     # --- The request ------------------------------------------------------------------------------
 
     def _attempt(self) -> RawRequest:
-        again = self.attempts > 0
-        self.attempts += 1
+        self.attempts = attempts = self.attempts + 1
+        again = attempts > 1
         if again:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body

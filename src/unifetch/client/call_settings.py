@@ -56,7 +56,6 @@ class Plan:
         "headers",
         "http2",
         "is_direct",
-        "is_settled",
         "limits",
         "listeners",
         "most",
@@ -74,7 +73,6 @@ class Plan:
     def __init__(
         self, settings: Settings, backend: Backend, process: Settings, shared: Limits, *, exact: bool = False
     ) -> None:
-        self.is_settled = False
         self.settings = settings
         self.backend = backend
         self.process = process

@@ -41,7 +41,7 @@ class LoopClient(BaseClient):
         loop = running_loop()
         if loop is not self._loop:
             self._move_to(loop)
-        backend: AsyncBackend = super()._backend(named)
+        backend: AsyncBackend = BaseClient._backend(self, named)
         if self._in_trio and Capability.TRIO not in backend.capabilities:
             for name in [name for name, each in self._backends.items() if each is backend]:
                 del self._backends[name]  # it has opened nothing, and cannot be closed here

@@ -19,7 +19,7 @@ from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
 from .body_there import BodyThere
-from .call import Close, Discard, Fetch, Receive, Sleep
+from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import Slots, wait_for_slot
 from .signatures import EDITOR, describe
 
@@ -285,13 +285,13 @@ class Client(BaseClient):
                                 wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                             outcome = send(step)
                             is_over = whole and outcome.content is not None
-                        elif type(step) is Receive:
+                        elif type(step) is ReadBody:
                             is_over = False  # if it fails, the next step closes it
                             outcome = self._receive(step)
                             is_over = whole or step.incoming is None
                         elif type(step) is Discard:
                             self._discard(step)
-                        elif type(step) is Close:
+                        elif type(step) is Abandon:
                             step.raw.close()
                         elif type(step) is Sleep:
                             sleep(step.seconds)
@@ -327,7 +327,7 @@ class Client(BaseClient):
         finally:
             step.end()
 
-    def _receive(self, step: Receive) -> bytes | BodyStream | BodyThere:
+    def _receive(self, step: ReadBody) -> bytes | BodyStream | BodyThere:
         if step.incoming is None:
             return BodyThere(step.raw.content)
         if not step.whole:
@@ -385,7 +385,7 @@ class Client(BaseClient):
         What `with_` has derived has no connections of its own to close.
         """
         self._closed = True
-        self._plan = None
+        self._plan = self._settled = None
         if self._root is not None:
             return
         self._slots.close_abandoned()
@@ -449,7 +449,7 @@ class BodyStream:
 
     _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same
 
-    def __init__(self, step: Receive, slots: Slots) -> None:
+    def __init__(self, step: ReadBody, slots: Slots) -> None:
         self._raw = step.raw
         self._chunks = iter(self._raw.body)
         self._incoming = step.incoming
