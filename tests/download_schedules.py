@@ -242,6 +242,10 @@ def _an_older_version(origin: Origin, resource: Resource, start: int, holds: boo
     version = origin.random.choice(resource.versions)
     if start >= len(version.content):
         return None
+    if resource.tags != "strong" and any(
+        each.changed == version.changed for each in resource.versions if each is not version
+    ):
+        return None  # without a word that tells: they have one date, and this answer has today's
     return origin._range(resource.validators(version), version.content, start, len(version.content))
 
 

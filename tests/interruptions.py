@@ -237,7 +237,7 @@ def download(client: Client, url: str, path: Path) -> None:
 
 def many(client: Client, url: str, _: Path) -> None:
     urls = [f"{url}/number/{number}" for number in range(6)]
-    found = {result.index: result.value.body for result in fetch_all(urls, client=client, concurrency=3)}
+    found = {result.index: result.unwrap().body for result in fetch_all(urls, client=client, concurrency=3)}
 
     assert {number: f"/number/{number}".encode() for number in range(6)} == found
 
@@ -276,7 +276,7 @@ async def async_download(client: AsyncClient, url: str, path: Path) -> None:
 
 async def async_many(client: AsyncClient, url: str, _: Path) -> None:
     urls = [f"{url}/number/{number}" for number in range(6)]
-    found = {result.index: result.value.body async for result in aio.fetch_all(urls, client=client, concurrency=3)}
+    found = {result.index: result.unwrap().body async for result in aio.fetch_all(urls, client=client, concurrency=3)}
 
     assert {number: f"/number/{number}".encode() for number in range(6)} == found
 

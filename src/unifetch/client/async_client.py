@@ -13,7 +13,7 @@ from math import inf
 from warnings import warn
 
 from ..backends import load_async, wrap_async
-from ..errors import IncompleteBody, StreamError
+from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest
 from ..policies.bodies import NO_BODY
@@ -117,6 +117,10 @@ class AsyncClient(LoopClient):
         """
         if EDITOR:
             every_argument(**call)
+        if not isinstance(request, Request):
+            raise InvalidRequest(
+                f"request: send() takes a Request, not {type(request).__name__}; request(method, url) takes a URL"
+            )
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return await self.request(request.method, request.url, **content, **call)

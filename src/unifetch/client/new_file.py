@@ -14,6 +14,8 @@ import sys
 from contextlib import suppress
 from hashlib import sha256
 
+from ..errors import InvalidSetting, evidence
+
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,8 @@ def place_of(given: str) -> str:
     except OSError as error:
         error.filename = given
         raise
+    except ValueError as error:  # NUL, or what the file system's encoding does not have
+        raise InvalidSetting(f"path: {evidence(given)} is none: {error}") from None
     return target
 
 

@@ -13,7 +13,7 @@ from time import sleep
 from warnings import warn
 
 from ..backends import load, wrap
-from ..errors import IncompleteBody, StreamError
+from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse
 from ..policies.bodies import NO_BODY, encode
@@ -112,6 +112,10 @@ class Client(BaseClient):
         """
         if EDITOR:
             every_argument(**call)
+        if not isinstance(request, Request):
+            raise InvalidRequest(
+                f"request: send() takes a Request, not {type(request).__name__}; request(method, url) takes a URL"
+            )
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return self.request(request.method, request.url, **content, **call)

@@ -13,8 +13,10 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from ..client.async_client import AsyncClient
 from ..client.async_shared_client import shared
 from ..client.event_loops import in_trio
+from ..errors import InvalidSetting
 from .fetch_all import END, Result, call_of, check, length_of, request_of, taker, within
 from .window import Task, Window
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ..client.arguments import CallArguments
-    from ..client.async_client import AsyncClient
     from ..model.messages import Response
     from .fetch_all import Ask, Call, Item, Progress
 
@@ -64,10 +65,12 @@ def fetch_all(
     Raises:
         InvalidSetting: for a bound that is no positive whole number, an unknown setting, or a value out of range.
     """
-    check(urls, concurrency=concurrency, per_origin=per_origin, window=window)
+    check(urls, progress=progress, concurrency=concurrency, per_origin=per_origin, window=window)
+    if client is not None and not isinstance(client, AsyncClient):
+        raise InvalidSetting(f"client: an AsyncClient, not {type(client).__name__}; fetch_all takes a Client")
     client = shared() if client is None else client
     ready = call_of(client, call)
-    concurrency, per_origin = within(client.settings.limits, concurrency, per_origin)
+    concurrency, per_origin = within(client.settings.limits, concurrency or TASKS, per_origin)
     waiting: Window[Ask, Result[Any]] = Window(
         window or 4 * concurrency,
         tasks=concurrency,

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar, overload
 from ..client.base_client import absolute
 from ..client.config import PROCESS, chosen_backend
 from ..client.shared_client import SHARED
+from ..client.sync_client import Client
 from ..errors import ConfigError, InvalidBody, InvalidRequest, InvalidSetting, InvalidURL, UnifetchError, evidence
 from ..masking import REDACTED
 from ..model.frozen import Record
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from ..client.arguments import CallArguments
     from ..client.base_client import BaseClient
     from ..client.settings import Settings
-    from ..client.sync_client import Client
     from ..policies.limits import Limits
     from .window import Task
 
@@ -68,6 +68,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 THREADS = 32
+_LOOK = 1.0  # seconds after which whoever waits looks whether the threads are still there
 CHUNKS = 32  # in a window
 
 
@@ -160,19 +161,29 @@ def fetch_all(
         InvalidSetting: for a bound that is no positive whole number, an unknown setting, or a value out of range.
         ConfigError: with an executor, for what cannot be sent to another process.
     """
-    check(urls, concurrency=concurrency, per_origin=per_origin, chunk=chunk, window=window)
+    check(
+        urls,
+        sink=sink,
+        progress=progress,
+        concurrency=concurrency,
+        per_origin=per_origin,
+        chunk=chunk,
+        window=window,
+    )
     how: dict[str, Any] = {"ordered": ordered, "progress": progress, "total": length_of(urls)}
     waiting: Window[Ask, Result[Any]]
     if executor is None:
         if chunk is not None:
             raise InvalidSetting("chunk: goes with an executor; a thread takes one URL after the other")
+        if client is not None and not isinstance(client, Client):
+            raise InvalidSetting(f"client: a Client, not {type(client).__name__}; aio.fetch_all takes an AsyncClient")
         client = SHARED if client is None else client
         ready = call_of(client, call)
         threads, per_origin = within(client.settings.limits, concurrency or THREADS, per_origin)
         waiting = Window(window or 4 * threads, tasks=threads, per_origin=per_origin, **how)
         take_in = taker(waiting, ready.get("base_url", client.settings.base_url), per_origin)
         ask = partial(_ask, client, method, ready, sink)
-        return _in_threads(iter(urls), take_in, waiting, ask, threads, copy_context())
+        return _in_threads(iter(urls), take_in, waiting, ask, copy_context())
 
     if client is not None:
         raise ConfigError("client: is of this process; to an executor, give its settings instead")
@@ -192,10 +203,15 @@ def fetch_all(
 # --- Before the first request ---------------------------------------------------------------------
 
 
-def check(urls: object, **bounds: int | None) -> None:
+def check(urls: object, *, sink: object = None, progress: object = None, **bounds: int | None) -> None:
     """Refuse one URL instead of many (`InvalidRequest`), and a bound that is no positive integer (`InvalidSetting`)."""
     if isinstance(urls, (str, bytes)):
         raise InvalidRequest("urls must be an iterable of URLs, not one URL")
+    if not isinstance(urls, Iterable) and not hasattr(urls, "__aiter__"):
+        raise InvalidRequest(f"urls must be an iterable of URLs, not {type(urls).__name__}")
+    for name, function in (("sink", sink), ("progress", progress)):
+        if function is not None and not callable(function):
+            raise InvalidSetting(f"{name} must be a callable, not {type(function).__name__}")
     for name, bound in bounds.items():
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
             raise InvalidSetting(f"{name} must be a positive whole number, not {bound!r}")
@@ -317,17 +333,23 @@ def _in_threads(
     take_in: Callable[[Any], None],
     waiting: Window[Ask, Result[Any]],
     ask: Callable[[Ask], Result[Any]],
-    threads: int,
     context: Context,
 ) -> Generator[Result[Any], None, None]:
-    from concurrent.futures import ThreadPoolExecutor
+    from .threads import Results, Threads
+
+    threads = Threads()
 
     def submit(asks: list[Ask]) -> Batch:
         # The caller's context goes along: its use_backend, and the span that requests belong to.
-        return pool.submit(context.copy().run, lambda: [ask(each) for each in asks])
+        return threads.submit(partial(context.copy().run, lambda: [ask(each) for each in asks]))
 
-    with ThreadPoolExecutor(threads, "unifetch.fetch_all") as pool:
-        yield from _results(urls, take_in, waiting, submit)
+    def steps() -> Generator[Result[Any], None, None]:
+        try:
+            yield from _results(urls, take_in, waiting, submit, threads.is_lost)
+        finally:
+            threads.end()
+
+    return Results(steps(), threads)
 
 
 def _results(
@@ -335,8 +357,9 @@ def _results(
     take_in: Callable[[Any], None],
     waiting: Window[Ask, Result[Any]],
     submit: Callable[[list[Ask]], Batch],
+    is_lost: Callable[[Batch], bool] = lambda future: False,
 ) -> Generator[Result[Any], None, None]:
-    from queue import SimpleQueue
+    from queue import Empty, SimpleQueue
 
     arrived: SimpleQueue[Batch] = SimpleQueue()
     running: dict[Batch, Task[Ask]] = {}
@@ -350,7 +373,13 @@ def _results(
             if waiting.draws:
                 take_in(next(urls, END))
             elif running:
-                _settle(arrived.get(), running, waiting)
+                try:
+                    future = arrived.get(timeout=_LOOK)
+                except Empty:
+                    for future in [each for each in running if is_lost(each)]:
+                        _settle(future, running, waiting)
+                else:
+                    _settle(future, running, waiting)
             else:
                 return
             while not arrived.empty():
@@ -361,7 +390,9 @@ def _results(
 
 
 def _settle(future: Batch, running: dict[Batch, Task[Ask]], waiting: Window[Ask, Result[Any]]) -> None:
-    task = running.pop(future)
+    task = running.pop(future, None)
+    if task is None:  # it was lost, and has come after all
+        return
     try:
         results = future.result()
     except Exception as error:  # noqa: BLE001  # of the executor: a worker that died, a sink that it could not send
@@ -387,7 +418,7 @@ def fetch_chunk(shared: bytes, chunk: bytes, sink: Sink | None) -> list[Result[A
         for each in asks:
             waiting.add(each, "" if per_origin is None else _origin(each[2], call.get("base_url")))
         waiting.end()
-        results = list(_in_threads(iter(()), waiting.add, waiting, ask, threads, copy_context()))
+        results = list(_in_threads(iter(()), waiting.add, waiting, ask, copy_context()))
     return [result if result.error is None else result.replace(error=_portable(result.error)) for result in results]
 
 

@@ -118,11 +118,17 @@ class Headers(Mapping[str, str]):
         return index
 
     def __getitem__(self, name: str) -> str:
-        return self.by_name()[name.lower()]
+        try:
+            return self.by_name()[name.lower()]
+        except AttributeError:
+            raise _no_name(name) from None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of this field, or the default."""
-        return self.by_name().get(name.lower(), default)
+        try:
+            return self.by_name().get(name.lower(), default)
+        except AttributeError:
+            raise _no_name(name) from None
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self.by_name()
@@ -135,7 +141,10 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Every value of this field, in order; an empty list if there is none."""
-        wanted = name.lower()
+        try:
+            wanted = name.lower()
+        except AttributeError:
+            raise _no_name(name) from None
         return [value for key, value in self.pairs if key.lower() == wanted]
 
     if not TYPE_CHECKING:  # so that a type checker still knows which attributes there are
@@ -153,6 +162,8 @@ class Headers(Mapping[str, str]):
 
     def merged(self, other: Headers) -> Headers:
         """These fields, replaced by those of `other` of the same name, and without what it drops."""
+        if not isinstance(other, Headers):
+            raise TypeError(f"other: the fields are a Headers, not {type(other).__name__}")
         if not other.pairs and not other.dropped:
             return self
         if not self.pairs and not self.dropped:
@@ -193,6 +204,10 @@ class Headers(Mapping[str, str]):
         # Credentials do not travel in a pickle. A request with the mask is refused, so that none goes out silently
         # without them.
         return _revived, ([(name, _pickled(name, value)) for name, value in self.pairs], self.dropped)
+
+
+def _no_name(name: object) -> TypeError:
+    return TypeError(f"the name of a header is str, not {type(name).__name__}")
 
 
 def _revived(pairs: list[tuple[str, str]], dropped: frozenset[str]) -> Headers:

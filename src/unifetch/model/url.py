@@ -159,7 +159,10 @@ class URL(_Fields):
             InvalidRequest: for a value of another type; it names the key.
             InvalidURL: for more than 64 KiB.
         """
-        query = _NOT_IN_QUERY.sub(_percent_encoded, params) if isinstance(params, str) else form_urlencode(params)
+        try:
+            query = _NOT_IN_QUERY.sub(_percent_encoded, params) if isinstance(params, str) else form_urlencode(params)
+        except UnicodeEncodeError:
+            raise InvalidRequest("params: a lone surrogate is no text that can be sent") from None
         if not query:
             return self
         glue = "?" if "?" not in self.target else "" if self.target[-1] in "?&" else "&"

@@ -15,19 +15,18 @@ cookie for all of `co.uk`. Nothing else depends on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
 from ..errors import InvalidHeader, InvalidSetting, evidence
 from ..model.frozen import Value
+from ..model.url import URL
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
-
-    from ..model.url import URL
 
     Key = tuple[str, str, bool]  # name, path, host_only: with its domain, what makes a cookie the same one
     Domains = dict[str, dict[Key, "Cookie"]]
@@ -181,10 +180,17 @@ class CookieJar:
         Returns:
             The cookies that a limit kept out, or pushed out.
         """
+        if not isinstance(url, URL):
+            raise InvalidSetting(f"url: the URL that answered, as a URL, not {type(url).__name__}")
+        if isinstance(set_cookie_values, str) or not isinstance(set_cookie_values, Iterable):
+            shown = type(set_cookie_values).__name__
+            raise InvalidSetting(f"set_cookie_values: the values of Set-Cookie fields, not one {shown}")
         received = list(set_cookie_values)
         dropped: list[Dropped] = []
         if not received:
             return dropped
+        if other := next((each for each in received if not isinstance(each, str)), None):
+            raise InvalidSetting(f"set_cookie_values: a value of Set-Cookie is str, not {type(other).__name__}")
         domains = {
             domain: alive
             for domain, cookies in self._domains.items()
@@ -255,6 +261,8 @@ class CookieJar:
 
     def update(self, cookies: Mapping[str, str], domain: str) -> None:
         """Add several of the caller's own cookies for one host; see `set`."""
+        if not isinstance(cookies, Mapping):
+            raise InvalidHeader(f"cookies are a mapping from names to values, not {type(cookies).__name__}")
         for name, value in cookies.items():
             self.set(name, value, domain)
 
@@ -354,6 +362,8 @@ class CookieJar:
         """
         import json
 
+        if not isinstance(text, (str, bytes, bytearray)):
+            raise InvalidSetting(f"cookie jar: text must be str, not {type(text).__name__}")
         try:
             saved = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -391,6 +401,8 @@ class CookieJar:
         Raises:
             InvalidSetting: for a line that is neither a cookie nor a comment; the message names its number.
         """
+        if not isinstance(text, str):
+            raise InvalidSetting(f"cookies.txt: text must be str, not {type(text).__name__}")
         cookies = []
         flag = "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])"
         # The last tab may be missing: editors trim it if the value is empty.

@@ -78,6 +78,9 @@ class Proxy(Value):
             if scheme != "https":
                 raise InvalidSetting(f"proxy: tls is for a proxy of scheme https, not {evidence(scheme)}")
             tls = TLS.of(tls)
+        for name, given in (("scheme", scheme), ("host", host)):
+            if not isinstance(given, str):
+                raise InvalidSetting(f"proxy: {name} must be str, not {type(given).__name__}")
         if scheme not in DEFAULT_PORTS:
             raise InvalidSetting(f"proxy: scheme must be one of {', '.join(DEFAULT_PORTS)}, not {evidence(scheme)}")
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
@@ -87,6 +90,8 @@ class Proxy(Value):
         if ":" in host and _address(host) is None:
             raise InvalidSetting(f"proxy: {evidence(host)} is no IPv6 address")
         for name, text in (("username", username), ("password", password)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidSetting(f"proxy: {name} must be str or None, not {type(text).__name__}")
             if text is not None and re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
                 raise InvalidSetting(f"proxy: {name} has a control character or a lone surrogate")
         if username is not None and ":" in username:

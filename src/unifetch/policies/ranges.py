@@ -10,13 +10,13 @@ Left out: several ranges in one response (`multipart/byteranges`), which nobody 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ..errors import InvalidSetting, evidence
 from ..model.frozen import Record
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     from ..model.headers import Headers, Pairs
@@ -163,8 +163,11 @@ def expected_digests(digest: DigestTypes) -> dict[str, str]:
     if isinstance(digest, str):
         name, _, value = digest.partition(":")
         digest = {name: value}
+    if not isinstance(digest, Mapping):
+        shown = type(digest).__name__
+        raise InvalidSetting(f'digest: "sha-256:…", or a mapping from algorithms to such digits, not {shown}')
     expected = {}
-    for name, value in dict(digest).items():
+    for name, value in digest.items():
         match = _ALGORITHM.match(name) if isinstance(name, str) else None
         if match is None:
             shown = evidence(name) if isinstance(name, str) else type(name).__name__

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ..backends.base import Capability
 from ..errors import IncompleteBody
 from ..model.headers import Headers
-from .server import Close, Drip, Flood, Pause, Reset, Script, Stall, Step, Truncate
+from .server import Close, Drip, Flood, Pause, Reset, Script, Stall, Step, Truncate, field_pairs
 
 # What a body is made of: bytes, waits, and what ends it early: a step of a script, or an error.
 Pieces: TypeAlias = "Iterable[bytes | Step | BaseException]"
@@ -67,11 +67,15 @@ class Answer:
             self.body = json_module.dumps(json, separators=(",", ":"), ensure_ascii=False).encode()
             if "content-type" not in Headers(self.headers):
                 self.headers.append(("Content-Type", "application/json"))
+        if chunks is not None and (isinstance(chunks, (bytes, str)) or not isinstance(chunks, Iterable)):
+            raise TypeError(f"chunks= is an iterable of bytes and steps, not {type(chunks).__name__}")
         self.chunks = None if chunks is None else list(chunks)
         if status in (204, 304) and (self.body or self.chunks):
             raise ValueError(f"a response with status {status} has no body (RFC 9110 §6.4.1)")
-        self.trailers = pairs(trailers)
-        self.interim = [(number, pairs(fields)) for number, fields in interim]
+        self.trailers = pairs(trailers, "trailers")
+        if not isinstance(interim, Iterable) or not all(isinstance(each, tuple) and len(each) == 2 for each in interim):
+            raise TypeError("interim= is pairs of a status and fields, such as [(103, {'Link': …})]")
+        self.interim = [(number, pairs(fields, "interim")) for number, fields in interim]
         known = HTTPStatus._value2member_map_
         self.reason = reason if reason is not None else HTTPStatus(status).phrase if status in known else ""
         self.http_version = http_version
@@ -132,16 +136,15 @@ def _head(version: str, status: int, reason: str, fields: Iterable[tuple[str, st
     return "\r\n".join(lines).encode("latin-1")
 
 
-def pairs(fields: Fields) -> list[tuple[str, str]]:
+def pairs(fields: Fields, argument: str = "headers") -> list[tuple[str, str]]:
     """Fields as a list of pairs.
 
     Raises:
+        TypeError: they are something else; this names the argument.
         ValueError: a name or a value holds what ends a line; whoever wants that sent gives a script of bytes.
     """
-    found = list(fields.items() if isinstance(fields, Mapping) else fields)
+    found = field_pairs(argument, fields)
     for name, value in found:
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"the name and the value of a field are text, not {name!r}: {type(value).__name__}")
         if any(mark in name + value for mark in "\r\n\0"):
             raise ValueError(f"the field {name!r} has a line break or NUL in it; a script of bytes can send that")
     return found

@@ -31,7 +31,7 @@ from ..model.messages import RawResponse
 from .answer import Answer, Pieces
 from .har import LARGE, CassetteError, Content, Recorded, read, to_har
 from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Tap, Unanswered, Unmet, tapped, tapped_upload
-from .secrets import PLACEHOLDER, Secrets
+from .secrets import PLACEHOLDER, Secrets, texts
 from .server import Pause
 from .virtual_time import VirtualTime
 
@@ -78,8 +78,8 @@ class Cassette(Handler):
         if self.mode not in MODES:
             raise ValueError(f"the mode of a cassette is one of {', '.join(MODES)}, not {self.mode!r}")
         self.secrets = Secrets(secrets, keys=secret_keys, allowed=allow)
-        self._match = tuple(match)
-        self._ignore = frozenset(ignore)
+        self._match = tuple(texts("match", match))
+        self._ignore = frozenset(texts("ignore", ignore))
         self._unplayed = unplayed
         self._lock = Lock()
         self._new: list[Recorded] = []

@@ -60,6 +60,8 @@ class Mock(Handler):
     wire: Wire | None = None  # set by `--unifetch-wire`: the answers then come over sockets
 
     def __init__(self, base_url: str = "", *, time: VirtualTime | None = _NOTHING) -> None:
+        if not isinstance(base_url, str):
+            raise TypeError(f"base_url= is text, not {type(base_url).__name__}")
         self._base_url = base_url.rstrip("/")
         self._routes: list[Route] = []
         self.calls: list[Intercepted] = []

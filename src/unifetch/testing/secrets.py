@@ -48,6 +48,18 @@ class SecretFound(AssertionError):
     """A recording was not written, because it still contains what looks like a key."""
 
 
+def texts(argument: str, given: object) -> list[str]:
+    """Several texts; a single one would be taken for its letters.
+
+    Raises:
+        TypeError: it is something else; this names the argument.
+    """
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [None]
+    if not all(isinstance(each, str) for each in found):
+        raise TypeError(f"{argument}= is a list of texts, not {given!r:.99}")
+    return found  # type: ignore[return-value]  # as was just asked of each
+
+
 class Secrets:
     """The secrets of one cassette.
 
@@ -61,8 +73,8 @@ class Secrets:
         self, named: Mapping[str, str] | None = None, *, keys: Iterable[str] = (), allowed: Iterable[str] = ()
     ) -> None:
         self._placeholders: dict[str, str] = {}
-        self._keys = {_plain(key) for key in keys}
-        self._allowed = [re.compile(each) for each in allowed]
+        self._keys = {_plain(key) for key in texts("secret_keys", keys)}
+        self._allowed = [re.compile(each) for each in texts("allow", allowed)]
         self._found = 0
         self._pattern: re.Pattern[str] | None = None
         self._variants: dict[str, str] = {}

@@ -660,9 +660,11 @@ def reply(
         version: the HTTP version.
         framed: False leaves out our framing field, as a 1xx, 204 or 304 always does: the body ends with the connection.
     """
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise TypeError(f"a status is a number such as 200, not {type(status).__name__}")
     if reason is None:
         reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    fields = list(headers.items() if isinstance(headers, Mapping) else headers)
+    fields = field_pairs("headers", headers)
     if json is not _NOTHING:
         if body != b"":
             raise TypeError("a reply has one body: body= or json=")
@@ -673,12 +675,34 @@ def reply(
     if isinstance(body, bytes):
         framing = ("Content-Length", str(len(body)))
     else:
+        if isinstance(body, str) or not isinstance(body, Iterable):
+            raise TypeError(f"body= is bytes, or an iterable of bytes, not {type(body).__name__}")
+        body = list(body)
+        if other := next((chunk for chunk in body if not isinstance(chunk, bytes)), None):
+            raise TypeError(f"a chunk of body= is bytes, not {type(other).__name__}")
         framing = ("Transfer-Encoding", "chunked")
         body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*filter(None, body), b""])
     if framed and not given and status >= 200 and status not in (204, 304):  # RFC 9110 §8.6, RFC 9112 §6.1
         fields.append(framing)
     lines = [f"{version} {status} {reason}", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
+
+
+def field_pairs(argument: str, fields: object) -> list[tuple[str, str]]:
+    """What a caller gives as fields, as pairs.
+
+    Raises:
+        TypeError: it is something else; this names the argument.
+    """
+    found = list(fields.items() if isinstance(fields, Mapping) else fields if isinstance(fields, Iterable) else [None])
+    for pair in found:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"{argument}= is a mapping or pairs of names and values, not {type(fields).__name__}")
+        name, value = pair
+        if not isinstance(name, str) or not isinstance(value, str):
+            shown = f"{name!r:.99}: {type(value).__name__}"
+            raise TypeError(f"{argument}=: the name and the value of a field are text, not {shown}")
+    return [(name, value) for name, value in found]
 
 
 @contextlib.contextmanager
