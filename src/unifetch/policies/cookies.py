@@ -189,8 +189,11 @@ class CookieJar:
         dropped: list[Dropped] = []
         if not received:
             return dropped
-        if other := next((each for each in received if not isinstance(each, str)), None):
-            raise InvalidSetting(f"set_cookie_values: a value of Set-Cookie is str, not {type(other).__name__}")
+        for each in received:
+            if not isinstance(each, str):
+                raise InvalidSetting(f"set_cookie_values: a value of Set-Cookie is str, not {type(each).__name__}")
+        if not isinstance(now, (int, float)) or not 0 <= now < 1e15:
+            raise InvalidSetting(f"now: seconds since the epoch, not {now!r:.99}")
         domains = {
             domain: alive
             for domain, cookies in self._domains.items()

@@ -678,8 +678,9 @@ def reply(
         if isinstance(body, str) or not isinstance(body, Iterable):
             raise TypeError(f"body= is bytes, or an iterable of bytes, not {type(body).__name__}")
         body = list(body)
-        if other := next((chunk for chunk in body if not isinstance(chunk, bytes)), None):
-            raise TypeError(f"a chunk of body= is bytes, not {type(other).__name__}")
+        for chunk in body:
+            if not isinstance(chunk, bytes):
+                raise TypeError(f"a chunk of body= is bytes, not {type(chunk).__name__}")
         framing = ("Transfer-Encoding", "chunked")
         body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*filter(None, body), b""])
     if framed and not given and status >= 200 and status not in (204, 304):  # RFC 9110 §8.6, RFC 9112 §6.1
