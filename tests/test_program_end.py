@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import unifetch
-from unifetch.testing import Server, reply
+from unifetch.testing import Server, http2, reply
 
 PACKAGE = str(Path(unifetch.__file__).parent.parent)
 BACKENDS = ["urllib", "requests", "httpx", "httpx2", "urllib3", "aiohttp", "socket"]
@@ -190,5 +190,134 @@ def test_the_collector_at_every_allocation(name: str) -> None:
     """
     with Server(reply(200, b"x" * 100_000)) as server:
         outcome = run(program, name, server.url)
+
+    assert (0, "done\n", "") == (outcome.returncode, outcome.stdout, outcome.stderr)
+
+
+HELD = {
+    "a stream of HTTP/2": """
+        from unifetch import Client
+        client = Client("socket", http2="only")
+        def pieces():
+            with client.stream("GET", sys.argv[1]) as response:
+                yield from response.body
+        def ask():
+            client.get(sys.argv[1])
+    """,
+    "a stream of HTTP/2, awaited": """
+        import asyncio
+        from unifetch.aio import AsyncClient
+        runner = asyncio.Runner()
+        client = AsyncClient("socket", http2="only")
+        class Pieces:
+            def __init__(self):
+                self.stream = client.stream("GET", sys.argv[1])
+            def __next__(self):
+                async def first():
+                    self.response = await self.stream.__aenter__()
+                    await anext(self.response.body)
+                runner.run(first())
+        pieces = Pieces
+        def ask():
+            runner.run(client.get(sys.argv[1]))
+    """,
+    "fetch_all": """
+        from unifetch import Client, fetch_all
+        client = Client(sys.argv[2])
+        def pieces():
+            return fetch_all([sys.argv[1]] * 8, client=client, concurrency=4)
+        def ask():
+            client.get(sys.argv[1])
+    """,
+    "the bridge of httpx": """
+        import httpx
+        from unifetch.bridges.httpx import Transport
+        client = httpx.Client(transport=Transport(backend=sys.argv[2]))
+        def pieces():
+            with client.stream("GET", sys.argv[1]) as response:
+                yield from response.iter_raw()
+        def ask():
+            client.get(sys.argv[1])
+    """,
+    "the bridge of requests": """
+        import requests
+        from unifetch.bridges.requests import Adapter
+        client = requests.Session()
+        client.mount("http://", Adapter(backend=sys.argv[2]))
+        def pieces():
+            response = client.get(sys.argv[1], stream=True)
+            yield from response.iter_content(1000)
+        def ask():
+            client.get(sys.argv[1])
+    """,
+}
+COLLECTED = """
+    import gc, threading, warnings
+    warnings.simplefilter("ignore", ResourceWarning)
+    class Ring: pass
+    ask()
+    {before}
+    for _ in range(8):
+        ring = Ring()
+        ring.ring, ring.pieces = ring, pieces()
+        next(ring.pieces)
+        del ring
+        {each}
+        ask()
+    gc.set_threshold(700)
+    print("done")
+"""
+
+
+@pytest.mark.parametrize("backend", ["socket", "aiohttp", "urllib3"])
+@pytest.mark.parametrize("what", HELD)
+@pytest.mark.parametrize("where", ["at every allocation", "in another thread"])
+def test_whatever_is_dropped_is_collected_anywhere(what: str, backend: str, where: str) -> None:
+    """What streams over HTTP/2, through a bridge, or by threads of its own, waits for nothing in a finalizer."""
+    is_http2 = "HTTP/2" in what
+    if is_http2 and backend != "socket":
+        pytest.skip(f"{backend} does not declare HTTP2")
+    for library in ("h2",) if is_http2 else (backend, what.rpartition(" ")[2]):
+        if library not in ("socket", "fetch_all"):
+            pytest.importorskip(library)
+    here = {"before": "gc.set_threshold(1)", "each": "pass"}
+    there = {
+        "before": "gc.disable()",
+        "each": "collector = threading.Thread(target=gc.collect); collector.start(); collector.join()",
+    }
+    how = here if where == "at every allocation" else there
+    program = textwrap.dedent(HELD[what]) + textwrap.dedent(COLLECTED.format(**how))
+    answer = reply(200, b"x" * 100_000)
+    served = http2.Server(http2.reply(200, b"x" * 100_000), lifetime=60) if is_http2 else Server(answer, lifetime=60)
+    with served as server:
+        outcome = run(program, server.url, backend)
+        server.errors.clear()  # of streams that were dropped
+
+    assert (0, "done\n", "") == (outcome.returncode, outcome.stdout, outcome.stderr)
+
+
+def test_fetch_all_that_is_collected_in_the_thread_of_the_loop() -> None:
+    """Its threads wait for the loop, so nothing in the loop's thread may wait for them."""
+    pytest.importorskip("aiohttp")
+    program = """
+        import gc, warnings
+        warnings.simplefilter("ignore", ResourceWarning)
+        from unifetch import Client, fetch_all
+        gc.disable()
+        client = Client("aiohttp")
+        class Ring: pass
+        for _ in range(5):
+            ring = Ring()
+            ring.ring, ring.results = ring, fetch_all([sys.argv[1]] * 20, client=client, concurrency=4)
+            next(ring.results)
+            del ring
+            client.backend._running().call_soon_threadsafe(gc.collect)
+            client.get(sys.argv[1])
+        client.close()
+        print("done")
+    """
+    with Server(BODY, lifetime=60) as server:
+        outcome = run(program, server.url)
+        server.errors.clear()
 
     assert (0, "done\n", "") == (outcome.returncode, outcome.stdout, outcome.stderr)

@@ -8,8 +8,8 @@ AttributeError or a KeyError from somewhere inside. What is accepted is accepted
 from __future__ import annotations
 
 import asyncio
-import copy
 import contextlib
+import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator

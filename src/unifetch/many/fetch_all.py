@@ -343,13 +343,7 @@ def _in_threads(
         # The caller's context goes along: its use_backend, and the span that requests belong to.
         return threads.submit(partial(context.copy().run, lambda: [ask(each) for each in asks]))
 
-    def steps() -> Generator[Result[Any], None, None]:
-        try:
-            yield from _results(urls, take_in, waiting, submit, threads.is_lost)
-        finally:
-            threads.end()
-
-    return Results(steps(), threads)
+    return Results(_results(urls, take_in, waiting, submit, threads.is_lost), threads)
 
 
 def _results(

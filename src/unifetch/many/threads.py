@@ -19,20 +19,15 @@ from ..errors import ConfigError, StreamError
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
 
 class Threads:
-    """As many threads as there is work at once.
-
-    Attributes:
-        waits: whether `end` waits for what they have begun.
-    """
+    """As many threads as there is work at once."""
 
     def __init__(self) -> None:
-        self.waits = True
         self._all: list[FetchThread] = []
         self._idle: list[FetchThread] = []
         self._busy: dict[Future[Any], FetchThread] = {}
@@ -70,11 +65,11 @@ class Threads:
                 future.set_exception(StreamError("its thread was ended from outside", request_sent="maybe"))
         return future.done()
 
-    def end(self) -> None:
-        """End them, each after what it has begun."""
+    def end(self, *, wait: bool) -> None:
+        """End them, each after what it has begun, and maybe wait for that."""
         for thread in self._all:
             thread.work.put(None)
-        for thread in self._all if self.waits else ():
+        for thread in self._all if wait else ():
             thread.join()
 
 
@@ -105,13 +100,18 @@ class FetchThread(Thread):
 
 
 class Results(Generator[T, None, None]):
-    """What comes of a generator that has threads. One that is dropped leaves them to their end, and waits for none.
+    """Results as they come. Who ends them waits for what was begun; one that is dropped waits for nothing.
 
     The garbage collector may drop it in any thread, with a lock held that those threads need.
+
+    Args:
+        results: what gives them.
+        threads: whose work they are.
     """
 
-    def __init__(self, steps: Generator[T, None, None], threads: Threads) -> None:
-        self._steps = steps
+    def __init__(self, results: Iterator[T], threads: Threads) -> None:
+        # Not a method: a generator that knew this object would keep it alive.
+        self._steps = _steps(results, threads)
         self._threads = threads
 
     def __next__(self) -> T:
@@ -128,6 +128,16 @@ class Results(Generator[T, None, None]):
     def close(self) -> None:
         """End it, and wait for what was begun."""
         self._steps.close()
+        self._threads.end(wait=True)
 
-    def __del__(self) -> None:
-        self._threads.waits = False
+
+def _steps(results: Iterator[T], threads: Threads) -> Generator[T, None, None]:
+    try:
+        yield from results
+    except GeneratorExit:  # it is closed, which waits by itself, or dropped
+        threads.end(wait=False)
+        raise
+    except BaseException:
+        threads.end(wait=True)
+        raise
+    threads.end(wait=True)
