@@ -64,13 +64,13 @@ class Looped:
         with self._lock:
             serving = self._serving
             if serving is not None and serving.is_alive():
-                return serving.loop.result()
+                return serving.running_loop()
             try:
                 self._serving = serving = LoopThread(self._backend)
                 # Also for a client that nobody closes: when it is gone, or when the interpreter ends.
                 finalize(self, serving.stop)
                 serving.start()
-                return serving.loop.result()
+                return serving.running_loop()
             except RuntimeError as error:
                 raise ConfigError("the program is ending, and can start no thread for this any more") from error
             finally:
@@ -104,6 +104,7 @@ class LoopThread:
     def __init__(self, backend: AsyncBackend) -> None:
         self.loop: Future[asyncio.AbstractEventLoop] = Future()
         self._backend = backend
+        self._ends = False
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name=f"unifetch {backend.name}", daemon=True)
 
@@ -115,9 +116,21 @@ class LoopThread:
         """
         self._thread.start()
 
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, as soon as it is there.
+
+        Raises:
+            StreamError: the thread has ended before, by an exception from outside.
+        """
+        while True:
+            with suppress(TimeoutError):
+                return self.loop.result(_LOOK)
+            if not self.is_alive():
+                raise _closed()
+
     def is_alive(self) -> bool:
         """Whether the loop runs, or will."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._ends
 
     def _run(self) -> None:
         if not self.loop.set_running_or_notify_cancel():
@@ -131,6 +144,7 @@ class LoopThread:
             self.loop.set_result(loop)
             loop.run_forever()
         finally:
+            self._ends = True
             with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
                 runner.run(_result_of(self._backend.close()))
 

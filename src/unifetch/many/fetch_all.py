@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Executor, Future
     from contextvars import Context
+    from queue import SimpleQueue
     from typing import TypeAlias, Unpack
 
     from ..client.arguments import CallArguments
@@ -360,20 +361,16 @@ def _results(
     try:
         while True:
             while (task := waiting.take()) is not None:
-                future = submit(task.items)
-                running[future] = task
-                future.add_done_callback(arrived.put)
+                _begin(task, submit, running, arrived)
             yield from waiting.due()
             if waiting.draws:
                 take_in(next(urls, END))
             elif running:
                 try:
-                    future = arrived.get(timeout=_LOOK)
+                    _settle(arrived.get(timeout=_LOOK), running, waiting)
                 except Empty:
-                    for future in [each for each in running if is_lost(each)]:
-                        _settle(future, running, waiting)
-                else:
-                    _settle(future, running, waiting)
+                    for each in [future for future in running if is_lost(future)]:
+                        _settle(each, running, waiting)
             else:
                 return
             while not arrived.empty():
@@ -381,6 +378,14 @@ def _results(
     finally:
         for future in running:
             future.cancel()
+
+
+def _begin(
+    task: Task[Ask], submit: Callable[[list[Ask]], Batch], running: dict[Batch, Task[Ask]], arrived: SimpleQueue[Batch]
+) -> None:
+    future = submit(task.items)
+    running[future] = task
+    future.add_done_callback(arrived.put)
 
 
 def _settle(future: Batch, running: dict[Batch, Task[Ask]], waiting: Window[Ask, Result[Any]]) -> None:
@@ -391,6 +396,8 @@ def _settle(future: Batch, running: dict[Batch, Task[Ask]], waiting: Window[Ask,
         results = future.result()
     except Exception as error:  # noqa: BLE001  # of the executor: a worker that died, a sink that it could not send
         results = [Result(index, shown, error=error) for index, shown, _ in task.items]
+    finally:
+        del future  # an error of its own that is raised here would hold this frame, and so itself and a connection
     waiting.finish(task, results)
 
 
