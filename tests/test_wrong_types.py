@@ -241,7 +241,7 @@ def test_wrong_types(name: str, server: Server, tmp_path: Path, monkeypatch: pyt
             arguments[parameter.name] = make()
             try:
                 outcome = called(call, parameters, arguments)
-                if hasattr(outcome, "__enter__") and not isinstance(outcome, (Server, Client)):
+                if name in ("Client.stream", "use_backend"):
                     with outcome:
                         pass
             except Exception as error:  # noqa: BLE001  # it is judged

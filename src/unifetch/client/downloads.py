@@ -202,14 +202,21 @@ class Part:
             if error.errno not in (errno.EEXIST, errno.ELOOP):  # those are about what was found in the part's place
                 error.filename = self._given
             raise
+        try:
+            self._find_beginning()
+        except BaseException as error:  # an interrupt; there is no `with` block yet that would end this
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def _find_beginning(self) -> None:
         size = os.fstat(self._file.fileno()).st_size
         if self._resume and size and (validator := self._saved()):
             if validator.total is not None and size > validator.total:
-                return self  # then it is none of this file
+                return  # then it is none of this file
             # A part that is complete asks for its last byte again: for no byte at all, there is no range.
             self._validator = validator
             self._start = size if validator.total is None else min(size, validator.total - 1)
-        return self
 
     def _open(self) -> BufferedRandom:
         while True:
