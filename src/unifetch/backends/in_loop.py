@@ -213,17 +213,18 @@ def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
         raise
     try:
         while True:
-            done, _ = wait([future], _LOOK)
-            if done:
+            if wait([future], _LOOK).done:
                 return future.result()
             if loop.is_closed():  # and has not come to this any more
                 raise _closed()
     except CancelledError:
         raise _closed() from None
     except BaseException:  # an interrupt of this thread, which must not leave the work behind; or its own error
-        if not future.cancel() and future.exception() is None:
-            _drop(loop, future.result())
+        if not future.cancel():
+            future.add_done_callback(partial(_drop, loop))
         raise
+    finally:
+        del future  # an error of its own that is raised here would hold this frame, and so itself
 
 
 def _begin(loop: asyncio.AbstractEventLoop, work: Awaitable[T], future: Future[T]) -> None:
@@ -251,17 +252,18 @@ def _hand_over(loop: asyncio.AbstractEventLoop, future: Future[T], task: asyncio
     if task.cancelled():
         return
     error = task.exception()
-    if not wanted and error is None:
-        _drop(loop, task.result())
-    elif wanted and error is None:
+    if not wanted:
+        if error is None and isinstance(outcome := task.result(), AsyncRawResponse):
+            _close(loop, outcome)
+    elif error is None:
         future.set_result(task.result())
-    elif wanted:
+    else:
         future.set_exception(error)
 
 
-def _drop(loop: asyncio.AbstractEventLoop, outcome: object) -> None:
-    # The response of an exchange whose thread was interrupted.
-    if isinstance(outcome, AsyncRawResponse):
+def _drop(loop: asyncio.AbstractEventLoop, future: Future[T]) -> None:
+    # Its thread was interrupted. It may be a response, and may be there only by and by.
+    if future.exception() is None and isinstance(outcome := future.result(), AsyncRawResponse):
         _close(loop, outcome)
 
 
