@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
@@ -20,7 +21,7 @@ from .workers import WORKERS
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from typing import Any, Literal, TypeVar
 
     from ..model.messages import RawRequest
@@ -186,7 +187,7 @@ class LoopedBody:
 
     def __next__(self) -> bytes:
         raw = self.raw
-        piece = None if raw is None else _wait_for(self._loop, anext(raw.body, None))
+        piece = None if raw is None else _wait_for(self._loop, _next_of(raw.body))
         if piece is None:
             raise StopIteration
         return piece
@@ -197,7 +198,9 @@ class LoopedBody:
         if raw is not None:
             _close(self._loop, raw)
 
-    __del__ = close
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_ending():  # then the loop has ended, and the names of this module with it
+            self.close()
 
 
 def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
@@ -285,6 +288,11 @@ def _begin_to_close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> N
     task = loop.create_task(_result_of(raw.close()))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+
+
+async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:
+    # Called in the loop, which so knows of a generator, and closes it at its own end.
+    return await anext(pieces, None)
 
 
 async def _result_of(work: Awaitable[T]) -> T:
