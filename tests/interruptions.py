@@ -298,12 +298,21 @@ AWAITED = {
 # --- One interruption -----------------------------------------------------------------------------
 
 
-def descriptors() -> Counter[str]:
-    """What this process has open, where the system tells: sockets by their kind, files by their name."""
-    found: Counter[str] = Counter()
-    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+def descriptors(ports: set[int], directory: str) -> set[str]:
+    """What this process has open of a case, where the system tells: sockets to these ports, files in this directory."""
+    if not os.path.isdir("/proc/self/fd"):
+        return set()
+    ours = set()
+    for line in Path("/proc/self/net/tcp").read_text("ascii").splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].rpartition(":")[2], 16) in ports:
+            ours.add(f"socket:[{fields[9]}]")
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # closed meanwhile
-            found[os.readlink(f"/proc/self/fd/{name}").partition(":")[0]] += 1
+            link = os.readlink(f"/proc/self/fd/{name}")
+            if link in ours or link.startswith(directory):
+                found.add(link)
     return found
 
 
@@ -336,6 +345,7 @@ class Case:
         kind: type[BaseException] = KeyboardInterrupt,
         threads: bool = False,
     ) -> None:
+        self._ports = {int(url.rpartition(":")[2]) for url in (served.url, served.tls_url, served.proxy)}
         self._backend = backend
         self._operation = operation
         self._url = served.url if route == "http" else served.tls_url
@@ -391,17 +401,17 @@ class Case:
         if self._path.exists():
             assert FILE == self._path.read_bytes(), "half a file"
 
-    def _judge_left(self, before: object) -> None:
+    def _judge_left(self) -> None:
         for turn in range(500):  # a loop whose close() was interrupted ends in its own thread
-            if before == (descriptors(), threads()):
+            left = descriptors(self._ports, self._directory.name), threads()
+            if left == (set(), set()):
                 return
             if turn == 50 and self._leaves_to_collector:
                 gc.collect()
             time.sleep(0.01)
-        raise AssertionError(f"{before} has become {descriptors(), threads()}")
+        raise AssertionError(f"these are left: {left}")
 
     def _play(self, at: int) -> Interruption:
-        before = descriptors(), threads()
         client = Client(backend=self._backend, **self._settings)
         interruption = self._new(at)
         try:
@@ -423,11 +433,10 @@ class Case:
             self._judge_file()
         client.close()
         del client
-        self._judge_left(before)
+        self._judge_left()
         return interruption
 
     def _play_awaited(self, at: int) -> Interruption:
-        before = descriptors(), threads()
         client = AsyncClient(backend=self._backend, **self._settings)
         interruption = self._new(at)
         try:
@@ -442,7 +451,7 @@ class Case:
             with asyncio.Runner() as runner:
                 runner.run(self._go_on(client))
         del client
-        self._judge_left(before)
+        self._judge_left()
         return interruption
 
     async def _go_on(self, client: AsyncClient) -> None:
