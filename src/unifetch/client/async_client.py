@@ -15,7 +15,7 @@ from warnings import warn
 from ..backends import load_async, wrap_async
 from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
-from ..model.messages import AsyncRawResponse, RawRequest
+from ..model.messages import AsyncRawResponse, RawRequest, Request
 from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..backends.base import AsyncBackend
     from ..model.headers import HeaderTypes, Pairs
-    from ..model.messages import Request, Response
+    from ..model.messages import Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
     from .arguments import (

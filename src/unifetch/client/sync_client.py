@@ -15,7 +15,7 @@ from warnings import warn
 from ..backends import load, wrap
 from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
-from ..model.messages import RawRequest, RawResponse
+from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
 from .body_there import BodyThere
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..backends.base import Backend
     from ..model.headers import HeaderTypes, Pairs
-    from ..model.messages import Request, Response
+    from ..model.messages import Response
     from ..policies.bodies import Progress
     from ..policies.ranges import DigestTypes
     from .arguments import (
