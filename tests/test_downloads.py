@@ -673,7 +673,8 @@ def test_an_error_of_progress_is_the_callers(client: Client, path: Path) -> None
         had = (path.parent / PART).stat().st_size
         done = client.download(server.url, path, resume=True)
 
-    assert (had, FILE) == (done.resumed_from, path.read_bytes())
+    # All may have come in one piece; then its last byte is asked for once more.
+    assert (min(had, len(FILE) - 1), FILE) == (done.resumed_from, path.read_bytes())
     assert 0 < had
 
 
