@@ -141,7 +141,10 @@ def awaited(name: str) -> Callable[..., object]:
             async with AsyncClient("socket", timeout=5) as client:
                 outcome = method(client, **arguments)
                 if inspect.isawaitable(outcome):
-                    return await outcome
+                    response = await outcome
+                    if name in ("open", "exchange"):
+                        await response.body.close()
+                    return response
                 async with outcome as response:
                     return response
 
@@ -241,6 +244,8 @@ def test_wrong_types(name: str, server: Server, tmp_path: Path, monkeypatch: pyt
             arguments[parameter.name] = make()
             try:
                 outcome = called(call, parameters, arguments)
+                if name in ("Client.open", "Client.exchange"):
+                    outcome.close()
                 if name in ("Client.stream", "use_backend"):
                     with outcome:
                         pass
