@@ -43,11 +43,11 @@ class Threads:
             thread = self._idle.pop()
         else:
             thread = FetchThread()
+            self._all.append(thread)  # before it runs: an interrupt may come at once
             try:
                 thread.start()
             except RuntimeError as error:
                 raise ConfigError("the program is ending, and can start no thread for this any more") from error
-            self._all.append(thread)
         self._busy[future] = thread
         future.add_done_callback(partial(self._is_done, thread))
         thread.work.put((future, work))
@@ -70,7 +70,8 @@ class Threads:
         for thread in self._all:
             thread.work.put(None)
         for thread in self._all if wait else ():
-            thread.join()
+            if thread.ident is not None:  # it was started
+                thread.join()
 
 
 class FetchThread(Thread):
