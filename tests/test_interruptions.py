@@ -6,6 +6,7 @@ case as the number that it is.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ import pytest
 from interruptions import AWAITED, BLOCKING, Case, Served
 from unifetch import available_backends
 from unifetch.backends import BACKENDS
+from unifetch.model.frozen import Value
+from unifetch.model.messages import RawRequest
+from unifetch.model.route import Route
+from unifetch.model.timeouts import Timeout
+from unifetch.model.url import URL
+from unifetch.policies.proxies import Proxy
 
 POINTS = os.environ.get("UNIFETCH_INTERRUPTIONS", "4")
 
@@ -31,6 +38,13 @@ pytestmark = [
 CASES = [(name, operation) for name in available_backends() for operation in BLOCKING] + [
     (name, operation) for name in available_backends() if BACKENDS[name].async_factory for operation in AWAITED
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """What is left to the garbage collector tells of it here, and not in a later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +94,14 @@ def test_an_exception_in_a_thread_of_ours(served: Served, backend: str, operatio
     if backend not in available_backends():
         pytest.skip(f"the library of {backend} is not installed")
     play(Case(served, backend, operation, threads=True))
+
+
+def test_a_library_never_runs_a_hash_of_ours() -> None:
+    """urllib3 keeps pools in an OrderedDict, which an interrupt within a `__hash__` written in Python would break."""
+    urllib3 = pytest.importorskip("unifetch.backends.urllib3", reason="urllib3 is not installed")
+    route = Route(proxy=Proxy("http", "proxy.test", 3128, "user", "password"))
+    pending = [urllib3.destination(RawRequest("GET", URL("http://a.test/"), (), None, None, Timeout(), route=route))]
+    while pending:
+        key = pending.pop()
+        assert not isinstance(key, Value)
+        pending += key if isinstance(key, tuple) else ()

@@ -108,6 +108,7 @@ VALUES: dict[str, Any] = {
     "Settings with a token": Settings(**parse({"auth": {"type": "bearer", "token": TOKEN}})),
     "Client": Client("urllib", base_url=f"http://{USERINFO}@example.test/", headers=FIELDS, auth=("usern", PASSWORD)),
     "Event": events.Event(**_CALL),
+    "CookieDropped": events.CookieDropped(**_CALL, name="session", domain="example.test", limit="3000 in all"),
     "RequestStarted": events.RequestStarted(**_CALL),
     "Attempt": events.Attempt(**_CALL, number=1, headers=_FIELDS, backend="urllib"),
     "ResponseHead": events.ResponseHead(

@@ -27,6 +27,7 @@ from urllib3.util import SKIP_HEADER, Retry, Timeout
 
 from .. import errors
 from ..errors import InvalidBody, InvalidSetting, UnifetchError
+from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.messages import RawResponse
 from ..model.route import DIRECT
@@ -269,9 +270,13 @@ Destination = namedtuple("Destination", ("scheme", "host", "port", "tls", "route
 
 def destination(request: RawRequest) -> Any:
     """What a kept connection is for, in place of a `PoolKey`: one that has gone by a route is not for another route."""
-    # An interrupt that comes within the __hash__ of a route would leave the library's OrderedDict in disorder.
-    route = None if request.route is DIRECT else request.route
+    # As plain tuples: an interrupt within a __hash__ of ours would leave the library's OrderedDict in disorder.
+    route = None if request.route is DIRECT else _plain(request.route)
     return Destination(request.scheme, request.host, request.port, request.tls, route)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(map(_plain, vars(value).values())) if isinstance(value, Value) else value
 
 
 def pool_for(request: RawRequest, manager: PoolManager) -> urllib3.HTTPConnectionPool:

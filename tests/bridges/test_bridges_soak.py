@@ -1,4 +1,4 @@
-"""A small soak of each bridge; `python tests/bridges/soak.py 50000` is the large one."""
+"""A small soak of each bridge; `python tests/soak/bridges_soak.py 50000` is the large one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from soak import ENGINES, soak  # the directory is no package
+sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
+from bridges_soak import ENGINES, soak  # a script beside the tests, which is also run by hand
 
 if not Path("/dev/fd").exists():
     pytest.skip("descriptors cannot be counted here", allow_module_level=True)
