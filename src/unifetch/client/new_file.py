@@ -170,5 +170,8 @@ def _usual_mode(target: str) -> int:
         with open(new, "xb") as made:
             return stat.S_IMODE(os.fstat(made.fileno()).st_mode)
     finally:
-        with suppress(FileNotFoundError):
+        # The first call of all, as an interrupt may come after any other: so not `suppress`.
+        try:  # noqa: SIM105
             os.unlink(new)
+        except FileNotFoundError:
+            pass
