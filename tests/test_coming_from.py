@@ -258,6 +258,7 @@ ELSEWHERE = {
     "method", "iter_chunked", "next_request", "method_whitelist", "charset_encoding", "AsyncSession", "AsyncHTTPClient",
     "user_agent", "connect_timeout", "read_timeout", "proxy_auth", "client_exceptions", "poolmanager", "util", "auth",
     "cookies", "exceptions", "adapters", "models", "sessions", "status_codes", "structures", "extensions", "urlopen",
+    "retry_after_max",
 }  # fmt: skip
 
 
