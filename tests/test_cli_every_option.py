@@ -91,6 +91,8 @@ def test_option(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     """It does what its help says."""
+    if option.startswith("--http2"):
+        pytest.importorskip("h2")
     for name in ("NETRC", "UNIFETCH_BACKEND", "NO_PROXY", "no_proxy", "http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("random.random", lambda: 0.0)
