@@ -146,6 +146,7 @@ class TestHandshakes(Conformance):
     @pytest.mark.parametrize("body", BODIES)
     def test_a_client_certificate_that_is_missing_in_http2(self, client: Client, body: str) -> None:
         """So it is where many requests would share the connection."""
+        pytest.importorskip("h2")
         context = asks_for_a_certificate(ssl.TLSVersion.TLSv1_3)
         context.set_alpn_protocols(["h2"])
         with Server(reply(200), tls=context) as server:
