@@ -14,16 +14,23 @@ from unifetch.backends import BACKENDS, is_installed
 from unifetch.client import config
 from unifetch.client.settings import Settings
 
-# What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend.
 pytest_plugins = ["pytester"]
 
+# What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend, the
+# mode of cassettes, the width and the colours of a terminal.
 VARIABLES = {
     "ALL_PROXY",
+    "CI",
+    "COLORFGBG",
+    "COLUMNS",
     "CURL_CA_BUNDLE",
+    "FORCE_COLOR",
     "FTP_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "LINES",
     "NETRC",
+    "NO_COLOR",
     "NO_PROXY",
     "REQUESTS_CA_BUNDLE",
     "REQUEST_METHOD",
@@ -31,6 +38,7 @@ VARIABLES = {
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "UNIFETCH_BACKEND",
+    "UNIFETCH_CASSETTE",
 }
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 

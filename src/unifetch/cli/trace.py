@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 from contextlib import ExitStack, contextmanager
+from weakref import WeakSet
 
 from ..policies.tls import TLS
 
@@ -74,7 +75,7 @@ class _Watch:
 
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
-        self._secured: set[int] = set()  # sockets whose bytes are TLS records: what is in them is shown elsewhere
+        self._secured = WeakSet[socket.socket]()  # their bytes are TLS records: what is in them is shown elsewhere
 
     def plain(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method of `socket.socket` that hands on its bytes, unless they are those of TLS."""
@@ -89,10 +90,9 @@ class _Watch:
         return watched
 
     def _is_tls(self, sock: socket.socket, data: bytes) -> bool:
-        number = sock.fileno()
         if data.startswith(HANDSHAKE):
-            self._secured.add(number)
-        return number in self._secured
+            self._secured.add(sock)
+        return sock in self._secured
 
     def encrypted(self, kind: type[Any], write: str) -> type[Any]:
         """A class of `ssl` whose reads and writes hand on what they carry."""
