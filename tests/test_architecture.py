@@ -291,6 +291,29 @@ def test_the_map_of_the_socket_client() -> None:
     assert sum(len((PACKAGE / path).read_text().splitlines()) for path in on_the_map) <= 2000
 
 
+EXCEPTION = re.compile(r"# (?:noqa|type: ignore)\b(.*)")
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "docs", "bench"])
+def test_an_exception_carries_its_reason(folder: str) -> None:
+    """Whatever is left out of a check says why: in a comment of its own, or as the reason of the skip."""
+    lacking = []
+    for path in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
+        text = path.read_text()
+        for number, line in enumerate(text.splitlines(), 1):
+            if (found := EXCEPTION.search(line)) and "  # " not in found[1]:
+                lacking.append(f"{path}:{number}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("pytest."):
+                name, named = ast.unparse(node.func), {each.arg for each in node.keywords}
+                if name.startswith("pytest.mark.") and name.endswith((".skip", ".skipif", ".xfail")):
+                    lacking += [] if "reason" in named else [f"{path}:{node.lineno}"]
+                elif name in ("pytest.skip", "pytest.xfail") and not node.args:
+                    lacking.append(f"{path}:{node.lineno}")
+
+    assert [] == lacking
+
+
 def test_file_names_say_something() -> None:
     """No file is a drawer."""
     drawers = {"utils", "util", "helpers", "common", "misc", "compat", "core"}

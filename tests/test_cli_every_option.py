@@ -439,7 +439,8 @@ def _(run: Run) -> None:
 
         assert 0 == server.connections
     assert f"backend={run.backend!r}" in run.out.decode()
-    assert {"a": "b"} == json.loads(re.search(r"json=(.*),\n", run.out.decode())[1].replace("'", '"'))  # type: ignore[index]
+    [found] = re.findall(r"json=(.*),\n", run.out.decode())
+    assert {"a": "b"} == json.loads(found.replace("'", '"'))
 
 
 @row("--help")

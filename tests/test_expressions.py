@@ -69,7 +69,7 @@ class Matcher:
         at = 0
         while at <= len(self.text):
             ends: list[int] = []
-            self.sequence(self.tree, 0, at, lambda end, ends=ends: ends.append(end) or True)  # type: ignore[misc]
+            self.sequence(self.tree, 0, at, lambda end, ends=ends: ends.append(end) or True)  # type: ignore[misc]  # None, or True
             if not everywhere:
                 break
             at = max(at + 1, ends[0] if ends else 0)

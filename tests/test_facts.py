@@ -16,10 +16,10 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
 from facts import anatomy, cost, pages, pictures, store  # noqa: E402  # a folder of the documentation, not of the package
-from facts.__main__ import compared, summary, write  # noqa: E402
-from facts.answers import agreed, answer, masked  # noqa: E402
-from facts.scenarios import BY_NAME, SCENARIOS, TOPICS  # noqa: E402
-from facts.subjects import BACKENDS, NEWEST, code  # noqa: E402
+from facts.__main__ import compared, summary, write  # noqa: E402  # as above
+from facts.answers import agreed, answer, masked  # noqa: E402  # as above
+from facts.scenarios import BY_NAME, SCENARIOS, TOPICS  # noqa: E402  # as above
+from facts.subjects import BACKENDS, NEWEST, code  # noqa: E402  # as above
 
 RECORD = {"answer": "200, 'ok'", "outcome": {"kind": "value"}, "wire": [], "requests": 1, "connections": 1, "at": [0.1]}
 

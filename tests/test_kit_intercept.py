@@ -174,7 +174,7 @@ def test_fetch_all() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # of other tests
 def test_a_fork_has_the_handler() -> None:
     """The child of a fork is inside, too."""
     reading, writing = os.pipe()

@@ -151,7 +151,7 @@ def awaited(name: str) -> Callable[..., object]:
         return asyncio.run(main())
 
     signature = inspect.signature(method)
-    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]  # for `inspect`
     return call
 
 
@@ -164,14 +164,14 @@ def awaited_fetch_all(**arguments: Any) -> object:
     return asyncio.run(main())
 
 
-awaited_fetch_all.__signature__ = inspect.signature(aio.fetch_all)  # type: ignore[attr-defined]
+awaited_fetch_all.__signature__ = inspect.signature(aio.fetch_all)  # type: ignore[attr-defined]  # for `inspect`
 
 
 def all_results(**arguments: Any) -> object:
     return [result.unwrap() for result in fetch_all(**arguments)]
 
 
-all_results.__signature__ = inspect.signature(fetch_all)  # type: ignore[attr-defined]
+all_results.__signature__ = inspect.signature(fetch_all)  # type: ignore[attr-defined]  # for `inspect`
 
 NUMBERS = count()  # of all calls: each asks for a target of its own
 JAR = CookieJar([Cookie("A", "b", "h.test")])

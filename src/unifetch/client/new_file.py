@@ -170,8 +170,7 @@ def _usual_mode(target: str) -> int:
         with open(new, "xb") as made:
             return stat.S_IMODE(os.fstat(made.fileno()).st_mode)
     finally:
-        # The first call of all, as an interrupt may come after any other: so not `suppress`.
-        try:  # noqa: SIM105
+        try:  # noqa: SIM105  # an interrupt may come between any two calls, so this is the first
             os.unlink(new)
         except FileNotFoundError:
             pass

@@ -49,8 +49,7 @@ class TLSInTLS:
 
     def recv_into(self, place: memoryview, limit: int = 0) -> int:
         """As `recv`, into this place: the number of bytes."""
-        # Its result is a number then; typeshed does not know.
-        return self._carry(lambda: self._inner.read(limit or len(place), place))  # type: ignore[return-value]
+        return self._carry(lambda: self._inner.read(limit or len(place), place))  # type: ignore[return-value]  # here an int
 
     def _carry(self, step: Callable[[], T]) -> T:
         ends = monotonic() + (self._seconds or 0)

@@ -477,7 +477,7 @@ class TestAuth(Conformance):
 
         with Server() as server:
             client.get(server.url, auth=blocks)
-            client.get(server.url, auth=Bearer(lambda: "t" if not blocks(None) else ""))  # type: ignore[arg-type]
+            client.get(server.url, auth=Bearer(lambda: "t" if not blocks(None) else ""))  # type: ignore[arg-type]  # it ignores it
 
         assert isinstance(client, Client) is (threads == [threading.current_thread()] * 2)
 
