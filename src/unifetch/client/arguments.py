@@ -1,6 +1,6 @@
 """The keyword arguments of the public calls, written down once for type checkers, editors and `inspect`.
 
-At run time it is imported by whoever asks for a signature (`signatures.py`), and by nobody else.
+At run time only `signatures.py` imports it, when somebody asks for a signature.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..policies.tls import TLSTypes
     from .config import BackendTypes
 else:
-    HeaderTypes = Any  # a part of the types below, which nobody looks at when the program runs
+    HeaderTypes = Any  # part of types below that nobody looks at when the program runs
 
 ParamTypes = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 BodyTypes = bytes | bytearray | memoryview | str | IO[bytes] | Iterable[bytes] | None
@@ -39,7 +39,7 @@ FileTypes = (
     | tuple[str | None, FileContent | str, str | None, HeaderTypes]
 )
 OneOrMore = FileTypes | list[Any]
-# Pairs as a sequence, not any iterable: a mapping is one of those, and a literal would not know which it is.
+# Pairs are a sequence, not any iterable: a mapping is an iterable, too, so the type of a literal would be ambiguous.
 FilesTypes = Mapping[str, OneOrMore] | Sequence[tuple[str, OneOrMore]] | None
 
 

@@ -1,7 +1,7 @@
-"""The driver, awaited: it does what the exchange asks for, and lets other tasks go on meanwhile.
+"""The driver, awaited: it does what a journey asks for, and lets other tasks go on meanwhile.
 
-`sync_client.py` is the same for threads. What each decides about a request, they have from the exchange; here is only
-what waits. A task that is cancelled leaves no connection behind, neither open nor half read in a pool.
+`sync_client.py` is the same for threads. The journey decides; here is only what waits. A task that is cancelled leaves
+no connection behind, neither open nor half read in a pool.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class AsyncClient(LoopClient):
                 it is.
             headers: a mapping or pairs; they replace the client's fields of the same name.
             cookies: a mapping, sent to the origin of the URL and no other; False for a call without the jar.
-            auth: `(username, password)`, an `Auth`, or a callable that signs, also one that is awaited; one that
-                blocks is called in a thread; not sent to another origin.
+            auth: `(username, password)`, an `Auth`, or a callable that signs, also one that is awaited (one that
+                blocks is called in a thread); not sent to another origin.
             body: bytes-like, str (as UTF-8), a binary file from where it stands, or an iterable of bytes, also an
                 asynchronous one. A file, and any other iterable, is read in a thread.
             json: sent as compact UTF-8.
@@ -111,7 +111,7 @@ class AsyncClient(LoopClient):
         return await self._drive(self._journey(method, url, content, "request()", call))
 
     async def send(self, request: Request, **call: Unpack[CallArguments]) -> Response[bytes]:
-        """Send a request that was put together before, and read its response into memory.
+        """Send a `Request`, and read its response into memory.
 
         The arguments are those of `get`; `headers` are merged into those of the request, which win.
         """
@@ -198,9 +198,9 @@ class AsyncClient(LoopClient):
     ) -> Response[AsyncIterator[bytes]]:
         """Send a request, and hand over its response as soon as its head is there; whoever has it closes it.
 
-        It is for a response that outlives any `with` block, as where a library gives it to its own callers: read it to
-        its end, or call `response.close()`. `response.file()` gives the body to what wants a file. Otherwise `stream`
-        is the better word. The arguments are those of `request`. Without a `timeout` of its own, there is no total.
+        It is for a response that outlives any `with` block, such as one that a library hands on to its own callers;
+        otherwise use `stream`. Read it to its end, or call `response.close()`; `response.file()` is its body as a file.
+        The arguments are those of `request`. Without a `timeout` of its own, there is no total.
         """
         if EDITOR:
             every_argument(**call)
@@ -219,9 +219,9 @@ class AsyncClient(LoopClient):
     ) -> Response[AsyncIterator[bytes]]:
         """Perform one exchange: this request as it is written, and its response as it comes, which its caller closes.
 
-        No policy has a part in it: no redirect is followed, no cookie sent or kept, no credential added, nothing
-        repeated (not even on a connection that the server has just closed), no content decoded. It is what a library
-        with policies of its own stands on. The client's timeouts, limits, TLS, proxies and listeners hold.
+        No redirect is followed, no cookie sent or kept, no credential added, nothing repeated (not even on a connection
+        that the server has just closed), no content decoded: it is for libraries with policies of their own. The
+        client's timeouts, limits, TLS, proxies and listeners hold.
 
         Args:
             method: the method.
@@ -257,16 +257,16 @@ class AsyncClient(LoopClient):
 
         Args:
             path: where it goes; no server chooses a name.
-            resume: go on where an earlier download of this URL broke off, if the server's file is still the same
-                (a strong validator says so); else begin anew. What can be gone on with is kept in a hidden file
-                beside `path`.
-            digest: what the file has to have: `"sha-256:…"` in hexadecimal, or a mapping of several. A Repr-Digest
-                of the response (RFC 9530) is verified as well.
+            resume: continue an earlier download of this URL that broke off, if a strong validator says that the
+                server's file is still the same; else start again. What can be resumed is kept in a hidden file beside
+                `path`.
+            digest: the one that the file must have: `"sha-256:…"` in hexadecimal, or a mapping of several. A
+                Repr-Digest of the response (RFC 9530) is verified as well.
             progress: called as `progress(received, total)`, in bytes of the file, when a response begins and at
                 each piece; `total` is None where only the end will tell. What it raises ends the call.
 
         Raises:
-            StatusError: for any response that brings no file; it has the beginning of its body.
+            StatusError: for any response that brings no file, with the beginning of its body.
             ProtocolError: for a digest that differs; what was received is removed.
             OSError: if the file cannot be written; `BlockingIOError` while another download writes it.
         """
@@ -277,7 +277,7 @@ class AsyncClient(LoopClient):
         target = absolute(url, self.settings.base_url, call.pop("params", None))
         return await async_download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
 
-    # --- Driving the exchange ---------------------------------------------------------------------
+    # --- Driving the journey ----------------------------------------------------------------------
 
     async def _drive(self, journey: Journey, whole: bool = True) -> Response[Any]:
         send: Any = journey.plan.backend.send
@@ -313,15 +313,15 @@ class AsyncClient(LoopClient):
                         elif type(step) is Fetch:
                             outcome = await self._fetch(step)
                     finally:
-                        if is_over:  # the exchange, or there was none: its connection is free
+                        if is_over:  # its connection is free, or it has none
                             slots.give_back(journey)
-                except BaseException as error:  # noqa: BLE001  # the exchange decides; it raises what it does not handle
+                except BaseException as error:  # noqa: BLE001  # the journey raises what it does not handle
                     step = steps.throw(error)
                 else:
                     journey.outcome = outcome
                     step = next(steps, None)
             response: Response[Any] = journey.response
-            journey.outcome = journey.response = None  # a stream that its caller drops is to be gone
+            journey.outcome = journey.response = None  # else a stream that its caller drops would stay
             return response
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
@@ -352,7 +352,7 @@ class AsyncClient(LoopClient):
         if incoming.is_all(body):
             async for excess in chunks:
                 incoming.feed(excess)
-                incoming.finish()  # it raises: this is more than was declared
+                incoming.finish()  # which raises: this is more than was declared
         else:
             # A BytesIO gives its buffer away without a copy; joining a list would need the body twice.
             whole = BytesIO()
@@ -392,9 +392,9 @@ class AsyncClient(LoopClient):
     # --- Ending -----------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close idle connections. A native object that was injected stays open. The client is done.
+        """Close idle connections; the client takes no more calls. A native object that was injected stays open.
 
-        What `with_` has derived has no connections of its own to close.
+        A client that `with_` has made has no connections of its own to close.
         """
         self._closed = True
         if self._root is not None:
@@ -452,8 +452,7 @@ class AsyncStream:
 class AsyncBodyStream:
     """The decoded body of a stream: an asynchronous iterator over what is there, as soon as it is there.
 
-    One that is dropped before its end and unclosed is closed by the next call of its client; a ResourceWarning
-    tells of it.
+    If it is dropped before its end, unclosed, a ResourceWarning says so, and its client's next call closes it.
     """
 
     _journey: Journey = None  # type: ignore[assignment]  # for one whose __init__ failed, which has a __del__ all the same

@@ -1,4 +1,4 @@
-"""The client of an event loop, which the module's own functions use, awaited: `shared_client.py` for each loop."""
+"""`shared_client.py`, awaited: one client for each event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _clients: dict[object, AsyncClient] = {}
 
 
 def shared() -> AsyncClient:
-    """The client of the event loop that runs in this thread; those of loops that have ended are let go."""
+    """The client of the event loop that runs in this thread; those of loops that have ended are dropped."""
     loop = running_loop()
     client = _clients.get(loop)
     if client is None:

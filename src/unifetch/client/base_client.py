@@ -1,6 +1,6 @@
-"""What both clients are before the first byte: settings, memory, and from the arguments of a call to its journey.
+"""What both clients share: their settings, what they keep, and the way from the arguments of a call to its journey.
 
-It does no I/O, and waits for nothing; `sync_client.py` and `async_client.py` drive what is made here.
+It does no I/O, and waits for nothing; `sync_client.py` and `async_client.py` drive the journey.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class _Elsewhere:
     """An attribute that the clients of other libraries have: whoever reads it is told ours.
 
-    A class with `__getattr__` would be slower at every attribute that it does have, and each call looks at a dozen.
+    With `__getattr__`, a class would be slower at the attributes that it does have, and each call reads a dozen.
     """
 
     def __init__(self, name: str) -> None:
@@ -57,7 +57,7 @@ class _Elsewhere:
         raise AttributeError(unknown_attribute(CLIENT, self._name, ()))
 
 
-# Those of `model/names.py`, which is not imported before somebody uses one.
+# Those of `model/names.py`, which is imported only when somebody uses one.
 _THEIRS = (
     "headers", "params", "auth", "verify", "cert", "proxies", "trust_env", "max_redirects",
     "timeout", "base_url", "hooks", "event_hooks", "trace_configs", "mount", "adapters", "get_adapter",
@@ -70,7 +70,7 @@ class BaseClient:
     """The half of a client that waits for nothing; see `Client` for its arguments."""
 
     _slots_type = Slots
-    notices_environment = False  # as the module's functions do; else it is what it was when the client was made
+    notices_environment = False  # the module's functions do; a client keeps what it read when it was made
 
     def __init__(
         self,
@@ -92,14 +92,14 @@ class BaseClient:
         self._merged: tuple[Settings, Settings] | None = None
         self._memory = self._remember(cookies)
         self._plan: Plan | None = None
-        self._settled: Plan | None = None  # the same, where a call need not ask whether it still holds
+        self._settled: Plan | None = None  # the same, where a call need not check that it still holds
         self._exact: Plan | None = None
         self._environment = environment()
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._slots = self._slots_type()
         self._closed = False
-        # An event loop has to be looked at for each call; and so has the backend that somebody else chooses.
+        # Else each call has to look again: at the event loop, or at the backend that somebody else chooses.
         self._keeps_backend = backend is not None and self._slots_type is Slots
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
@@ -157,7 +157,7 @@ class BaseClient:
             raise
         own, always = plan.headers, plan.params
         if base is not None and target.origin != base.origin:
-            # The credentials of a client belong to the origin of its base_url; to another, a call has to say them.
+            # The credentials of a client belong to the origin of its base_url; for another, the call has to give them.
             own = own.without(*filter(is_secret, own.by_name()))
             always = _without_secrets(always)
             if plan.auth is not None and "auth" not in call:
@@ -175,7 +175,7 @@ class BaseClient:
         request = trusted(Request, {"method": method, "url": target, "headers": fields, "body": body})
         if content is not NO_BODY or fields is not plan.headers or plan.has_headers:
             check_request(plan.backend, fields, content)
-        if interception is not None:  # a test, which may have calls go by a time of its own
+        if interception is not None:  # a test, perhaps with a clock of its own
             return interception.journey(plan, request, content, self._memory, cookies)
         return Journey(plan, request, content, self._memory, cookies)
 
@@ -195,7 +195,7 @@ class BaseClient:
         return plan
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
-        """The journey of one exchange: no policy has a part in it, and no default but bounds and the route."""
+        """The journey of one exchange: no policies, and of the client's settings only the bounds and the route."""
         if not EXCHANGE.issuperset(call):
             refuse_arguments("exchange()", call)
         if self.notices_environment and self._environment != (now := environment()):
@@ -246,10 +246,10 @@ class BaseClient:
         Its `headers` are merged into ours as those of a call are: they replace the fields of the same name, and None
         drops one. So are its `params`. Every other setting takes the place of ours.
 
-        It opens nothing of its own: connections are counted with ours, and end when this client is closed.
+        It opens nothing of its own: its connections are counted with ours, and end when this client is closed.
 
         Raises:
-            InvalidSetting: as `Client` does; also for `backend` and `cookies`, which it has from this client.
+            InvalidSetting: as `Client` does; also for `backend` and `cookies`, which the two share.
         """
         if EDITOR:
             every_setting(**settings)
@@ -284,7 +284,7 @@ class BaseClient:
 
     @property
     def settings(self) -> Settings:
-        """What a call goes by, where it does not say otherwise: the client's own, on top of `configure`'s."""
+        """What a call goes by unless it says otherwise: the client's own, on top of `configure`'s."""
         process = PROCESS.settings
         merged = self._merged
         if merged is None or merged[0] is not process:
@@ -293,7 +293,7 @@ class BaseClient:
 
     @property
     def cookies(self) -> CookieJar:
-        """The cookies that this client keeps; a module's own functions keep none."""
+        """The cookies that this client keeps; the module's functions keep none."""
         if self._memory.jar is None:
             from ..policies.cookies import CookieJar
 
@@ -338,7 +338,7 @@ class BaseClient:
         raise NotImplementedError
 
     def __setattr__(self, name: str, value: object) -> None:
-        # `session.verify = False` must not be a word into the wind. What a test puts in place of a method may be.
+        # `session.verify = False` must not go unnoticed. But a test may replace a method.
         if name[:1] != "_" and not hasattr(type(self), name):
             from ..model.names import ARGUMENT, CLIENT, answer
 
@@ -374,8 +374,7 @@ class BaseClient:
 for _name in _THEIRS:
     setattr(BaseClient, _name, _Elsewhere(_name))
 
-# The arguments of a call, which `arguments.py` describes to type checkers, and of it with a body; of one exchange: how
-# to get there, and within which bounds.
+# The arguments that `arguments.py` describes to type checkers: of every call, of one with a body, of one exchange.
 ROUTE = ("proxy", "unix_socket", "resolve", "forbid_private", "backend")
 BOUNDS = ("timeout", "limits", "tls", "http2")
 CALL = frozenset(

@@ -1,4 +1,4 @@
-"""The body of an exchange, where all of it came with its head: its connection is free already, and nothing waits."""
+"""The body of an exchange, where all of it came with its head."""
 
 from __future__ import annotations
 

@@ -4,14 +4,14 @@ It is one generator, and it does no I/O. It yields what it needs done, one step 
 outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is
 all that is needed around it (`sync_client.py`), and it can be a synchronous or an asynchronous one:
 
-    Fetch(auth, …)       have credentials fetched            -> the fields that they are; None: wait, and look again
+    Fetch(auth, …)       have credentials fetched            -> their fields; None: another call has fetched them
     RawRequest           send it                             -> RawResponse
     ReadBody(raw, …)     read the body, or open the stream   -> the body
     Discard(raw)         be done with this response          -> None
-    Abandon(raw)         give it up, with its connection     -> None
+    Abandon(raw)         close it, with its connection       -> None
     Sleep(seconds)       wait                                -> None
 
-A body that came with its head, and needs no decoding, is there already: then there is no step to receive it.
+A body that came with its head and needs no decoding takes no step.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ _calls = count(1)  # next() is atomic
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
-# What is being fetched by the code that runs: if that makes a request of its own, it must not wait for itself.
+# The credentials that the running code is fetching: a request that it makes meanwhile must not wait for them.
 _fetching: ContextVar[tuple[object, ...]] = ContextVar("unifetch_fetching", default=())
 
 
 class Fetch:
-    """Have credentials fetched for a request, which may block, or has to be awaited; or wait for who does.
+    """Fetch credentials for a request, or wait for another call that does. Fetching may block, or be awaited.
 
     Attributes:
-        seconds: how long may be waited; None for any time.
+        seconds: the longest wait; None for any.
     """
 
     __slots__ = ("_is_one", "_outer", "auth", "memory", "request", "seconds")
@@ -92,7 +92,7 @@ class Fetch:
         self._outer: Any = None
 
     def begin(self, ring: Callable[[], object]) -> bool:
-        """Whether to fetch, and to `end` it; if not, `ring` is called when another has fetched, or failed to."""
+        """Whether to fetch, and then to call `end`; if not, `ring` is called once another has fetched or failed."""
         if not self._is_one:
             return True
         if not self.memory.begin_fetch(ring):
@@ -109,11 +109,11 @@ class Fetch:
         return self.auth.fetch(self.request, self.memory)
 
     def finish(self, found: Any) -> Pairs:
-        """The fields that what was fetched gives."""
+        """The header fields made of what was fetched."""
         return self.auth.fetched(found, self.request, self.memory)
 
     def end(self) -> None:
-        """It is over, whatever came of it: those who wait go on."""
+        """Let the calls that wait go on, whether it was fetched or not."""
         if self._is_one:
             _fetching.reset(self._outer)
             self.memory.end_fetch()
@@ -123,8 +123,8 @@ class ReadBody:
     """Read the body of a response: all of it, or as a stream.
 
     Attributes:
-        raw: the response: a RawResponse, or an AsyncRawResponse for a driver that awaits.
-        incoming: what to pass its body through; None if that is not needed, as it came with its head.
+        raw: a RawResponse, or an AsyncRawResponse for a driver that awaits.
+        incoming: what its body passes through; None if all of it came with the head.
         whole: whether to read it to the end.
         journey: the call that it belongs to; it gives errors their context.
     """
@@ -149,7 +149,7 @@ class Discard:
 
 
 class Abandon:
-    """Close a response of which no more is wanted: something about it went wrong."""
+    """Close a response that something went wrong with."""
 
     __slots__ = ("raw",)
 
@@ -210,7 +210,7 @@ class Memory:
         )
 
     def store(self, url: URL, set_cookie: list[str], now: float) -> list[Dropped]:
-        """Keep the cookies of a response, and say which a limit has dropped."""
+        """Keep the cookies of a response; the list names those that a limit has dropped."""
         from ..policies.cookies import CookieJar
 
         with self.lock:
@@ -231,12 +231,12 @@ class Journey:
             client's jar alone.
 
     Attributes:
-        outcome: of the last step, put there by the driver. Not to send it, and not to return the response, saves
-            an exception for each call.
+        outcome: of the last step, put there by the driver. To send it into the generator, and to return the
+            response from it, would cost an exception a call.
         response: what the call is answered with.
     """
 
-    # Only what few calls change has its default here: of a class it is read more slowly than of an object.
+    # Defaults of what few calls change. What every call reads is set in `__init__`: an object's own is read faster.
     call = 0  # its number, for listeners
     outcome: Any = None
     response: Any = None
@@ -248,8 +248,8 @@ class Journey:
     _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
     _resent = False
-    _by_http1 = False  # what the server has asked for
-    _fresh = False  # whether a 421 was answered by a connection that carries nothing else
+    _by_http1 = False  # as the server has asked
+    _fresh = False  # after a 421: by a connection that has carried nothing else
     _at_home = True  # until a redirect leads to another origin; then credentials stay behind for good
 
     def __init__(
@@ -292,8 +292,8 @@ class Journey:
     def steps(self, whole: bool) -> Steps:
         """The steps of this call; when they end, `response` is there.
 
-        This is the main loop of all of unifetch. Each turn is one request on the wire; what comes of it is
-        either the end, or the reason for another turn.
+        This is the main loop of all of unifetch. Each turn sends one request; what comes of it ends the call, or
+        leads to another turn.
 
         Args:
             whole: whether the body is read into memory, or left to be read as a stream.
@@ -392,7 +392,7 @@ class Journey:
         return raw if plan.is_direct else self._routed(raw)
 
     def _as_learnt(self, fields: dict[str, Any]) -> None:
-        """Change what the responses and failures before this attempt have taught."""
+        """Apply what earlier attempts have taught."""
         if self._by_http1:
             fields["http2"] = False
             fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
@@ -408,7 +408,8 @@ class Journey:
         changes: dict[str, Any] = {}
         connect_headers: Pairs = ()
         if proxy is not None and (lacking := PROXY_CAPABILITIES[proxy.scheme]) not in self.backend.capabilities:
-            # The environment's: one that was set has been refused before. Whom it exempts is known only here.
+            # Only the environment's comes this far: which hosts it exempts is known for each request. (One that was
+            # set is refused by `check_settings`.)
             raise UnsupportedCapability(
                 f"the environment ({url.scheme}_proxy, all_proxy) names {proxy.url} for {url.host}, and this "
                 f"{self.backend.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
@@ -442,7 +443,7 @@ class Journey:
         return raw.routed(route, **changes)
 
     def _fetched(self, auth: Auth) -> Steps:
-        # Outside of what is tried again: an error of the caller's own code is no error of this exchange.
+        # Not retried: what the caller's own code raises is no failure of an exchange.
         headers = Headers.trusted(self._with_cookies(self.plan.fields(self.request, self.body)))
         request = self._final(headers)
         memory = self._auth_memory(auth)
@@ -451,14 +452,14 @@ class Journey:
             seconds = None if self.deadline is None else max(self.deadline - self.memory.clock(), 0)
             yield Fetch(auth, request, memory, seconds)
             self._check_deadline("no")
-            self._answer = self.outcome  # None if another has fetched meanwhile
+            self._answer = self.outcome  # None if another call has fetched
 
     def _with_cookies(self, pairs: Pairs) -> Pairs:
         jar = self._jar
         if jar is None and self._shares_jar:
             jar = self.memory.jar
         if (jar or self._cookies is not None) and "cookie" not in self.request.headers:
-            # A Cookie field of the caller's own says it all.
+            # A Cookie field of the caller's own takes the place of ours.
             value = jar.header(self.request.url, self.memory.calendar()) if jar else None
             if self._cookies is not None and self._at_home:
                 from ..policies.cookies import merged
@@ -504,8 +505,8 @@ class Journey:
         if memory.keeps_cookies and self._shares_jar:
             dropped = memory.store(self.request.url, values, memory.calendar())
         elif raw.status >= 300:
-            # Redirects and what is asked again are one call, which keeps its cookies until it ends: a gate that sets
-            # one and redirects to itself would else do so for ever.
+            # A call keeps its cookies from one request to the next, or a gate that sets one and redirects to itself
+            # would do so for ever.
             if self._jar is None:
                 from copy import copy
 
@@ -526,7 +527,7 @@ class Journey:
         self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers, *where)
 
     def _goes_on(self, raw: RawResponse) -> float | None:
-        """Whether a response, of status 300 or above, leads to another request: then the seconds to wait before it."""
+        """The seconds to wait before another request, if this response (300 or above) leads to one; else None."""
         if raw.status == 401 and self._is_answered(raw):
             return 0
         if raw.status == 421 and raw.http_version == "HTTP/2" and not self._fresh and self.body.replayable:
@@ -573,10 +574,10 @@ class Journey:
         self._by_http1 = self._fresh = False
 
     def _tries_again(self, error: BaseException) -> float | None:
-        """Whether a failure leads to another request: then the seconds to wait before it.
+        """The seconds to wait before another request, if this failure leads to one; else None.
 
         Raises:
-            BaseException: what the caller's own stream had raised, in place of what was made of it.
+            BaseException: what the caller's own stream has raised, in place of what the backend made of it.
         """
         if self.body.failure is not None:
             raise self.body.failure from None
@@ -585,7 +586,7 @@ class Journey:
             return None
         retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
         if isinstance(error, ConnectionLost) and not (self._resent or self.plan.exact) and self._may_resend(error):
-            # One is allowed, without being asked; but whoever counts attempts has this one counted.
+            # One resend needs no `retry`; but where there is one, it counts as an attempt.
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:
                 self._failures += (failure,)
@@ -635,8 +636,8 @@ class Journey:
 
     def _response(self, raw: RawResponse, body: Any, decoded: bool = False) -> Response[Any]:
         request, clock = self.request, self.memory.clock
-        # With the fields that went out: what was asked for says less, when a server says 400. The request is ours, and
-        # changed in place, unless a listener has been shown it as it was asked.
+        # It shows the fields that went out, which explain a 400 better than those that were asked for. The request is
+        # ours, and changed in place, unless a listener has seen it.
         if self.plan.listeners:
             request = trusted(Request, {**vars(request), "headers": self._sent})
         else:
@@ -662,7 +663,7 @@ class Journey:
     # --- Time and errors --------------------------------------------------------------------------
 
     def check_deadline(self) -> None:
-        """Called at each piece of a body, because a body that drips never leaves a read waiting.
+        """Called at each piece of a body: one that drips never lets a read time out.
 
         Raises:
             TotalTimeout: once the deadline has passed.
@@ -674,8 +675,7 @@ class Journey:
         """Give an error its context: the request and the backend.
 
         Raises:
-            TotalTimeout: in its place, if it came of the deadline. Whatever phase was cut short then was
-                cut short by the total.
+            TotalTimeout: in place of another timeout, once the deadline has passed: the total has cut the phase short.
         """
         if not isinstance(error, UnifetchError):
             return

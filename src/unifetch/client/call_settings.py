@@ -1,7 +1,7 @@
-"""What follows from settings and a backend, and the fields of a request that goes out by them.
+"""What follows from settings and a backend, and the fields of the requests that go out by them.
 
-Most calls go by the settings of the one before, so a plan is made once and used again. It decides nothing about
-a single exchange; that is the journey's (`call.py`).
+Most calls go by the settings of the one before, so a plan is made once and used again. What a single call does is
+decided in `call.py`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class Plan:
-    """Settings with a backend, and what follows from the two: worked out once, as most calls go by the same.
+    """Settings with a backend, and what follows from the two, worked out once for many calls.
 
     Args:
-        settings: what is asked for, all of which the backend can do.
+        settings: what is asked for; the backend can do all of it.
         backend: who carries the requests.
-        process: the settings of the process: while these and the backend are the same, the plan holds.
-        shared: the client's own limits, which its connections are counted by.
-        exact: whether it is for one exchange, as its caller wrote it: no policy, and no field but Host and framing.
+        process: the settings of the process; the plan holds while these and the backend are the same.
+        shared: the client's own limits, by which its connections are counted.
+        exact: whether it is for one exchange as its caller wrote it, to which only Host and framing are added.
     """
 
     __slots__ = (
@@ -135,9 +135,9 @@ class Plan:
         return usual
 
     def exact_fields(self, request: Request) -> tuple[dict[str, Any], Headers]:
-        """The same for an exchange without a body, whose headers are those of the one before it to this origin.
+        """The same for an exchange without a body, if its headers are the object that came before to this origin.
 
-        They are if they are the same object, which says that a library above found nothing changed.
+        A library above hands in the same object where nothing has changed.
         """
         url = request.url
         given = self.given.get(url.origin)
@@ -151,14 +151,14 @@ class Plan:
         return fields, given[2]
 
     def context(self) -> ssl.SSLContext | None:
-        """The TLS context for https, if the backend takes one; kept, as looking it up takes longer."""
+        """The TLS context for https, if the backend takes one; kept, as a look-up takes longer."""
         if self._context is None and self.takes_context:
             self._context = self.settings.tls.offering(self.http2).context()
         return self._context
 
 
-# Fields of the connection, not of the request: what they say is decided by whoever owns the connection. With each, what
-# to do instead. `docs/how-to/header-fields.md` shows this table.
+# Fields of the connection, whose owner decides what they say, each with what to do instead.
+# `docs/how-to/header-fields.md` shows this table.
 REFUSED = {
     "Content-Length": "it is that of the body; beside an iterator, the right one declares its length",
     "Transfer-Encoding": "an iterator as the body is sent in chunks",
@@ -231,7 +231,7 @@ def wire_headers(request: Request, body: Body, *, decode: bool = True) -> Pairs:
 
 _NEEDED = frozenset({"host", "content-length", "transfer-encoding"})
 
-# What an exchange cannot carry, however exactly: the other protocol that it would lead to, and what is a proxy's.
+# What no exchange can carry: what leads to another protocol, or is for a proxy.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 _NEVER = frozenset({"upgrade", "http2-settings", "proxy-authorization"})
 
@@ -274,7 +274,7 @@ def _framed(body: Body) -> str:
 
 
 def _happens_anyway(name: str, value: str, frame: Pairs) -> bool:
-    """Whether a field asks, by habit, for what is done without it; then it need not be sent.
+    """Whether a field asks, by habit, for what happens anyway; then it is not sent.
 
     Args:
         name, value: in lower case.
@@ -288,7 +288,7 @@ def _happens_anyway(name: str, value: str, frame: Pairs) -> bool:
 
 
 def _checked_host(value: str) -> str:
-    # It decides where a server looks, and is no free text: nothing but what a URL might have there.
+    # It decides where a server looks, so it holds only what a URL could.
     try:
         check_authority(value)
     except InvalidURL as error:
@@ -298,8 +298,8 @@ def _checked_host(value: str) -> str:
 
 @lru_cache(256)
 def _usual_headers(host: str, frame: Pairs, decode: bool) -> Pairs:
-    # Most requests say nothing of their own. That these are then one and the same tuple, and no new one,
-    # also tells a backend that it has written them before.
+    # Most requests have no fields of their own. They share one tuple, which also tells a backend that it has written it
+    # before.
     return (("Host", host), *AGENT, *_ACCEPT, *_coding(decode), *frame)
 
 

@@ -87,7 +87,7 @@ def use_backend(backend: BackendTypes) -> Iterator[None]:
 
 
 def chosen_backend() -> tuple[BackendTypes, str]:
-    """What carries a request for which neither call nor client names a backend, and who says so."""
+    """The backend of a call for which neither call nor client names one, and who chose it."""
     backend = _in_context.get()
     if backend is not None:
         return backend, "use_backend"
@@ -99,8 +99,8 @@ def chosen_backend() -> tuple[BackendTypes, str]:
     return DEFAULT, "the default"
 
 
-# What a client goes by, besides the backend, which is looked up each time. Windows knows names without case, and keeps
-# them in capitals.
+# What a client reads when it is made; the backend's variable is read each time. Windows ignores case, and keeps
+# capitals.
 _VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE", "SSL_CERT_DIR"]
 if os.name != "nt":
     _VARIABLES += ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
@@ -109,21 +109,20 @@ _SILENT: Environment = (None,) * len(_KEYS)
 
 
 def environment() -> Environment:
-    """What the environment says now; equal to what it said before as long as nothing has changed.
+    """What these variables say now, unparsed, to be compared with what they said before.
 
-    A client takes it when it is made, and the module's functions ask for each call. So it is compared as it is, and
-    understood only when it is another.
+    The module's functions ask for each call, so it is parsed only when it has changed.
     """
     data = _encoded()
     if data is None:
         return tuple(map(os.environ.get, _VARIABLES))
-    if data.keys().isdisjoint(_KEYS):  # as is usual, and one question in place of eleven
+    if data.keys().isdisjoint(_KEYS):  # as usual, and one look-up in place of eleven
         return _SILENT
     return tuple(map(data.get, _KEYS))
 
 
 def _encoded() -> Any:
-    """The dict behind `os.environ`, which is quicker: a look-up in `os.environ` itself encodes, and raises in between.
+    """The dict behind `os.environ`, which itself encodes each name that it is asked for.
 
     None for an interpreter without it, or where somebody's own mapping is in its place.
     """

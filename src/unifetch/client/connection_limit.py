@@ -6,9 +6,9 @@ hold none: how many of those to keep is the backend's affair.
     take ─► send ─► … ─► body at its end, or closed ─► give back ─► the first in the queue that fits
       └──► no room: the queue, in the order in which calls came
 
-A call puts itself among those who hold a slot, looks whether that is too many, and only then has it: so it needs no
-lock, which only the queue has. Giving back is one `dict.pop`, so that an interrupt (Ctrl-C) comes before or after it,
-never in the middle, and giving back twice does no harm.
+A call first puts itself among those who hold a slot, and then looks whether they are too many; so only the queue needs
+a lock. Giving back is one `dict.pop`: an interrupt (Ctrl-C) comes before or after it, never in the middle, and giving
+back twice does no harm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..model.timeouts import Timeout
     from ..policies.limits import Limits
 
-# Seconds. Ctrl-C may come between a slot and the bell that announces it; so nobody relies on the bell alone.
+# Seconds after which to look again: Ctrl-C may come between a slot and the bell that announces it.
 _LOOK = 1.0
 _LOOK_ASYNC = 30.0  # ten thousand tasks may wait
 
@@ -59,13 +59,13 @@ class Slots:
         return False
 
     def _fits(self, origin: str, limits: Limits) -> bool:
-        # Asked for one that was just taken. Of all those who are told yes, the last to come has seen the others.
+        # Asked about a slot that was just taken, so of all who are told yes, the last has counted the others.
         held, total, each = len(self.held), limits.connections, limits.connections_per_origin
         if held == 1:
             return True
         if total is not None and held > total:
             return False
-        # No origin has more than all together, so that they are rarely counted.
+        # No origin has more than all together, so they are rarely counted.
         return each is None or held <= each or list(self.held.values()).count(origin) <= each
 
     def join(self, place: Place) -> None:
@@ -91,13 +91,13 @@ class Slots:
                     full.add(place.origin)
                     continue
                 del self.queue[at]
-                if place.left:  # just now, in another thread; that is asked last, so that one of us notices
+                if place.left:  # just now, in another thread; asked last, so that one of us notices
                     self.held.pop(place.call, None)
                 place.ring()
                 return
 
     def leave(self, place: Place) -> None:
-        """Take a place that was left out of the queue."""
+        """Remove a place that was left from the queue."""
         with self._lock:
             if place in self.queue:
                 self.queue.remove(place)
@@ -112,8 +112,7 @@ class Slots:
     def abandon(self, call: object, close: Callable[[], Any]) -> None:
         """Give back a slot from a finalizer: whoever comes next closes the connection first.
 
-        The garbage collector runs finalizers in the middle of anything, so that this must wait for no lock of
-        ours, nor for one of a library, as closing may.
+        The garbage collector runs finalizers in the middle of anything: this must not wait for a lock, as closing may.
         """
         self._abandoned.append((call, close))
         for place in self.queue.copy():
@@ -128,7 +127,7 @@ class Slots:
                 return
             try:
                 close()
-            except Exception:  # noqa: BLE001, S110  # it is no affair of the call that happens to come next
+            except Exception:  # noqa: BLE001, S110  # no affair of the call that happens to come next
                 pass
             finally:
                 self.held.pop(call, None)
@@ -197,7 +196,7 @@ class AsyncSlots(Slots):
     __slots__ = ()
 
     def close_abandoned(self) -> None:
-        """Nothing: it is done by those who can wait, in `await_abandoned`."""
+        """Nothing: `await_abandoned` does it."""
 
     @property
     def has_abandoned(self) -> bool:

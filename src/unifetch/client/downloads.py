@@ -1,11 +1,11 @@
-"""A response as a file: whole or not at all, and gone on with where it broke off.
+"""A response as a file: whole or not at all, and resumed where it broke off.
 
 What comes is written beside the target, into `.NAME.unifetch-part` (`new_file.py`), and takes the target's name once
 it is complete and verified. Until then `.NAME.unifetch-part.json` says of which version of which URL it is, for whoever
-resumes; where nothing says that (see `policies/ranges.py`), a download that fails leaves nothing behind.
+resumes; without a validator (see `policies/ranges.py`), a download that fails leaves nothing behind.
 
-A server never chooses a name. A download is not repeated by itself: whoever wants that calls again. One target
-has one download at a time; the lock on its part ends with the process, so that none is left behind.
+A server never chooses a name. A download that fails is not repeated: call again. One target has one download at a time;
+the lock on its part ends with the process, so none is left behind.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .sync_client import Client
 
 ERROR_BODY = 64 * 1024  # bytes that a StatusError keeps of its body
-SIDECAR = 16 * 1024  # bytes; longer is none of ours
+SIDECAR = 16 * 1024  # bytes; a longer one is not ours
 
 
 class Download(Value):
@@ -88,7 +88,7 @@ def download(
                     for piece in response.body:
                         part.write(piece)
                     return part.finish()
-            if timeout.total is not None:  # asking a second time does not give more time
+            if timeout.total is not None:  # to ask a second time gives no more time
                 call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
@@ -102,7 +102,7 @@ async def async_download(
     progress: Progress | None,
     call: CallArguments,
 ) -> Download:
-    """The same, awaited. A piece is written as it comes; what takes longer, at the end, is done in a thread."""
+    """The same, awaited. Pieces are written as they come; the end, which takes longer, is done in a thread."""
     fields = _fields(client, call)
     call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
@@ -121,7 +121,7 @@ async def async_download(
 
 
 def _fields(client: BaseClient, call: CallArguments) -> Pairs:
-    """The caller's own fields, and the one that asks for the file as it is: a part of a coded one is of no use."""
+    """The caller's own fields, and one that asks for the file without a coding: a part of a coded one is of no use."""
     given = Headers(call.pop("headers", None))
     for name in ("Range", "If-Range"):
         if name in given or name in client.settings.headers:
@@ -130,7 +130,7 @@ def _fields(client: BaseClient, call: CallArguments) -> Pairs:
 
 
 def _refusal(response: Response[Iterator[bytes]]) -> StatusError:
-    """The error for a response that brings no file; of its body, the beginning."""
+    """The error for a response that brings no file, with the beginning of its body."""
     body = b""
     with suppress(UnifetchError):  # the status says more than that its page broke off
         for piece in response.body:
@@ -159,7 +159,7 @@ def _status_error(response: Response[Any], body: bytes) -> StatusError:
 class Part:
     """The file beside the target, locked while its `with` block runs.
 
-    It asks, takes a response's head and its pieces, and is done; who drives it may wait as they like.
+    It says what to ask for, and takes the head and the pieces of a response; its driver blocks, or awaits.
 
     Args:
         path, resume, digest, progress: as for `Client.download`.
@@ -199,12 +199,12 @@ class Part:
         try:
             self._file = self._open()
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ELOOP):  # those are about what was found in the part's place
+            if error.errno not in (errno.EEXIST, errno.ELOOP):  # these are about what is in the part's place
                 error.filename = self._given
             raise
         try:
             self._find_beginning()
-        except BaseException as error:  # an interrupt; there is no `with` block yet that would end this
+        except BaseException as error:  # an interrupt: no `with` block ends this yet
             self.__exit__(type(error), error, None)
             raise
         return self
@@ -213,8 +213,8 @@ class Part:
         size = os.fstat(self._file.fileno()).st_size
         if self._resume and size and (validator := self._saved()):
             if validator.total is not None and size > validator.total:
-                return  # then it is none of this file
-            # A part that is complete asks for its last byte again: for no byte at all, there is no range.
+                return  # it is not of this file
+            # A part that is complete asks for its last byte again, since no range has no bytes.
             self._validator = validator
             self._start = size if validator.total is None else min(size, validator.total - 1)
 
@@ -227,7 +227,7 @@ class Part:
                 if not _is_ours(os.fstat(descriptor)):
                     raise FileExistsError(errno.EEXIST, "Not a part of our own", self._part)
                 with suppress(FileNotFoundError):
-                    # The one that it was opened under may have taken the target's name meanwhile.
+                    # Another download may have given it the target's name meanwhile.
                     if is_at(descriptor, self._part):
                         return BufferedRandom(file)
             except BaseException:
@@ -249,13 +249,13 @@ class Part:
     # --- The response -----------------------------------------------------------------------------
 
     def begin(self, response: Response[Any]) -> bool:
-        """Make ready for the body of this response; False if it is of no use, and the whole file has to be asked for.
+        """Get ready for the body of this response; False if it is of no use, and the whole file has to be asked for.
 
         That is so for ranges that were not asked for, for a file that has changed after all, for a 416, and for
         whatever contradicts itself.
 
         Raises:
-            ProtocolError: for an answer that is said to be a part, though all was asked for.
+            ProtocolError: for an answer that says it is a part, though all was asked for.
         """
         self._response, headers = response, response.headers
         if response.status in (206, 416):
@@ -280,7 +280,7 @@ class Part:
         return True
 
     def _is_same_place(self) -> bool:
-        # An entity tag is of one resource: another one, to which a redirect leads by now, may have the same.
+        # An entity tag belongs to one resource; another one, to which a redirect now leads, may have the same.
         return self._place == _place(self._response)
 
     def _begin_anew(self, validator: Validator | None) -> None:
@@ -353,8 +353,7 @@ class Part:
         return Download(self._given, self._response.without_stream(), self._received, self._start)
 
     def _verify(self, digests: dict[str, str]) -> None:
-        # Of the file, and not of its pieces as they come: what was there before takes time to read, in which a
-        # server would have to wait.
+        # At the end, of the whole file: while the beginning of a resumed one is read, no server has to wait.
         for name, wanted in digests.items():
             from hashlib import file_digest
 
@@ -377,7 +376,7 @@ class Part:
     ) -> None:
         if error is None:
             return
-        with suppress(OSError, ValueError):  # the error that counts is on its way; ValueError: it is closed already
+        with suppress(OSError, ValueError):  # the first error counts; ValueError: it is closed already
             self._file.flush()
         size = os.lstat(self._part).st_size if os.path.lexists(self._part) else 0
         kept = size > 0 and os.path.exists(self._sidecar)
@@ -385,7 +384,7 @@ class Part:
             error.add_note(f"{size} bytes are kept, to resume from")
         with suppress(OSError):
             if sys.platform == "win32" or kept:
-                self._file.close()  # no file that is open is removed there
+                self._file.close()  # Windows removes no open file
             if not kept:
                 _remove(self._sidecar)
                 _remove(self._part)
@@ -394,7 +393,7 @@ class Part:
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Whether this is a file that only we can have made: in a directory that others write in, it may be theirs."""
+    """Whether only we can have made this file: in a directory that others write in, it may be theirs."""
     mine = sys.platform == "win32" or found.st_uid == os.geteuid()
     return mine and stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
@@ -412,16 +411,16 @@ def _lock(descriptor: int) -> None:
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             raise BlockingIOError(errno.EAGAIN, "Another download writes this file") from None
-        # Any other: this file system has no locks, as some that are shared by many machines.
+        # Any other: this file system has no locks, as some network file systems.
 
 
 def _place(response: Response[Any]) -> str:
-    """Which resource has answered, after redirects; without the query, which servers sign anew each time."""
+    """Which resource has answered, after redirects; without its query, which servers sign anew each time."""
     return _fingerprint(f"{response.url.origin}{response.url.target.partition('?')[0]}")
 
 
 def _fingerprint(url: str) -> str:
-    # No more than that, because a query may hold a secret.
+    # Not the URL itself: its query may hold a secret.
     from hashlib import sha256
 
     return sha256(url.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """What an AsyncClient needs of the event loop that it runs in: asyncio, or trio where that is running.
 
-Neither is imported before it is there: whoever awaits has imported it.
+Neither is imported here first: whoever awaits has imported it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def running_loop() -> object:
     """The event loop that runs in this thread: one of asyncio, or trio's token.
 
     Raises:
-        RuntimeError: none does.
+        RuntimeError: none runs.
     """
-    # Asked before each request, where a plain `try` is quicker.
+    # Asked before each request: a plain `try` is quicker than `suppress`.
     try:
         loop: object = sys.modules["asyncio"].get_running_loop()
     except (KeyError, RuntimeError):
@@ -62,7 +62,7 @@ async def sleep(seconds: float) -> None:
 
 
 async def in_thread(function: Callable[..., T], *given: Any) -> T:
-    """Call what may block, while other tasks go on."""
+    """Call in a thread what may block, while other tasks go on."""
     if in_trio():
         result: T = await sys.modules["trio"].to_thread.run_sync(function, *given)
         return result
@@ -75,7 +75,7 @@ async def in_thread(function: Callable[..., T], *given: Any) -> T:
 
 
 class Bell:
-    """One task waits for it; any thread may ring it, also from a finalizer."""
+    """One task waits for it; any thread may ring it, even from a finalizer."""
 
     def __init__(self) -> None:
         self._trio = sys.modules["trio"] if in_trio() else None
@@ -93,7 +93,7 @@ class Bell:
 
     def ring(self) -> None:
         """Wake whoever waits."""
-        with suppress(RuntimeError):  # of a loop that has ended, in which nobody waits
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
             self._soon(lambda: self._event.set())
 
     async def wait(self, seconds: float) -> None:
@@ -107,5 +107,5 @@ class Bell:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._event.wait()
-        if self._event.is_set():  # the next ring is another one
+        if self._event.is_set():  # the next ring is for the next wait
             self._event = self._new()

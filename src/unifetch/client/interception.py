@@ -1,6 +1,6 @@
 """The seam at which a test steps between a call and its backend: one slot of the process, read once a call.
 
-It is empty outside of tests, and then nothing else happens. `unifetch.testing.intercept` fills it.
+It is empty outside of tests; `unifetch.testing.intercept` fills it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         """What stands in the slot."""
 
         def before(self, backend: Any) -> Any:
-            """What carries the call in place of the backend that was chosen for it."""
+            """What carries the call in place of the backend chosen for it."""
 
         def journey(self, *what: Any) -> Journey:
-            """The journey of a call, made of what `Journey` is made of."""
+            """The journey of a call, from the arguments of `Journey`."""
 
 
-# Inherited by the processes that are started inside `intercept`: they have no handler, and must have no network.
+# Inherited by processes that are started inside `intercept`: no handler reaches them, and the network is shut.
 SHUT = "UNIFETCH_NETWORK_SHUT"
 
 

@@ -1,6 +1,6 @@
-"""What an event loop asks of a client, besides that it is awaited: its connections end with the loop.
+"""What an event loop asks of a client besides being awaited: its connections end with the loop.
 
-`AsyncClient` is one of these; `async_client.py` can then be read beside `sync_client.py`.
+It stands here so that `async_client.py` can be read beside `sync_client.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LoopClient(BaseClient):
-    """A client of one event loop at a time: of another only when the first has ended, with its connections."""
+    """A client of one event loop at a time; of another once the first has ended, and with it the connections."""
 
     _slots: AsyncSlots
     _slots_type = AsyncSlots
@@ -68,7 +68,7 @@ class LoopClient(BaseClient):
         self._loop = self._end_of_loop = None
 
     async def _upload(self, step: RawRequest, journey: Journey) -> Any:
-        """Send a request whose body is no bytes: a loop must not wait for a file, or for a caller's iterator."""
+        """Send a request whose body is not bytes: a loop must not wait for a file, or for a caller's iterator."""
         blocks = journey.body.open_async(in_thread)
         send: Any = journey.backend.send
         try:

@@ -1,8 +1,8 @@
 """A file that takes its name once it is complete: until then, whatever had that name stays.
 
-It is written under another name beside its target. Others may write in that directory, as in /tmp: so a link of
-theirs is not followed, and what is renamed is the file that was written, not what lies in its place by then. Whatever
-can be known to fail at the end is refused at the beginning, before anything is sent.
+It is written under another name beside its target. Others may write in that directory, as in /tmp: so no link of theirs
+is followed, and only the file that was written is renamed, not one that has taken its place. What is bound to fail at
+the end is refused at the beginning, before anything is sent.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from io import BufferedRandom, FileIO
     from typing import Any
 
-# Neither through a link nor waiting for a pipe's other end, both of which somebody else may have put there; no text.
+# Follow no link, and wait for no pipe's other end, which somebody else may have put there. Binary.
 EXACT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _OTHERWISE = "mount its directory, or open it, and write a stream() to it"
 
-READABLE = 100  # bytes of a name that is shown in that of its part; file systems allow 143 to 255
-MOST_LINKS = 40  # as Linux
+READABLE = 100  # bytes of a name that its part repeats; file systems allow 143 to 255
+MOST_LINKS = 40  # as in Linux
 
 
 def place_of(given: str) -> str:
-    """The absolute path of the file that is to be replaced or made: a symbolic link stays one.
+    """The absolute path of the file to replace or make, behind any symbolic link.
 
     Raises:
-        OSError: for what could not take its name at the end; it names the path as it was given.
+        OSError: for a file that could not take its name at the end; it shows the path as it was given.
     """
     try:
         if os.path.basename(given) in ("", "."):  # "x/" names a directory, also where there is none yet
@@ -59,15 +59,15 @@ def part_of(target: str) -> str:
 
 
 def open_exactly(path: str, mode: str, flags: int) -> FileIO:
-    """Open this path itself, unbuffered, with these flags of `os.open`; a new file is for ourselves alone."""
-    # In C alone, so that no interrupt (Ctrl-C) comes between the descriptor and the file that closes it.
+    """Open this path itself, unbuffered, with these flags of `os.open`; only its owner can read a new file."""
+    # All in C, so that no interrupt (Ctrl-C) comes between opening the descriptor and the file that closes it.
     opened: Iterator[Any] = map(open, map(os.open, (path,), (flags | EXACT,), (0o600,)), (mode,), (0,))
     file: FileIO = next(opened)
     return file
 
 
 def take_name(file: BufferedRandom, part: str, target: str) -> None:
-    """Give what was written its target's name, with the mode of what was there, or that of a new file.
+    """Give the file that was written its target's name, with the mode of the file there, or of a new one.
 
     Raises:
         OSError: if it cannot be; `FileExistsError` if another file is in the part's place by now.
@@ -79,7 +79,7 @@ def take_name(file: BufferedRandom, part: str, target: str) -> None:
     if not is_at(file.fileno(), part):
         raise FileExistsError(errno.EEXIST, "Somebody else has put another file in its place", part)
     if sys.platform == "win32":
-        file.close()  # no file that is open is renamed there; elsewhere a lock, which ends with it, helps
+        file.close()  # Windows renames no open file; elsewhere its lock holds until then
     os.replace(part, target)
 
 
@@ -109,7 +109,7 @@ def _resolved(given: str) -> str:
         links += 1
         if links > MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        # What Linux calls protected_symlinks, wherever we run: anybody may put a link to anything into /tmp.
+        # Linux's protected_symlinks, on every system: anybody may put a link to anything into /tmp.
         directory = os.stat(place)
         if _is_shared(directory) and found.st_uid not in (os.geteuid(), directory.st_uid):
             raise PermissionError(errno.EACCES, "A symbolic link of somebody else's in a shared directory")
@@ -124,7 +124,7 @@ def _is_shared(directory: os.stat_result) -> bool:
 
 
 def _check(target: str) -> None:
-    """Refuse what a rename would replace though it could not be written, or could not replace, or is no file."""
+    """Refuse a target that is no file, that may not be written, or that a rename could not replace."""
     try:
         found = os.stat(target, follow_symlinks=False)
     except FileNotFoundError:
@@ -140,7 +140,7 @@ def _check_replaceable(descriptor: int, found: os.stat_result, above: str) -> No
     directory = os.stat(above)
     if directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, directory.st_uid):
         raise PermissionError(errno.EPERM, "A file of somebody else's in a directory where only they can replace it")
-    opened: list[int] = []  # filled by C alone, as above
+    opened: list[int] = []  # filled in C, as above
     try:
         opened.extend(map(os.open, (above,), (getattr(os, "O_PATH", os.O_RDONLY),)))
         if found.st_dev != directory.st_dev or _mount_of(descriptor) != _mount_of(opened[0]):
@@ -160,7 +160,7 @@ def _mount_of(descriptor: int) -> bytes | None:
 
 
 def _usual_mode(target: str) -> int:
-    """As of the file that is there; else as umask and directory give it to a new one, which they show on one."""
+    """The mode of the file there; else that of a new one by umask and directory, found by making one."""
     with suppress(FileNotFoundError):
         found = os.stat(target, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):

@@ -76,7 +76,7 @@ def _listener(setting: Any) -> Listener:
 def _auth(setting: Any) -> Auth | None:
     if setting is None:
         return None
-    from ..policies.auth import Auth  # not before it is asked for: it compiles what it parses with
+    from ..policies.auth import Auth  # late, as it compiles expressions
 
     return Auth.of(setting)
 
@@ -158,7 +158,7 @@ class Settings(Value):
         limits: bounds on what is used and accepted.
         tls: how https connections are secured.
         http2: whether HTTP/2 is offered to https servers; `"only"` speaks nothing else, and to http servers, too.
-        proxy: which proxy for which origin; None for none. Where nothing is said, the environment says it.
+        proxy: which proxy for which origin; None for none. Unless it is set, the environment says it.
         unix_socket: the path of a unix socket to connect to, whatever the host.
         resolve: addresses to connect to, by host, in place of what the system's resolver says.
         forbid_private: whether to refuse addresses that are not public, on every hop.
@@ -184,15 +184,14 @@ class Settings(Value):
     listeners: tuple[Listener, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
-        """From fields that are parsed already; those that are not given have their default."""
+        """From parsed fields; the others have their defaults."""
         vars(self).update(fields)
 
     def replace(self, **changes: Any) -> Settings:
         """A copy with these fields changed, from whatever a caller may write for them.
 
-        A mapping for `timeout` or `limits` changes the fields that it names, and leaves the others, and a number for
-        `timeout` leaves `connect`. A mapping for `tls` leaves nothing: verification that was switched off has to be
-        switched off again.
+        A mapping for `timeout` or `limits` changes only the fields that it names, and a number for `timeout` leaves
+        `connect`. A mapping for `tls` replaces all of it: to switch verification off, each has to say so.
 
         Raises:
             InvalidSetting: for an unknown name or a value that will not do; it names the key.

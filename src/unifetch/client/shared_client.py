@@ -1,4 +1,4 @@
-"""The client of the process, which the module's own functions use: it keeps connections, and nothing else of a call."""
+"""The one client that the module's own functions use: it keeps connections, and nothing else of a call."""
 
 from __future__ import annotations
 

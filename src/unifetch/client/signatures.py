@@ -1,7 +1,7 @@
 """What `inspect.signature`, `typing.get_type_hints` and editors are told of calls that take `**call`.
 
-The arguments stand in `arguments.py` once, for type checkers. To import it costs more than all else that a program
-needs before its first request; so here it is imported when somebody asks.
+The arguments stand in `arguments.py`, for type checkers. Importing it costs more than all else that a program needs
+before its first request, so it is imported here when somebody asks.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ else:
 
     arguments = _Arguments()
 
-# Of what takes `**call`, jedi tells the arguments of the function that it sees these passed on to. So each
-# method that hands them on as one mapping passes them to `every_argument` first, in a line that no program reaches.
+# For `**call`, jedi shows the arguments of the function that it is passed on to. So each method that hands it on as
+# one mapping first passes it to `every_argument`, in a line that no program reaches.
 EDITOR: bool = False
 
 
 class Described:
-    """The signature of a function, with the arguments that its last one stands for; made when it is looked at.
+    """The signature of a function, with the arguments that its `**` stands for; made when it is looked at.
 
-    It takes the place of an `inspect.Signature`, and says it is one, because `inspect` accepts nothing else, and to
-    import that module takes as long as to import this package.
+    It says that it is an `inspect.Signature`, because `inspect` accepts nothing else, and to import that module takes
+    as long as to import this package.
     """
 
     def __init__(self, function: Any) -> None:
@@ -90,7 +90,7 @@ def _variable(function: Any) -> str:
 
 
 def describe(functions: Iterable[object]) -> None:
-    """Have each of these functions that takes arguments by `**` tell what they are."""
+    """Give each of these functions that takes `**` a signature that names the arguments."""
     for function in functions:
         if type(function) is FunctionType and function.__code__.co_flags & 8 and function.__name__[0] != "_":
             function.__signature__ = Described(function)  # type: ignore[attr-defined]  # any attribute will do
