@@ -35,22 +35,22 @@ async def request(method: str, url: str, **call: arguments.Unpack[arguments.Asyn
 
 
 async def get(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
-    """Send a GET request; see `Client.request` for the arguments."""
+    """Send a GET request; see `AsyncClient.request` for the arguments."""
     return await shared().get(url, **call)
 
 
 async def head(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
-    """Send a HEAD request; see `Client.request` for the arguments."""
+    """Send a HEAD request; see `AsyncClient.request` for the arguments."""
     return await shared().head(url, **call)
 
 
 async def options(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
-    """Send an OPTIONS request; see `Client.request` for the arguments."""
+    """Send an OPTIONS request; see `AsyncClient.request` for the arguments."""
     return await shared().options(url, **call)
 
 
 async def delete(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Response[bytes]:
-    """Send a DELETE request; see `Client.request` for the arguments."""
+    """Send a DELETE request; see `AsyncClient.request` for the arguments."""
     return await shared().delete(url, **call)
 
 
@@ -77,7 +77,7 @@ def stream(method: str, url: str, **call: arguments.Unpack[arguments.AsyncBodyAr
 async def download(
     url: str, path: str | PathLike[str], **call: arguments.Unpack[arguments.DownloadArguments]
 ) -> arguments.Download:
-    """Get a file, which is at `path` once it is whole; see `Client.download` for the arguments."""
+    """Get a file, which is at `path` once it is whole; see `AsyncClient.download` for the arguments."""
     return await shared().download(url, path, **call)
 
 

@@ -1,7 +1,7 @@
 """One line for one request: the module's own functions, over one client of the whole process.
 
-That client keeps connections, so that the second request to a server is quick, but neither cookies nor
-anything else from one call to the next.
+That client keeps connections from one call to the next, so that the second request to a server is quick, and nothing
+else: no cookies.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class BodyFile(RawIOBase):
-    """A raw binary file over pieces of bytes; it takes the next piece when the last one is used up.
+    """A raw binary file over pieces of bytes, each taken when the one before is used up.
 
     Args:
         pieces: the body; closing the file calls its `close`.

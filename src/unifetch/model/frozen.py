@@ -72,7 +72,7 @@ class Value:
 
 
 class _Signature:
-    """What `inspect.signature` says of a record; made when it is asked for."""
+    """The signature of a record, made when `inspect` asks for it."""
 
     def __get__(self, instance: object, kind: Any) -> object:
         from inspect import Parameter, Signature
@@ -118,7 +118,7 @@ _set_fields = vars(Value)["__dict__"].__set__
 def trusted(kind: type[V], fields: dict[str, Any]) -> V:
     """A value from all of its fields, in order, that are known to be right: no check and no `__init__`.
 
-    For the values that every request needs, because calling the class takes longer.
+    For the values that every request needs: calling the class takes longer.
     """
     value = _new(kind)
     _set_fields(value, fields)

@@ -1,6 +1,6 @@
 """Where ZERO WIDTH NON-JOINER and JOINER may stand in a host (UTS #46 §4.1, CheckJoiners; RFC 5892 A.1, A.2).
 
-They are invisible, but in Persian or Sinhala they change a word; elsewhere they only make one name look like another.
+They are invisible; in Persian or Sinhala they change a word, elsewhere they only make one name look like another.
 Imported only for a host that has one. The tables are the property Joining_Type of Unicode 16, which Python does not
 have; transparent characters are known by their category.
 """

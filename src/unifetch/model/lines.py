@@ -1,8 +1,8 @@
 """A streamed body as lines, and as server-sent events, wherever its chunks are cut.
 
-Both are fed and answer at once, without I/O, so that blocking and awaited bodies share them. A line ends at LF, CRLF
+Both parsers are fed chunks, and do no I/O, so blocking and awaited bodies share them. A line ends at LF, CRLF
 or CR and nothing else: not at the form feeds and Unicode separators of `str.splitlines`. We do not reconnect: an event
-carries what that needs, and the caller decides when.
+has what that takes, and the caller decides when.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class LineSplitter:
 
     def finish(self) -> list[str]:
         """The last line, if the body does not end with a line end."""
-        # What was held back as the start of a byte order mark was not one.
+        # What was held back was not the start of a byte order mark.
         done = self._split(self._decode(b"" if self._decoder else self._head, final=True))
         return [*done, "".join(self._parts)] if self._parts else done
 
@@ -100,8 +100,7 @@ class LineSplitter:
         return self._decoder.decode(chunk, final)
 
     def _split(self, text: str) -> list[str]:
-        # A CR ends its line at once: to wait for an LF that may never come would hold back an event. If one comes, it
-        # belongs to that CR.
+        # A CR ends its line at once: to wait for an LF would hold back an event. An LF that comes next belongs to it.
         if self._after_cr and text:
             text = text.removeprefix("\n") if text[0] == "\n" else text
             self._after_cr = False

@@ -49,7 +49,7 @@ class Link(Record):
 def links(base: URL, value: str) -> dict[str, Link]:
     """The links in the value of the Link fields (joined by commas), by relation in lower case, the first of each.
 
-    They are relative to the URL of the response. Whatever follows a malformed link is left out, because nobody could
+    They are relative to the URL of the response. Whatever follows a malformed link is left out: nobody can
     tell where it begins.
     """
     found: dict[str, Link] = {}

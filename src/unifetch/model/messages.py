@@ -1,7 +1,7 @@
 """What goes in and what comes out: requests and responses, as frozen values.
 
-`Request` and `Response` are what callers see. `RawRequest` and `RawResponse` are what the core and a
-backend exchange: everything decided, nothing decoded.
+`Request` and `Response` are what callers see. `RawRequest` and `RawResponse` pass between the call
+and a backend: everything decided, nothing decoded.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Request(Value):
         vars(self).update({name: content for name, content in given.items() if content is not None})
 
     def without_stream(self) -> Request:
-        """This request, without a body that is a stream: what is left to show once the stream was sent."""
+        """This request, without its body if that is a stream."""
         return self if self.body is None or isinstance(self.body, (bytes, str)) else self.replace(body=None)
 
     def __repr__(self) -> str:
@@ -245,7 +245,7 @@ class Response(Value, Generic[B_co]):
         return decode_json(self._read_body(), self.headers.get("content-type", ""), arguments)
 
     def _read_body(self: Response[bytes]) -> bytes:
-        # A type checker refuses the call on a stream; this is for those who run none.
+        # A type checker refuses the call on a stream; this is for whoever runs none.
         if not isinstance(self.body, bytes):
             raise StreamError("the body of this stream has not been read: use response.read()")
         return self.body
@@ -310,7 +310,7 @@ class Response(Value, Generic[B_co]):
         return self.replace(body=body, trailers=getattr(self.body, "trailers", self.trailers))
 
     def _is_awaited(self) -> bool:
-        # Bytes, too, can be iterated over, and give numbers.
+        # Bytes can be iterated over, too, and would give numbers.
         if isinstance(self.body, bytes):
             raise StreamError("the body of this response has been read: ask for it with stream()")
         return hasattr(self.body, "__aiter__")
@@ -320,16 +320,16 @@ class Response(Value, Generic[B_co]):
     @overload
     def close(self: Response[Any]) -> None: ...
     def close(self: Response[Any]) -> Any:
-        """Be done with a response that its owner closes: its connection is kept if the body was read, else closed.
+        """Close a response of `open` or `exchange`: its connection is kept if the body was read, else closed.
 
         Of an AsyncClient's stream, it is to be awaited. Where the body has been read it does nothing.
         """
         return None if isinstance(self.body, bytes) else self.body.close()
 
     def file(self: Response[Iterator[bytes]]) -> RawIOBase:
-        """The rest of a stream's body as a raw binary file, for what reads from one; closing it closes the response.
+        """The rest of a stream's body as a raw binary file, without a buffer; closing it closes the response.
 
-        It has no buffer of its own: `io.BufferedReader(response.file())` has.
+        `io.BufferedReader(response.file())` has a buffer.
         """
         from .body_file import BodyFile
 
@@ -478,13 +478,13 @@ class RawResponse:
         headers: the fields in wire order, duplicates and case kept, values stripped of white space.
         body: what is there, as soon as it is there, to be iterated over once; it raises unifetch's errors.
         close: gives the connection back if the body was read to its end, else closes it. It may be called again.
-        trailers: the trailer fields, once the body was read to its end; filled by who reads it.
+        trailers: the trailer fields, once the body was read to its end; filled by whoever reads it.
         interim: the 1xx responses that came before, as (status, headers).
-        is_checked: whether the backend itself has held the head to what `policies.limits.check_head` asks.
-        read_into: optional, and in place of `body`: reads what is there, as soon as it is there, into memory that it
-            is handed (never empty); the number of bytes, 0 at the end. The core uses it for large bodies.
-        content: optional: what `body` gives, if all of it is there, by framing that the backend has held to RFC 9112,
-            and the connection is free already. Most small bodies come with their head, and need not be received.
+        is_checked: whether the backend has itself checked the head as `policies.limits.check_head` does.
+        read_into: optional, in place of `body` where that is large: puts what is there, as soon as it is there, into
+            the memory that it is handed (never empty); the number of bytes, 0 at the end.
+        content: optional: all that `body` gives, if it is here by framing that the backend has held to RFC 9112, and
+            the connection is free already. Most small bodies come with their head.
         stream: set only where a connection carries several at once: the numbers of the connection and of the stream.
     """
 
@@ -533,8 +533,7 @@ class RawResponse:
 
 
 class AsyncRawResponse(RawResponse):
-    """What an `AsyncBackend` hands back: the same, with a body to be iterated over by `async for`, and a `close`
-    to be awaited."""
+    """What an `AsyncBackend` hands back: the same, with a body for `async for`, and a `close` to be awaited."""
 
     __slots__ = ()
 

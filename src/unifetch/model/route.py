@@ -1,7 +1,7 @@
 """How to reach an origin: directly or through a proxy, by name or by address, over TCP or a unix socket.
 
-The call chooses the route of each attempt; a backend takes it, or has refused it beforehand by its capabilities. There
-is no falling back to another route: a dead proxy does not mean a direct connection.
+The call chooses the route of each attempt; one that a backend cannot take was refused beforehand, by its capabilities.
+No other route is tried: a dead proxy does not mean a direct connection.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def is_looked_up(route: Route, host: str) -> bool:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a name means this machine, so that no resolver is asked (RFC 6761 §6.3)."""
+    """Whether a name means this machine; then no resolver is asked (RFC 6761 §6.3)."""
     return f".{host.removesuffix('.').lower()}".endswith(".localhost")
 
 

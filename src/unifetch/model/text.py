@@ -1,7 +1,7 @@
 """What the bytes of a body mean as text, and as JSON.
 
 No charset is guessed from the contents (that is how "café" becomes Japanese), and a Content-Type can only name those of
-the WHATWG Encoding Standard: Python also has `hex`, `idna` and `utf-7`, which are dangerous or no text encodings.
+the WHATWG Encoding Standard: Python also has `hex`, `idna` and `utf-7`, which are dangerous, or no text encodings.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ _FORBIDDEN = re.compile("[\0-\x20\x7f\\\\\ud800-\udfff]").search
 _NOT_IN_PATH = re.compile(f"(?:(?!{_ESCAPE})[^{_PATH}])+")
 _NOT_IN_QUERY = re.compile(f"(?:(?!{_ESCAPE})[^{_QUERY}])+")
 
-_sites: dict[str, Site] = {}  # at most 512, then it is cleared: nothing is faster than a plain dict
-_last: URL | None = None  # the one that was parsed last, because many calls repeat it
+_sites: dict[str, Site] = {}  # cleared at 512: nothing is faster than a plain dict
+_last: URL | None = None  # parsed last: many calls repeat it
 
 
 class _Refused(Exception):
@@ -50,7 +50,7 @@ class _Refused(Exception):
 
 
 class _Fields(str):
-    """A URL whose fields can still be assigned, which is quicker than `object.__setattr__`."""
+    """A URL whose fields can still be assigned: that is quicker than `object.__setattr__`."""
 
     __slots__ = ("authority", "fragment", "host", "origin", "password", "port", "scheme", "target", "username")
 

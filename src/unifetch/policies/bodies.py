@@ -34,13 +34,13 @@ class Body:
     """A body ready to be sent, as often as it allows.
 
     Attributes:
-        source: what the caller gave, as bytes if it was encoded.
+        source: what the caller gave; bytes if it was encoded.
         content_type: the Content-Type that it implies, or None.
         length: its bytes, or None if only its end tells.
         replayable: whether it can be sent a second time, from the same start.
-        failure: what the caller's own stream raised while it was sent; the caller gets it as it is.
+        failure: what the caller's own stream raised while it was sent, which the caller gets as it is.
         trailers: fields to send after it.
-        declared: the length that the caller has declared for a body of unknown length; else None.
+        declared: the length that the caller declared for a body of unknown length; else None.
     """
 
     source: Any = None
@@ -52,7 +52,7 @@ class Body:
     declared: int | None = None
 
     def declare(self, length: int) -> None:
-        """Send a body of unknown length with this Content-Length, and refuse any other length."""
+        """Send a body of unknown length with this Content-Length, and no more or fewer bytes."""
         self.length = self.declared = length
 
     def open(self) -> bytes | Iterable[bytes] | None:
@@ -71,7 +71,7 @@ class Body:
         return self.blocks() if self.declared is None else _held(self.blocks(), self.declared)
 
     def held_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
-        """The same for an event loop, which must not wait for a file or a caller's iterator (`in_thread` does)."""
+        """The same for an event loop, which must not wait for a file or a caller's iterator: `in_thread` does."""
         return _in_steps(self.held(), in_thread)
 
     async def open_async(self, in_thread: InThread) -> AsyncGenerator[bytes, None]:
@@ -144,7 +144,7 @@ class StreamedBody(Body):
         return self._guarded()
 
     def _guarded(self) -> Iterator[bytes]:
-        # The backend's library may wrap or swallow what the caller's stream raises, so keep the original.
+        # A library may wrap or swallow what the caller's stream raises, so the original is kept.
         try:
             yield from self.held()
         except BaseException as error:
@@ -278,7 +278,7 @@ class Watched(StreamedBody):
         sent = 0
         for block in self.body.held():
             yield block
-            # The backend has taken it: it came back for the next one.
+            # The backend has taken it, as it asks for the next.
             sent += len(block)
             self.progress(sent, self.length)
 
@@ -297,7 +297,7 @@ NO_BODY = Body()
 def encode_async(
     body: Any = None, *, json: Any = None, form: Any = None, files: Any = None, progress: Progress | None = None
 ) -> Body:
-    """The same for an AsyncClient, which also sends an asynchronous iterable as `body`; see `encode`."""
+    """`encode` for an AsyncClient, which also sends an asynchronous iterable as `body`."""
     if hasattr(body, "__aiter__") and not isinstance(body, Iterable):
         body = AsyncBlocks(body)
     return encode(body, json=json, form=form, files=files, progress=progress)
@@ -361,10 +361,9 @@ def _with_crlf(text: Any) -> Any:
 
 
 def content_of(given: Any, name: str) -> Body:
-    """What was given as one body, or as one part of several, and is called `name` in an error.
+    """One body, or one part of several, from bytes, str (sent as UTF-8), a binary file, or an iterable of bytes.
 
-    It is bytes-like, str (sent as UTF-8), a binary file, or an iterable of bytes. Raises `InvalidBody` for another
-    type, or a text file.
+    Raises `InvalidBody` for another type, or a text file; `name` is what the error calls it.
     """
     if isinstance(given, bytes):
         return Bytes(given)
