@@ -250,11 +250,10 @@ def test_the_socket_backend_stands_on_its_own(path: str) -> None:
     assert not [name for name in imports(path) if name.startswith(("http", "urllib", "h11"))]
 
 
-# Names that several classes have, and where: one idea, once for each library; or an event that tells of a thing.
+# Names that several classes have, and where: one idea, once for each library.
 SHARED_NAMES = {
     "AsyncTransport": {"bridges/httpx.py", "bridges/httpx2.py"},
     "Transport": {"bridges/httpx.py", "bridges/httpx2.py"},
-    "Retry": {"policies/retries.py", "observe/events.py"},
 }
 
 

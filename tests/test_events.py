@@ -20,7 +20,7 @@ from unifetch.observe.events import (
     Redirect,
     RequestStarted,
     ResponseHead,
-    Retry,
+    Retrying,
 )
 from unifetch.testing import Answer, Close, Mock, Server, refused_port, reply
 from unifetch.testing.mock import Route
@@ -68,8 +68,8 @@ def listen(seen: list[Event], url: str = URL, **call: Any) -> None:
         ([MOVED], {"redirects": 0}, [RequestStarted, Attempt, ResponseHead, Finished]),
         ([REFUSED], {}, [RequestStarted, Attempt, Failed]),
         ([CUT], {}, [RequestStarted, Attempt, ResponseHead, Failed]),
-        ([503, OK], {"retry": 2}, [RequestStarted, Attempt, ResponseHead, Retry, Attempt, ResponseHead, Finished]),
-        ([REFUSED, OK], {"retry": 2}, [RequestStarted, Attempt, Retry, Attempt, ResponseHead, Finished]),
+        ([503, OK], {"retry": 2}, [RequestStarted, Attempt, ResponseHead, Retrying, Attempt, ResponseHead, Finished]),
+        ([REFUSED, OK], {"retry": 2}, [RequestStarted, Attempt, Retrying, Attempt, ResponseHead, Finished]),
     ],
 )
 def test_order(outcomes: list[Any], call: dict[str, Any], expected: list[type[Event]]) -> None:
@@ -143,7 +143,7 @@ def test_call(mock: Route) -> None:
 def test_retry() -> None:
     """Why, and how long it waits."""
     for outcome, error, status in [(REFUSED, REFUSED, None), (503, None, 503)]:
-        retry = next(event for event in told(outcome, OK, retry={"backoff": 0}) if isinstance(event, Retry))
+        retry = next(event for event in told(outcome, OK, retry={"backoff": 0}) if isinstance(event, Retrying))
 
         assert (0, error, status) == (retry.delay, retry.error, retry.status)
 
@@ -164,7 +164,7 @@ def test_every_event_is_one() -> None:
     """Whatever it tells, it tells when, and of which call and request."""
     kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
 
-    assert {Event, RequestStarted, Attempt, InterimResponse, ResponseHead, Redirect, Retry, Finished, Failed} <= set(
+    assert {Event, RequestStarted, Attempt, InterimResponse, ResponseHead, Redirect, Retrying, Finished, Failed} <= set(
         kinds
     )
     for kind in kinds:

@@ -12,7 +12,7 @@ import pytest
 from unifetch import Client, ConnectionLost, Request, Response
 from unifetch.backends import BACKENDS, is_installed
 from unifetch.model.headers import Headers
-from unifetch.observe.events import Event, Failed, Finished, Redirect, ResponseHead, Retry
+from unifetch.observe.events import Event, Failed, Finished, Redirect, ResponseHead, Retrying
 from unifetch.observe.logging import log_events
 from unifetch.testing import Mock, Server, reply
 from unifetch.testing.awaited import AwaitedClient
@@ -128,7 +128,7 @@ def _events() -> list[Event]:
     response: Response[Any] = Response(status=200, headers=request.headers, body=b"s3cret", request=request)
     return [
         Redirect(1, request, 0.0, 302, url),
-        Retry(1, request, 0.0, 1.0, ConnectionLost(f"while asking {url}"), None),
+        Retrying(1, request, 0.0, 1.0, ConnectionLost(f"while asking {url}"), None),
         Finished(1, request, 0.0, response),
         Failed(1, request, 0.0, ConnectionLost(f"while asking {url}")),
         Failed(1, request, 0.0, ValueError("the caller's own iterator knows s3cret")),

@@ -116,7 +116,7 @@ VALUES: dict[str, Any] = {
     ),
     "InterimResponse": events.InterimResponse(**_CALL, status=103, headers=RESPONSE.headers),
     "Redirect": events.Redirect(**_CALL, status=302, url=REQUEST.url),
-    "Retry": events.Retry(**_CALL, delay=1.0, error=_FAILURE, status=None),
+    "Retrying": events.Retrying(**_CALL, delay=1.0, error=_FAILURE, status=None),
     "Finished": events.Finished(**_CALL, response=RESPONSE),
     "Failed": events.Failed(**_CALL, error=_FAILURE),
     "ConnectError": _FAILURE,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from unifetch import Client
-from unifetch.observe.events import Event, Finished, Retry
+from unifetch.observe.events import Event, Finished, Retrying
 from unifetch.observe.logging import log_events
 
 
 # [listener]
 def watch(event: Event) -> None:
-    if isinstance(event, Retry):
+    if isinstance(event, Retrying):
         print(f"call {event.call}: again in {event.delay:.2f} s")
     elif isinstance(event, Finished):
         print(f"call {event.call}: {event.response.status} from {event.request.url}")

@@ -41,7 +41,7 @@ class Conversation:
             self._fields("<", event.headers)
         elif isinstance(event, events.Redirect):
             say(style.dim(f"* {event.status} leads to {masked(str(event.url))}"))
-        elif isinstance(event, events.Retry):
+        elif isinstance(event, events.Retrying):
             why = f"{event.status}" if event.error is None else f"{type(event.error).__name__}: {event.error}"
             say(style.dim(f"* again in {event.delay:.1f} s, after {printable(why)}"))
 
@@ -80,7 +80,7 @@ class Timing:
             elif isinstance(event, events.ResponseHead):
                 say(f"{number:>10}  {(event.time - sent) * 1000:>9.1f} ms  {event.status} {event.request.url.origin}")
                 head = event.time
-            elif isinstance(event, events.Retry):
+            elif isinstance(event, events.Retrying):
                 say(f"{'wait':>10}  {event.delay * 1000:>9.1f} ms")
         say(f"{'body':>10}  {(end - head) * 1000:>9.1f} ms  {size} bytes")
         say(f"{'in all':>10}  {(end - began) * 1000:>9.1f} ms")

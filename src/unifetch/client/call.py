@@ -539,7 +539,7 @@ class Journey:
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
             self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
-            self._tell(events.Retry, wait, None, raw.status)
+            self._tell(events.Retrying, wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:
             target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
@@ -598,7 +598,7 @@ class Journey:
         if wait is None:
             error.attempts = self._failures
             return None
-        self._tell(events.Retry, wait, error, None)
+        self._tell(events.Retrying, wait, error, None)
         return wait
 
     def _may_resend(self, error: ConnectionLost) -> bool:

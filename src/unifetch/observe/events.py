@@ -116,7 +116,7 @@ class Redirect(Event):
     url: URL
 
 
-class Retry(Event):
+class Retrying(Event):
     """The request is about to be sent again. One of `error` and `status` is None.
 
     Attributes:

@@ -23,7 +23,7 @@ import logging
 
 from ..errors import UnifetchError, evidence
 from ..masking import masked
-from .events import Attempt, CookieDropped, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retry
+from .events import Attempt, CookieDropped, Event, Failed, Finished, InterimResponse, Redirect, ResponseHead, Retrying
 
 _LOGGER = logging.getLogger("unifetch")
 
@@ -35,7 +35,7 @@ _LEVELS: dict[type[Event], int] = {
     Redirect: logging.DEBUG,
     Finished: logging.INFO,
     CookieDropped: logging.WARNING,
-    Retry: logging.WARNING,
+    Retrying: logging.WARNING,
     Failed: logging.WARNING,
 }
 
@@ -60,7 +60,7 @@ def _line(event: Event) -> str:
             return f"the cookie {evidence(event.name)} of {event.domain} was dropped: {event.limit} is the limit"
         case Redirect():
             return f"{event.status} leads to {event.url}"
-        case Retry():
+        case Retrying():
             return f"again in {event.delay:.3f} s, after {event.status if event.error is None else _named(event.error)}"
         case Finished(response=response):
             answer = f"{response.status} {response.reason}".strip()

@@ -30,7 +30,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from ..errors import UnifetchError
 from ..masking import masked
 from ..version import VERSION
-from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Retry
+from .events import Attempt, Event, Failed, Finished, Redirect, ResponseHead, Retrying
 
 SCHEMA = "https://opentelemetry.io/schemas/1.23.1"  # where the conventions for HTTP became stable
 
@@ -79,7 +79,7 @@ class OpenTelemetry:
 
     def _attempt(self, event: Attempt) -> None:
         last = self._open.get(event.call)
-        if last is not None:  # no Redirect and no Retry came between, as after a 401 that is answered
+        if last is not None:  # no Redirect and no Retrying came between, as after a 401 that is answered
             if "http.response.status_code" not in last.attributes:
                 last.fail(STALE)
             self._end(event)
@@ -107,7 +107,7 @@ class OpenTelemetry:
         if event.status >= 400:
             opened.fail(str(event.status))
 
-    def _failed(self, event: Retry | Failed) -> None:
+    def _failed(self, event: Retrying | Failed) -> None:
         self._end(event, event.error)
 
     def _end(self, event: Event, error: BaseException | None = None) -> None:
@@ -128,7 +128,7 @@ _HANDLERS: dict[type[Event], Callable[[OpenTelemetry, Any], None]] = {
     Attempt: OpenTelemetry._attempt,
     ResponseHead: OpenTelemetry._response_head,
     Redirect: OpenTelemetry._end,
-    Retry: OpenTelemetry._failed,
+    Retrying: OpenTelemetry._failed,
     Finished: OpenTelemetry._end,
     Failed: OpenTelemetry._failed,
 }
