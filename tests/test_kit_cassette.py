@@ -8,9 +8,11 @@ import functools
 import gzip
 import html
 import json
+import os
 import re
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +38,8 @@ from unifetch.testing import (
     reply,
 )
 from unifetch.testing.awaited import client_of
+from unifetch.testing.har import LARGE, Content
+from unifetch.testing.secrets import Secrets, may_hold_key
 
 # --- (a) seven by seven, both ways ----------------------------------------------------------------
 
@@ -149,6 +153,42 @@ def test_a_large_body_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert body == played
     assert path.stat().st_size < 10_000
     assert [body] == [each.read_bytes() for each in tmp_path.glob("large.*.body")]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="a file without a name can get one on Linux only")
+def test_a_large_body_is_written_once(tmp_path: Path) -> None:
+    """Without secrets its file gets a name at the end, and is neither read nor copied; memory does not grow with it."""
+    piece = bytes(range(256)) * 256
+    tracemalloc.start()
+    body = Content(directory=tmp_path)
+    for _ in range(256):
+        body.write(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert body._file is not None
+    number = os.fstat(body._file.fileno()).st_ino
+    name = body.store("one", tmp_path, Secrets())
+
+    assert [number] == [each.stat().st_ino for each in tmp_path.iterdir()]
+    assert piece * 256 == Path(tmp_path, name).read_bytes()
+    assert peak < 6 * LARGE
+
+
+def test_a_large_body_where_no_file_can_be_named_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is copied then, and the same is played."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    path, body = tmp_path / "new" / "one.har", bytes(range(256)) * 4096
+    with Server(reply(200, body)) as server, Cassette(path, mode="once"):
+        get(server.url)
+    with Cassette(path, mode="none"):
+        played = get(server.url).body
+
+    assert body == played
+    assert 2 == len(list(path.parent.iterdir()))
 
 
 def test_an_upload_from_an_iterator(tmp_path: Path) -> None:
@@ -419,6 +459,48 @@ def test_a_secret_in_a_large_body(cassette: Any, tmp_path: Path) -> None:
 
     assert body.replace(secret, b"SECRET-big-1") == played
     assert not [each for each in tmp_path.iterdir() if secret in each.read_bytes()]
+
+
+@pytest.mark.parametrize("before", [0, 50, LARGE - 9, 3 * LARGE - 9])
+def test_a_key_in_a_large_body(cassette: Any, tmp_path: Path, before: int) -> None:
+    """It is found wherever it lies, over the end of a block or at the end of all; and nothing is left on disk."""
+    key = b"sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+    pattern = bytes(range(256)) * 4096
+    body = pattern[:before] + b" " + key if before > LARGE else pattern[:before] + b" " + key + b" " + pattern
+    with Server(reply(200, body)) as server:
+        with pytest.raises(SecretFound, match=r"the body one has what looks like a key \(sk_l…"):
+            with cassette(mode="once"):
+                get(server.url)
+        assert [] == list(tmp_path.iterdir())
+        with cassette(mode="once", allow=[r"sk_live_\w+"]):
+            get(server.url)
+
+    assert [body] == [each.read_bytes() for each in tmp_path.glob("one.*.body")]
+
+
+KEYS = [
+    *("sk_live_4eC39HqLyjWD", "rk_test_4eC39HqLyjWD", f"sk-{'a' * 20}", *(f"gh{kind}_{'a' * 30}" for kind in "opusr")),
+    *(f"github_pat_{'a' * 30}", f"glpat-{'a' * 16}", *(f"xox{kind}-{'1' * 10}" for kind in "abeoprs")),
+    *(
+        f"AKIA{'A' * 16}",
+        f"ASIA{'7' * 16}",
+        f"AIza{'-' * 30}",
+        f"ya29.{'a' * 20}",
+        f"eyJ{'a' * 8}.eyJ{'b' * 8}.{'c' * 8}",
+    ),
+    *(f"SG.{'a' * 16}.{'b' * 16}", f"npm_{'a' * 30}", f"pypi-{'a' * 30}", f"dop_v1_{'a' * 40}", f"shpat_{'a' * 30}"),
+    *(f"hf_{'a' * 30}", "-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----"),
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_quick_search_misses_no_key(key: str) -> None:
+    """The shortest key of each kind is found by it, and refused, whatever stands around."""
+    for text in (key, f"x {key}", f'"{key}"\n', f"ä{key}ä", f"\0{key}\0"):
+        assert may_hold_key(text.encode())
+        with pytest.raises(SecretFound):
+            Secrets().scan("here", text)
+    assert not may_hold_key(b" ".join(each.encode()[:14] for each in KEYS) + bytes(range(256)) * 3)
 
 
 def test_the_token_that_i_was_given_is_the_one_that_i_send(cassette: Any) -> None:

@@ -11,6 +11,7 @@ made.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -204,7 +205,7 @@ class Cassette(Handler):
 
     def _same_body(self, each: Recorded, request: Intercepted) -> bool:
         if each.request_digest:
-            return Content(request.body, digested=True).digest == each.request_digest
+            return hashlib.sha256(request.body).hexdigest() == each.request_digest
         recorded = each.request_body.read()
         said = self.secrets.replace_bytes(request.body)
         if recorded == said:
@@ -240,6 +241,7 @@ class Cassette(Handler):
             list(request.raw.headers),
             started=datetime.now(UTC).isoformat(),
             backend=request.backend,
+            body=Content(directory=self.path.parent),
         )
         with self._lock:
             if old is None:

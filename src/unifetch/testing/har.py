@@ -9,9 +9,11 @@ _trailers, _interim, _truncated, _backend
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ from ..errors import DecodingError, TooLarge
 from ..model.headers import Headers
 from ..policies.decoding import decoder
 from ..version import VERSION
+from .secrets import may_hold_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,38 +41,55 @@ class CassetteError(Exception):
 
 
 class Content:
-    """The bytes of a body: in memory while they are few, then in an unnamed file."""
+    """The bytes of a body: in memory while they are few, then in a file that has no name until secrets were looked for.
 
-    def __init__(self, data: bytes = b"", path: Path | None = None, *, digested: bool = False) -> None:
+    Args:
+        data: the beginning.
+        path: a file that has all of it.
+        directory: where it will be stored if it is large; without one, only its digest is kept then.
+    """
+
+    def __init__(self, data: bytes = b"", path: Path | None = None, *, directory: Path | None = None) -> None:
         self._memory = bytearray(data)
         self._file: IO[bytes] | None = None
+        self._directory = directory
+        self._digest: Any = None  # of what left the memory
+        self._spilled = 0  # bytes of the memory that are only there for a key that begins in them
+        self._has_key = False
         self.path = path
         self.size = len(data) if path is None else path.stat().st_size
-        self._digest = hashlib.sha256(data) if digested else None
 
     def write(self, piece: bytes) -> None:
         """Add a piece."""
         self.size += len(piece)
-        if self._digest is not None:
-            self._digest.update(piece)
-        if self._file is None and len(self._memory) + len(piece) <= LARGE:
-            self._memory += piece
-            return
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is open as long as the recording
-            self._file.write(self._memory)
-            self._memory.clear()
-        self._file.write(piece)
+        self._memory += piece
+        if len(self._memory) > LARGE:
+            self._spill()
+
+    def _spill(self) -> None:
+        # All that costs time is done here, while the client would wait for the network.
+        if self._digest is None:
+            self._digest = hashlib.sha256()
+            self._file = None if self._directory is None else _unnamed(self._directory)
+        with memoryview(self._memory)[self._spilled :] as new:
+            self._digest.update(new)
+            if self._file is not None:
+                self._file.write(new)
+        self._has_key = self._has_key or may_hold_key(self._memory)
+        del self._memory[:-_OVERLAP]
+        self._spilled = len(self._memory)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all that was written, if it was asked for."""
-        return "" if self._digest is None else self._digest.hexdigest()
+        """The SHA-256 of all of a large body."""
+        self._spill()
+        digest: str = self._digest.hexdigest()
+        return digest
 
     @property
     def is_large(self) -> bool:
-        """Whether it has a file of its own."""
-        return self._file is not None or self.path is not None
+        """Whether it is not in memory."""
+        return self._digest is not None or self.path is not None
 
     def read(self) -> bytes:
         """All of it."""
@@ -88,25 +108,56 @@ class Content:
                 yield source.read(size)
 
     def store(self, stem: str, directory: Path, secrets: Secrets) -> str:
-        """Put it into a file beside the cassette, without secrets; the file's name, which tells of its content."""
-        digest = hashlib.sha256()
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as target, self._opened() as source:
-            rest = b""
-            while block := source.read(1 << 20):
-                data = rest + block
-                cut = _clean_cut(data, secrets)
-                piece, rest = secrets.replace_bytes(data[:cut]), data[cut:]
-                secrets.scan(f"the body {stem}", piece.decode("latin-1"))
-                digest.update(piece)
-                target.write(piece)
-            piece = secrets.replace_bytes(rest)
-            digest.update(piece)
-            target.write(piece)
-        self.path = directory / f"{stem}.{digest.hexdigest()[:16]}.body"
-        Path(target.name).replace(self.path)
+        """Put it into a file beside the cassette, without secrets; the file's name, which tells of its content.
+
+        Raises:
+            SecretFound: it holds what looks like a key.
+        """
+        whole = directory / f".{stem}.{os.urandom(8).hex()}"
+        try:
+            digest = self._linked(whole, secrets) or self._copied(whole, stem, secrets)
+            self.path = directory / f"{stem}.{digest[:16]}.body"
+            whole.replace(self.path)
+        except BaseException:
+            whole.unlink(missing_ok=True)
+            raise
         self.size = self.path.stat().st_size
         self.close()
         return self.path.name
+
+    def _linked(self, whole: Path, secrets: Secrets) -> str:
+        """Give the file a name as it is, if there is nothing to replace, and the system can do that; its digest."""
+        if self._file is None or secrets.are_known:
+            return ""
+        digest = self.digest
+        if self._has_key:
+            return ""
+        self._file.flush()
+        directory = os.open(whole.parent, os.O_RDONLY)
+        try:
+            # Only with a descriptor of a directory is the link followed.
+            os.link(f"/proc/self/fd/{self._file.fileno()}", whole, src_dir_fd=directory)
+        except (OSError, NotImplementedError):
+            return ""
+        finally:
+            os.close(directory)
+        return digest
+
+    def _copied(self, whole: Path, stem: str, secrets: Secrets) -> str:
+        """Write a copy without secrets; its digest."""
+        digest, rest, before, block = hashlib.sha256(), b"", b"", b"-"
+        with open(whole, "xb", opener=_private) as target, self._opened() as source:
+            while block:
+                block = source.read(LARGE)
+                data = rest + block
+                cut = _clean_cut(data, secrets) if block else len(data)
+                piece, rest = secrets.replace_bytes(data[:cut]), data[cut:]
+                searched = before + piece
+                secrets.scan(f"the body {stem}", searched.decode("latin-1"))
+                before = searched[-_OVERLAP:]
+                digest.update(piece)
+                target.write(piece)
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the unnamed file."""
@@ -121,6 +172,7 @@ class Content:
         if self.path is not None:
             return self.path.open("rb")
         assert self._file is not None
+        self._spill()
         self._file.seek(0)
         return _Kept(self._file)  # type: ignore[return-value]  # it reads, which is all that is asked
 
@@ -136,6 +188,18 @@ class _Kept:
 
     def __exit__(self, *ending: object) -> None:
         pass
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _unnamed(directory: Path) -> IO[bytes]:
+    """A file that ends with its descriptor; where the system can do that, it can be given a name in this directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, AttributeError):
+        return open(os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _clean_cut(data: bytes, secrets: Secrets) -> int:
@@ -155,7 +219,7 @@ class Recorded:
     method: str
     url: str
     request_headers: list[tuple[str, str]] = field(default_factory=list)
-    request_body: Content = field(default_factory=lambda: Content(digested=True))
+    request_body: Content = field(default_factory=Content)
     request_digest: str = ""  # of a large body, before it was changed
     started: str = ""
     backend: str = ""
