@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from unifetch.errors import InvalidHeader, InvalidSetting
 from unifetch.model.url import URL
 from unifetch.policies import cookies
-from unifetch.policies.cookies import Cookie, CookieJar, cookie_header, merged, parse_date, parse_set_cookie
+from unifetch.policies.cookie_jar import CookieJar
+from unifetch.policies.cookies import Cookie, cookie_header, merged, parse_date, parse_set_cookie
 
 NOW = 1_700_000_000.0
 DAY = 86_400

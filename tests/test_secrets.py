@@ -28,7 +28,7 @@ from unifetch.model.route import Route
 from unifetch.model.timeouts import Timeout
 from unifetch.observe import events
 from unifetch.observe.logging import log_events
-from unifetch.policies import auth, cookies, proxies
+from unifetch.policies import auth, cookie_jar, cookies, proxies
 from unifetch.testing import Close, HalfClose, OnConnect, Server, Stall, refused_port, reply
 
 PASSWORD, TOKEN, COOKIE = "pa55word", "t0ken", "c00kie"
@@ -102,7 +102,7 @@ VALUES: dict[str, Any] = {
     "Proxy": PROXY,
     "ProxyRules": proxies.ProxyRules(PROXY, PROXY),
     "Cookie": cookies.Cookie("session", COOKIE, "example.test"),
-    "CookieJar": cookies.CookieJar([cookies.Cookie("session", COOKIE, "example.test")]),
+    "CookieJar": cookie_jar.CookieJar([cookies.Cookie("session", COOKIE, "example.test")]),
     "Settings": Settings(**parse({"base_url": str.__str__(f"http://{USERINFO}@example.test/"), "headers": FIELDS})),
     "Settings with auth": Settings(**parse({"auth": ("usern", PASSWORD)})),
     "Settings with a token": Settings(**parse({"auth": {"type": "bearer", "token": TOKEN}})),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unifetch import Client
-from unifetch.policies.cookies import CookieJar
+from unifetch import Client, CookieJar
 
 
 def main(url: str, directory: Path) -> None:

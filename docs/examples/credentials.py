@@ -7,8 +7,8 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from unifetch import AsyncClient, Client
-from unifetch.policies.auth import Bearer, Digest, FinalRequest, Netrc
+from unifetch import AsyncClient, Bearer, Client, Digest, Netrc
+from unifetch.policies.auth import FinalRequest
 
 
 # [sign]

@@ -33,7 +33,7 @@ def main(url: str, refused_url: str) -> None:
             raise AssertionError
 
     # [settings]
-    from unifetch.policies.retries import Retry
+    from unifetch import Retry
 
     patient = Retry(
         5,  # sent five times at most, the first included

@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     from .model.lines import ServerSentEvent
     from .model.timeouts import Timeout
     from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
-    from .policies.cookies import Cookie, CookieJar
+    from .policies.cookie_jar import CookieJar
+    from .policies.cookies import Cookie
     from .policies.proxies import Proxy
     from .policies.retries import Retry
 else:
@@ -81,7 +82,8 @@ else:
         "model.lines": "ServerSentEvent",
         "model.timeouts": "Timeout",  # see below
         "policies.auth": "Auth Basic Bearer Digest Netrc",
-        "policies.cookies": "Cookie CookieJar",
+        "policies.cookie_jar": "CookieJar",
+        "policies.cookies": "Cookie",
         "policies.proxies": "Proxy",
         "policies.retries": "Retry",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
-from ..policies.cookies import CookieJar
+from ..policies.cookie_jar import CookieJar
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..model.headers import HeaderTypes
     from ..policies.bodies import Body
-    from ..policies.cookies import CookieJar
+    from ..policies.cookie_jar import CookieJar
     from .arguments import CallArguments, ClientArguments, ExchangeArguments, ParamTypes, every_setting
     from .config import BackendTypes, Environment
     from .settings import Settings
@@ -108,7 +108,7 @@ class BaseClient:
     def _remember(self, cookies: Any) -> Memory:
         from_caller = None
         if not isinstance(cookies, bool):
-            from ..policies.cookies import CookieJar
+            from ..policies.cookie_jar import CookieJar
 
             if isinstance(cookies, Mapping):
                 base = self.settings.base_url
@@ -295,7 +295,7 @@ class BaseClient:
     def cookies(self) -> CookieJar:
         """The cookies that this client keeps; the module's functions keep none."""
         if self._memory.jar is None:
-            from ..policies.cookies import CookieJar
+            from ..policies.cookie_jar import CookieJar
 
             self._memory.jar = CookieJar()
         return self._memory.jar

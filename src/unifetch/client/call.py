@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ..model.url import URL
     from ..policies.auth import Auth, AuthMemory, FinalRequest
     from ..policies.bodies import Body
-    from ..policies.cookies import CookieJar, Dropped
+    from ..policies.cookie_jar import CookieJar, Dropped
     from ..policies.retries import Retry
     from .call_settings import Plan
     from .settings import Settings
@@ -201,7 +201,7 @@ class Memory:
 
     def with_auth(self, auth: Auth | None) -> Memory:
         """The same cookies beside another auth, which has learnt nothing yet."""
-        from ..policies.cookies import CookieJar
+        from ..policies.cookie_jar import CookieJar
 
         if self.jar is None and self.keeps_cookies:
             self.jar = CookieJar()
@@ -211,7 +211,7 @@ class Memory:
 
     def store(self, url: URL, set_cookie: list[str], now: float) -> list[Dropped]:
         """Keep the cookies of a response; the list names those that a limit has dropped."""
-        from ..policies.cookies import CookieJar
+        from ..policies.cookie_jar import CookieJar
 
         with self.lock:
             if self.jar is None:
@@ -510,7 +510,7 @@ class Journey:
             if self._jar is None:
                 from copy import copy
 
-                from ..policies.cookies import CookieJar
+                from ..policies.cookie_jar import CookieJar
 
                 kept = memory.jar if self._shares_jar else None
                 self._jar = CookieJar() if kept is None else copy(kept)

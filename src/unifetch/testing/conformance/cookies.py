@@ -14,7 +14,7 @@ from ... import URL, Client, aio
 from ...errors import InvalidHeader, InvalidSetting, ProtocolError
 from ...observe.events import CookieDropped, Event
 from ...observe.logging import log_events
-from ...policies.cookies import CookieJar
+from ...policies.cookie_jar import CookieJar
 from .. import RecordedRequest, Server, reply
 from ..awaited import awaited, client_of
 from .base import Conformance
