@@ -28,11 +28,10 @@ from unifetch.policies.auth import (
     Digest,
     FinalRequest,
     Netrc,
-    NetrcEntries,
     Signed,
-    parse_challenges,
-    read_netrc,
 )
+from unifetch.policies.digest import parse_challenges
+from unifetch.policies.netrc import NetrcEntries, read_netrc
 
 
 def request(
@@ -719,7 +718,8 @@ def test_an_entry_is_for_exactly_its_host(url: str, default: str, expected: Basi
     """An entry is for its host and its name; one without password, or of another name, is none, and stops there."""
     asked = URL(url)
     entries = NetrcEntries.parse(NETRC + default)
-    found = entries.lookup(asked.host, user=asked.username)
+    pair = entries.lookup(asked.host, user=asked.username)
+    found = pair and Basic(*pair)
     has_entry = asked.host in ("a.test", "b.test", "two.test", "nopass.test", "nologin.test")
 
     if default and not has_entry and asked.username is None:
@@ -734,7 +734,7 @@ def test_macros_end_at_an_empty_line(newline: str) -> None:
     text = "macdef m\nmachine a.test login x password y\n\nmachine b.test login x password y"
     entries = NetrcEntries.parse(text.replace("\n", newline))
 
-    assert [entries.lookup(host) for host in ("a.test", "b.test")] == [None, Basic("x", "y")]
+    assert [entries.lookup(host) for host in ("a.test", "b.test")] == [None, ("x", "y")]
 
 
 @pytest.mark.parametrize(
@@ -764,7 +764,7 @@ def test_words_of_other_tools_are_skipped_and_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="line 1, 2$") as caught:
         entries = read_netrc(path)
 
-    assert [Basic("x", "y"), Basic("x", "z")] == [entries.lookup(host) for host in ("a.test", "b.test")]
+    assert [("x", "y"), ("x", "z")] == [entries.lookup(host) for host in ("a.test", "b.test")]
     assert "SECRET" not in str(caught[0].message)
 
 

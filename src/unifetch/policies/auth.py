@@ -15,12 +15,13 @@ import re
 from binascii import b2a_base64
 from collections.abc import Awaitable, Mapping
 from contextlib import nullcontext
-from itertools import count
 
 from ..errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
 from ..masking import REDACTED, masked
 from ..model.frozen import Record, Value, check_keys
 from ..model.headers import Headers
+from .digest import Nonce, parse_challenges, strongest
+from .netrc import NetrcEntries, read_netrc
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     Sign: TypeAlias = "Callable[[FinalRequest], HeaderTypes | Awaitable[HeaderTypes]]"
     FetchToken: TypeAlias = "Callable[[], str | Awaitable[str]]"
     AuthTypes: TypeAlias = "Auth | tuple[str, str] | Mapping[str, Any] | str | Sign | None"
-    Challenge = tuple[str, dict[str, str]]
 
 
 class FinalRequest(Record):
@@ -91,7 +91,7 @@ class AuthMemory:
         self._lock = lock
         self._is_fetching = False
         self._waiting: list[Callable[[], object]] = []
-        self.nonces: dict[str, _Nonce] = {}
+        self.nonces: dict[str, Nonce] = {}
         self.netrc: NetrcEntries | None = None
         self.token: str | None = None
         self.is_stale = False
@@ -326,34 +326,6 @@ class Signed(Auth):
         return headers.pairs
 
 
-def at_once(found: Any) -> Any:
-    """What was fetched, for a client that cannot await; if it has to be awaited, raises `InvalidSetting`."""
-    if not isinstance(found, Awaitable):
-        return found
-    if hasattr(found, "close"):
-        found.close()  # a coroutine, which would warn that it was never awaited
-    raise InvalidSetting("auth: the callable has to be awaited, which an AsyncClient does, and a Client cannot")
-
-
-def _text(key: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise InvalidSetting(f"auth: {key} must be str, not {type(text).__name__}")
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
-        raise InvalidSetting(f"auth: {key} has a control character or a lone surrogate (RFC 7617 §2)")
-    return text
-
-
-def _utf8(text: str) -> bytes:
-    if not text.isascii():
-        from unicodedata import normalize
-
-        text = normalize("NFC", text)  # RFC 7617 §2.1, RFC 7616 §4
-    return text.encode()
-
-
-# --- Digest ----------------------------------------------------------------------------------------
-
-
 class Digest(Auth):
     """RFC 7616 with `qop=auth`, or without qop as in RFC 2069: answers a 401; the password is never sent.
 
@@ -373,10 +345,12 @@ class Digest(Auth):
 
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
         nonce = memory.nonces.get(request.url.origin)
-        return None if nonce is None else nonce.digest(self, request.method, request.url.target)
+        if nonce is None:
+            return None
+        return nonce.digest(_utf8(self.username), _utf8(self.password), request.method, request.url.target)
 
     def answer(self, request: FinalRequest, memory: AuthMemory, *, response: Headers, answered: int) -> Pairs | None:
-        challenge = _strongest(parse_challenges(response.get_all("www-authenticate")))
+        challenge = strongest(parse_challenges(response.get_all("www-authenticate")))
         stale = challenge is not None and challenge.get("stale", "").lower() == "true"
         if challenge is None or answered > (1 if stale else 0) or "authorization" in request.headers:
             memory.nonces.pop(request.url.origin, None)
@@ -384,131 +358,8 @@ class Digest(Auth):
         if len(memory.nonces) >= 100:
             memory.nonces.clear()  # each costs one more 401
         # One cnonce for each nonce: the key of "-sess" is made with the first (RFC 7616 §3.4.2).
-        memory.nonces[request.url.origin] = _Nonce(challenge, memory.cnonce())
+        memory.nonces[request.url.origin] = Nonce(challenge, memory.cnonce())
         return self.authorize(request, memory)
-
-
-class _Nonce:
-    """A challenge that was answered, and how often."""
-
-    __slots__ = ("challenge", "cnonce", "uses")
-
-    def __init__(self, challenge: dict[str, str], cnonce: str) -> None:
-        self.challenge = challenge
-        self.cnonce = cnonce
-        self.uses = count(1)  # next() is atomic
-
-    def digest(self, auth: Digest, method: str, target: str) -> str:
-        """The credentials for one request (RFC 7616 §3.4)."""
-        import hashlib
-
-        challenge, nc = self.challenge, f"{next(self.uses):08x}"
-        algorithm = challenge.get("algorithm", "MD5").upper()
-        function = ALGORITHMS[algorithm.removesuffix("-SESS")]
-
-        def hashed(*parts: bytes) -> bytes:
-            return hashlib.new(function, b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
-
-        # In a field, one character is one byte, so these are the bytes that the server sent.
-        user, realm = _utf8(auth.username), challenge["realm"].encode("latin-1")
-        nonce, cnonce = challenge["nonce"].encode("latin-1"), self.cnonce.encode("ascii")
-        key = hashed(user, realm, _utf8(auth.password))
-        if algorithm.endswith("-SESS"):
-            key = hashed(key, nonce, cnonce)
-        action = hashed(method.encode("ascii"), target.encode("ascii"))
-        counted = bool(challenge.get("qop"))
-        parts = (nonce, nc.encode("ascii"), cnonce, b"auth", action) if counted else (nonce, action)
-
-        # RFC 7616 §3.4.4: the name hashed, or extended if the server says that it knows UTF-8, or as it is.
-        if challenge.get("userhash", "").lower() == "true":
-            fields = [f'username="{hashed(user, realm).decode("ascii")}"', "userhash=true"]
-        elif not user.isascii() and challenge.get("charset", "").upper() == "UTF-8":
-            fields = [f"username*=UTF-8''{_extended(user)}"]
-        else:
-            fields = [f"username={_quoted(user.decode('latin-1'))}"]
-        fields += [f"{name}={_quoted(challenge[name])}" for name in ("realm", "nonce", "opaque") if name in challenge]
-        fields += [f"uri={_quoted(target)}", f'response="{hashed(key, *parts).decode("ascii")}"']
-        if "algorithm" in challenge:
-            fields.append(f"algorithm={challenge['algorithm']}")
-        if counted:
-            fields += [f"nc={nc}", f'cnonce="{self.cnonce}"', "qop=auth"]
-        return "Digest " + ", ".join(fields)
-
-
-def _quoted(text: str) -> str:
-    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-def _extended(data: bytes) -> str:
-    # RFC 8187 §3.2.1: attr-char stays as it is.
-    return re.sub(rb"[^!#$&+\-.^_`|~0-9A-Za-z]", lambda found: b"%%%02X" % found[0][0], data).decode("ascii")
-
-
-# RFC 7616 §3.3, the strongest first, with the names that hashlib has for them.
-ALGORITHMS = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
-
-
-def _strongest(challenges: list[Challenge]) -> dict[str, str] | None:
-    import hashlib
-
-    for algorithm, function in ALGORITHMS.items():
-        if function in hashlib.algorithms_available:  # not every build has each
-            for scheme, challenge in challenges:
-                offered = challenge.get("algorithm", "MD5").upper()
-                if scheme == "digest" and offered.removesuffix("-SESS") == algorithm and _answerable(challenge):
-                    return challenge
-    return None
-
-
-def _answerable(challenge: dict[str, str]) -> bool:
-    if "realm" not in challenge or "nonce" not in challenge:
-        return False
-    if qop := challenge.get("qop"):
-        return "auth" in [option.strip(" \t") for option in qop.lower().split(",")]
-    # Without qop there is no cnonce on the wire, and "-sess" needs one.
-    return not challenge.get("algorithm", "").upper().endswith("-SESS")
-
-
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PARAMETER = re.compile(
-    rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*(?:,|\Z)'
-)
-# A scheme is followed by nothing, a token68 or a parameter.
-_SCHEME = re.compile(
-    rf"({_TOKEN})(?:[ \t]*(?:,|\Z)|[ \t]+[0-9A-Za-z\-._~+/]+=*[ \t]*(?:,|\Z)|[ \t]+(?={_TOKEN}[ \t]*=))"
-)
-_GAP = re.compile(r"[ \t,]*")
-
-
-def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
-    """The challenges in these WWW-Authenticate fields, in order (RFC 9110 §11.6.1).
-
-    Each is the scheme and its parameters, names in lower case, values unquoted, without a token68. A malformed part
-    ends its field and voids the challenge before it: after a broken quote, anything may look like a challenge.
-    """
-    challenges: list[Challenge] = []
-    for field in fields:
-        parameters: dict[str, str] | None = None
-        position = 0
-        while (position := _GAP.match(field, position).end()) < len(field):  # type: ignore[union-attr]  # _GAP may be empty
-            if (found := _PARAMETER.match(field, position)) and parameters is not None:
-                name, token, quoted = found.groups()
-                if name.lower() in parameters:
-                    challenges.pop()  # RFC 9110 §11.2: once per challenge
-                    break
-                parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if token is None else token
-            elif found := _SCHEME.match(field, position):
-                parameters = {}
-                challenges.append((found[1].lower(), parameters))
-            else:
-                if parameters is not None:
-                    challenges.pop()
-                break
-            position = found.end()
-    return challenges
-
-
-# --- netrc -----------------------------------------------------------------------------------------
 
 
 class Netrc(Auth):
@@ -542,7 +393,8 @@ class Netrc(Auth):
     def credentials(self, request: FinalRequest, memory: AuthMemory) -> str | None:
         if memory.netrc is None:
             memory.netrc = read_netrc(self.path)
-        basic = memory.netrc.lookup(request.url.host, user=self._user) or self._otherwise
+        found = memory.netrc.lookup(request.url.host, user=self._user)
+        basic = self._otherwise if found is None else Basic(*found)
         return None if basic is None else basic.credentials(request, memory)
 
     def __repr__(self) -> str:
@@ -552,112 +404,29 @@ class Netrc(Auth):
         return {"path": self.path}  # which is no secret
 
 
-def read_netrc(path: str | None) -> NetrcEntries:
-    """The entries of this file, or of the default one; the only I/O in this module.
-
-    Warns if others may read the file, or own it. Raises `ConfigError` if a file that was named cannot be read, or is
-    not a netrc.
-    """
-    named = path or os.environ.get("NETRC")
-    file_path = os.path.expanduser(named or ("~/_netrc" if os.name == "nt" else "~/.netrc"))
-    try:
-        with open(file_path, encoding="utf-8-sig") as file:
-            status = os.fstat(file.fileno())
-            text = file.read()
-    except FileNotFoundError:
-        if named is None:
-            return NetrcEntries(())
-        raise ConfigError(f"netrc: there is no file {file_path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"netrc: {file_path} cannot be read: {reason}") from None
-    if os.name == "posix" and (status.st_mode & 0o077 or status.st_uid != os.getuid()):
-        import warnings
-
-        warnings.warn(f"netrc: {file_path} should belong to you alone: chmod 600", stacklevel=2)
-    entries = NetrcEntries.parse(text)
-    if entries.skipped:
-        import warnings
-
-        lines = ", ".join(map(str, entries.skipped))
-        known = "machine, default, login, password, account or macdef"
-        warnings.warn(f"netrc: {file_path}: skipped what is no {known}, in line {lines}", stacklevel=2)
-    return entries
-
-
-# The words of a netrc, one entry or comment at a time.
-_NETRC = re.compile(
-    r"""\s*(?:
-        \#[^\n]*
-      | macdef\s .*? (?: \n\r?\n | \Z )
-      | (?P<default> default ) (?!\S)
-      | (?P<key> machine | login | password | account ) \s+
-        (?: "(?P<quoted> (?: [^"\\] | \\. )* )" (?!\S) | (?P<bare> [^\s"]\S* ) )
-    )\s*""",
-    re.ASCII | re.DOTALL | re.VERBOSE,
-)
-
-
-_UNKNOWN_WORD = re.compile(r'(?!(?:machine|login|password|account|macdef|default)(?!\S))[^\s"]\S*\s*', re.ASCII)
-
-
-class NetrcEntries:
-    """What a netrc file says, in order: of each entry the `machine` (none in `default`), `login` and `password`."""
-
-    __slots__ = ("entries", "skipped")
-
-    def __init__(self, entries: Iterable[dict[str, str]], skipped: Iterable[int] = ()) -> None:
-        self.entries = tuple(entries)
-        self.skipped = tuple(skipped)  # lines with words that belong to no netrc
-
-    @classmethod
-    def parse(cls, text: str) -> NetrcEntries:
-        """From the text of a file. Values may be in double quotes; macros and the words of other tools are skipped.
-
-        Raises `ConfigError`, which names the line and does not show it.
-        """
-        entries: list[dict[str, str]] = []
-        skipped: dict[int, None] = {}
-        position = len(text) - len(text.lstrip(" \t\r\n"))
-        while position < len(text):
-            found = _NETRC.match(text, position)
-            if found is None and (word := _UNKNOWN_WORD.match(text, position)):
-                skipped[text.count("\n", 0, position) + 1] = None
-                position = word.end()
-                continue
-            key = found and (found["default"] or found["key"])
-            if found is None or (key in ("login", "password", "account") and not entries):
-                line = text.count("\n", 0, position) + 1
-                raise ConfigError(f"netrc: line {line} is not a machine, default, login, password, account or macdef")
-            value = found["bare"]
-            if found["quoted"] is not None:
-                value = re.sub(r"(?s)\\(.)", r"\1", found["quoted"])
-            if key == "machine":
-                entries.append({"machine": value.lower()})
-            elif key == "default":
-                entries.append({})
-            elif key:
-                entries[-1][key] = value
-            position = found.end()
-        return cls(entries, skipped)
-
-    def lookup(self, host: str, *, user: str | None = None) -> Basic | None:
-        """The credentials for exactly this host, else those of `default`; None if name or password is missing.
-
-        The host is in lower case, an IPv6 address without brackets. Entries with a name other than `user` are passed
-        over.
-        """
-        entries = [entry for entry in self.entries if entry.get("machine") == host]
-        for entry in entries or [entry for entry in self.entries if "machine" not in entry]:
-            if user is None or user == entry.get("login"):
-                return Basic(entry["login"], entry["password"]) if "login" in entry and "password" in entry else None
-        return None
-
-    def __repr__(self) -> str:
-        return f"NetrcEntries({len(self.entries)} entries)"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("the entries of a netrc do not travel in a pickle")
-
-
 KINDS: dict[str, type[Auth]] = {"basic": Basic, "bearer": Bearer, "digest": Digest, "netrc": Netrc}
+
+
+def at_once(found: Any) -> Any:
+    """What was fetched, for a client that cannot await; if it has to be awaited, raises `InvalidSetting`."""
+    if not isinstance(found, Awaitable):
+        return found
+    if hasattr(found, "close"):
+        found.close()  # a coroutine, which would warn that it was never awaited
+    raise InvalidSetting("auth: the callable has to be awaited, which an AsyncClient does, and a Client cannot")
+
+
+def _text(key: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise InvalidSetting(f"auth: {key} must be str, not {type(text).__name__}")
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
+        raise InvalidSetting(f"auth: {key} has a control character or a lone surrogate (RFC 7617 §2)")
+    return text
+
+
+def _utf8(text: str) -> bytes:
+    if not text.isascii():
+        from unicodedata import normalize
+
+        text = normalize("NFC", text)  # RFC 7617 §2.1, RFC 7616 §4
+    return text.encode()
