@@ -478,6 +478,23 @@ def test_a_key_in_a_large_body(cassette: Any, tmp_path: Path, before: int) -> No
     assert [body] == [each.read_bytes() for each in tmp_path.glob("one.*.body")]
 
 
+@pytest.mark.parametrize("length", [6, 7, 8, 9, 11, 16, 31])
+def test_the_shortest_run_that_can_hide_a_secret(length: int) -> None:
+    """Runs are only decoded if they are long enough, and a secret alone at any place of one is."""
+    secret = "S3cr/t+Valué-of-some-31-letters"[-length:]
+    secrets = Secrets({"it": secret})
+    coded = []
+    for before in ("", " ", "  ", "   "):
+        for after in ("", "."):
+            plain = f"{before}{secret}{after}".encode()
+            coded += [base64.b64encode(plain).decode(), base64.urlsafe_b64encode(plain).decode().rstrip("=")]
+            coded += [plain.hex(), plain.hex().upper(), f"f{plain.hex()}", f"A{plain.hex()}"]
+    coded += [f"{before}%{ord(secret[0]):02x}{quote(secret[1:], safe='')}" for before in ("%zz-", "é-", "%")]
+    missed = [each for each in coded if len(each) >= 8 and secrets.replace_bytes(each.encode()) == each.encode()]
+
+    assert [] == missed
+
+
 KEYS = [
     *("sk_live_4eC39HqLyjWD", "rk_test_4eC39HqLyjWD", f"sk-{'a' * 20}", *(f"gh{kind}_{'a' * 30}" for kind in "opusr")),
     *(f"github_pat_{'a' * 30}", f"glpat-{'a' * 16}", *(f"xox{kind}-{'1' * 10}" for kind in "abeoprs")),

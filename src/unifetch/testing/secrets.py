@@ -28,9 +28,10 @@ _AMBIGUOUS = frozenset(
     {"auth", "bearer", "code", "cookie", "cookie2", "creds", "devicecode", "hmac", "key", "otp", "pass", "pin"}
     | {"session", "sid", "sig", "ticket", "usercode"}
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
-_PERCENT = re.compile(r"(?<![\w.~*+!%-])[\w.~*+!-]*(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")
-_HEX = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")  # and what stands before it, which is sought from here
+_IN_BASE64 = bytes(
+    97 if chr(octet).isascii() and (chr(octet).isalnum() or chr(octet) in "+/_-") else 0 for octet in range(256)
+)
 _SHORT = 8  # characters; anything shorter is replaced only as a whole word
 _SHORTEST = 4
 
@@ -101,7 +102,10 @@ class Secrets:
         self._keys = {_plain(key) for key in texts("secret_keys", keys)}
         self._allowed = [re.compile(each) for each in texts("allow", allowed)]
         self._found = 0
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: re.Pattern[str] | None = None  # of the plain ones; then those of runs that may hide one
+        self._base64 = self._hex = re.compile("")
+        self._run = b""
+        self._shortest = 0  # characters of a plain one
         self._variants: dict[str, str] = {}
         if named is not None and not isinstance(named, Mapping):
             raise TypeError(f"secrets are values by name, such as {{'token': …}}, not {type(named).__name__}")
@@ -161,25 +165,52 @@ class Secrets:
 
     # --- Replacing --------------------------------------------------------------------------------
 
-    def replace(self, text: str, depth: int = 3) -> str:
+    def replace(self, text: str, depth: int = 3, *, has_runs: bool = True) -> str:
         """The text with each secret replaced, plain or encoded."""
         if not self._variants:
             return text
         if self._pattern is None:
-            ordered = sorted(self._variants, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_expression, ordered)))
+            self._pattern = self._compile()
         text = self._pattern.sub(lambda found: self._placeholder(found[0]), text)
         if depth and len(text) >= _SHORT:
-            text = _BASE64.sub(lambda found: self._within(found[0], depth, 4, _from_base64, _to_base64), text)
-            text = _PERCENT.sub(lambda found: self._within(found[0], depth, 1, _from_percent, _to_percent), text)
-            text = _HEX.sub(lambda found: self._within(found[0], depth, 2, _from_hex, _to_hex), text)
+            if has_runs:
+                text = self._base64.sub(lambda found: self._within(found[0], depth, 4, _from_base64, _to_base64), text)
+            if "%" in text:
+                text = self._in_percent(text, depth)
+            if has_runs:
+                text = self._hex.sub(lambda found: self._within(found[0], depth, 2, _from_hex, _to_hex), text)
         return text
 
     def replace_bytes(self, data: bytes) -> bytes:
         """The same of bytes."""
+        if not self._variants:
+            return data
+        self._pattern = self._pattern or self._compile()
         text = data.decode("utf-8", "surrogateescape")
-        replaced = self.replace(text)
+        replaced = self.replace(text, has_runs=self._run in data.translate(_IN_BASE64))
         return data if replaced == text else replaced.encode("utf-8", "surrogateescape")
+
+    def _compile(self) -> re.Pattern[str]:
+        # A run that is shorter than any secret would be in its coding hides none.
+        self._shortest = min(map(len, self._variants))
+        octets = max(_SHORT, -(-self._shortest * 4 // 3))
+        self._run = b"a" * octets
+        self._base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{octets},}}={{0,2}}")
+        self._hex = re.compile(rf"[0-9A-Fa-f]{{{max(_SHORT, self._shortest * 2)},}}")
+        return re.compile("|".join(map(_expression, sorted(self._variants, key=len, reverse=True))))
+
+    def _in_percent(self, text: str, depth: int) -> str:
+        parts: list[str] = []
+        end = 0
+        for found in _PERCENT.finditer(text):
+            start = found.start()
+            while start > end and (text[start - 1].isalnum() or text[start - 1] in "_.~*+!-"):
+                start -= 1
+            if found.end() - start >= self._shortest:
+                run = text[start : found.end()]
+                parts += text[end:start], self._within(run, depth, 1, _from_percent, _to_percent)
+                end = found.end()
+        return "".join((*parts, text[end:]))
 
     def _placeholder(self, found: str) -> str:
         return self._variants.get(found) or next(
@@ -323,7 +354,7 @@ def _expression(variant: str) -> str:
     # Hexadecimal digits of an escape may be of either case.
     found = re.sub(
         r"%[0-9A-Fa-f]{2}|\\\\u[0-9a-f]{4}|\\&\\#x[0-9a-f]+;|&\\#x[0-9a-f]+;",
-        lambda escape: f"(?i:{escape[0]})",
+        lambda escape: re.sub("[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", escape[0]),
         re.escape(variant),
     )
     return found if len(variant) >= _SHORT else rf"(?<![A-Za-z0-9]){found}(?![A-Za-z0-9])"
