@@ -43,9 +43,9 @@ from unifetch.model.timeouts import Timeout
 from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
 from unifetch.testing.conformance.routes import Relay
-from unifetch.testing.server import (
+from unifetch.testing.server import Connection, Server, refused_port
+from unifetch.testing.steps import (
     Close,
-    Connection,
     Drip,
     Flood,
     OnConnect,
@@ -53,11 +53,9 @@ from unifetch.testing.server import (
     Pause,
     RecordedRequest,
     Script,
-    Server,
     Stall,
     Step,
     Truncate,
-    refused_port,
     reply,
 )
 from unifetch.wire import happy_eyeballs as attempts

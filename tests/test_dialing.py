@@ -41,16 +41,8 @@ from unifetch.policies.proxies import Proxy
 from unifetch.policies.tls import TLS
 from unifetch.testing import refused_port
 from unifetch.testing.awaited import AwaitedClient
-from unifetch.testing.server import (
-    Connection,
-    Drip,
-    OnConnect,
-    Pause,
-    Server,
-    StartTLS,
-    Step,
-    reply,
-)
+from unifetch.testing.server import Connection, Server
+from unifetch.testing.steps import Drip, OnConnect, Pause, StartTLS, Step, reply
 from unifetch.wire import blocking as dialing
 from unifetch.wire import happy_eyeballs as attempts
 from unifetch.wire.blocking import dial

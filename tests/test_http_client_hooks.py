@@ -39,7 +39,8 @@ from unifetch.model.messages import RawRequest, RawResponse
 from unifetch.model.timeouts import Timeout
 from unifetch.model.url import URL
 from unifetch.policies.tls import TLS
-from unifetch.testing.server import (
+from unifetch.testing.server import Server, refused_port
+from unifetch.testing.steps import (
     Close,
     Drip,
     Flood,
@@ -49,11 +50,9 @@ from unifetch.testing.server import (
     Pause,
     Receive,
     Reset,
-    Server,
     Stall,
     Truncate,
     Wait,
-    refused_port,
     reply,
 )
 from unifetch.wire.blocking import dial

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from servers import JSON, LARGE, TEXT, certificate_authority, http_server, nginx
-from unifetch.testing.server import (
+from unifetch.testing.server import Connection, Server, refused_port
+from unifetch.testing.steps import (
     Close,
-    Connection,
     Drip,
     Flood,
     HalfClose,
@@ -25,14 +25,12 @@ from unifetch.testing.server import (
     Pause,
     Receive,
     Reset,
-    Server,
     Signal,
     Stall,
     StartTLS,
     Step,
     Truncate,
     Wait,
-    refused_port,
     reply,
 )
 

@@ -24,7 +24,8 @@ from .intercept import (
 )
 from .mock import Mock, Route
 from .secrets import SecretFound
-from .server import (
+from .server import Server, refused_port
+from .steps import (
     Close,
     Drip,
     Flood,
@@ -36,14 +37,12 @@ from .server import (
     RecordedRequest,
     Reset,
     Script,
-    Server,
     Signal,
     Stall,
     StartTLS,
     Step,
     Truncate,
     Wait,
-    refused_port,
     reply,
 )
 from .sweep import Point, sweep

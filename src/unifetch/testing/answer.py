@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ..backends.base import Capability
 from ..errors import IncompleteBody
 from ..model.headers import Headers
-from .server import Close, Drip, Flood, Pause, Reset, Script, Stall, Step, Truncate, field_pairs
+from .steps import Close, Drip, Flood, Pause, Reset, Script, Stall, Step, Truncate, field_pairs
 
 # What a body is made of: bytes, waits, and what ends it early: a step of a script, or an error.
 Pieces: TypeAlias = "Iterable[bytes | Step | BaseException]"

@@ -33,7 +33,7 @@ from .answer import Answer, Pieces
 from .har import LARGE, CassetteError, Content, Recorded, read, to_har
 from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Tap, Unanswered, Unmet, tapped, tapped_upload
 from .secrets import PLACEHOLDER, Secrets, texts
-from .server import Pause
+from .steps import Pause
 from .virtual_time import VirtualTime
 
 ENVIRONMENT_VARIABLE = "UNIFETCH_CASSETTE"

@@ -19,7 +19,7 @@ from typing import Any, Self
 from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody, UnifetchError
 from .answer import Answer, Fields, Pieces
 from .intercept import Drop, Forward, Handler, Intercepted, Steps, Tap, Unmet, check_wait, tapped, tapped_upload
-from .server import Pause
+from .steps import Pause
 from .virtual_time import VirtualTime
 
 Happening = Callable[[Intercepted, Callable[[], None]], Steps]

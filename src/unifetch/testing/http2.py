@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import server as http11_server
-from .server import Connection, OnHead, RecordedRequest, Script, Step, _Over
+from .server import Connection
+from .steps import OnHead, Over, RecordedRequest, Script, Step
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -346,7 +347,7 @@ class StreamOfServer:
             self.play(self.script)
         except _Unwanted:
             pass
-        except _Over:
+        except Over:
             self.connection.shutdown(2)
         except BaseException as error:  # noqa: BLE001  # as a connection's
             self.server.errors.append(error)
@@ -370,7 +371,7 @@ class StreamOfServer:
     def pause(self, seconds: float | None) -> None:
         """Do nothing for so many seconds; None means until the server stops."""
         if self.server.stopping.wait(seconds):
-            raise _Over
+            raise Over
 
     def send_fields(self, fields: list[Any], end: bool) -> None:
         """Send a header block; sensitive fields are encoded like any other."""

@@ -37,7 +37,7 @@ from ..masking import masked_url
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, RawResponse
 from .answer import Answer, Pieces
-from .server import Pause
+from .steps import Pause
 from .virtual_time import TimedJourney, VirtualTime
 
 

@@ -35,7 +35,7 @@ from ..errors import (
 from ..masking import is_secret
 from .answer import Answer, Fields, Pieces
 from .intercept import Handler, Intercepted, ReadBody, Steps, Unmet, intercept
-from .server import Step
+from .steps import Step
 from .virtual_time import VirtualTime
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from ..errors import UnifetchError
 from ..model.route import Route
 from .answer import Answer, unrolled
 from .intercept import Forward, Intercepted, Steps, Tap, check_wait, tapped
-from .server import Close, Drip, Pause, RecordedRequest, Reset, Server, Stall, Step
+from .server import Server
+from .steps import Close, Drip, Pause, RecordedRequest, Reset, Stall, Step
 
 if TYPE_CHECKING:
     from types import TracebackType

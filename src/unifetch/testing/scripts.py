@@ -13,7 +13,7 @@ from ..errors import ConnectionLost, IncompleteBody, UnifetchError
 from ..wire.http11 import read_body, read_head
 from ..wire.reader import ByteReader
 from .answer import Answer, unrolled
-from .server import (
+from .steps import (
     Close,
     Drip,
     Flood,

@@ -21,7 +21,7 @@ from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBod
 from .answer import Pieces
 from .faults import interrupted_upload
 from .intercept import Drop, Forward, Handler, Intercepted, Steps, Tap, Unmet, intercept, tapped, tapped_upload
-from .server import Pause
+from .steps import Pause
 from .virtual_time import VirtualTime
 
 Where = Literal["connect", "up", "arrived", "down"]
