@@ -44,7 +44,7 @@ LIBRARIES = {
     "multidict": {"backends/aiohttp.py"},
     "yarl": {"backends/aiohttp.py"},
     "h2": {"wire/http2.py"},
-    "hpack": {"wire/http2.py", "testing/http2.py"},
+    "hpack": {"wire/http2_fields.py", "testing/http2.py"},
     "brotli": {"policies/decoding.py"},
     "brotlicffi": {"policies/decoding.py"},
     "zstandard": {"policies/decoding.py"},

@@ -22,7 +22,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from contextlib import suppress
-from functools import lru_cache
 from itertools import count
 
 from h2 import events
@@ -31,21 +30,19 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError, H2Error
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
 from ..errors import (
     ConnectionLost,
     IncompleteBody,
-    InvalidRequest,
     ProtocolError,
     TLSError,
     TooLarge,
     UnifetchError,
     evidence,
 )
-from ..masking import is_secret
 from ..model.headers import Headers
-from .http11 import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing
+from .http2_fields import HidingDecoder, PlainEncoder, checked_fields, request_fields, sent_field, size_of
+from .http11 import MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing
 from .reader import RECEIVE, ByteReader
 
 TYPE_CHECKING: bool = False
@@ -55,9 +52,8 @@ if TYPE_CHECKING:
     from ..errors import RequestSent
     from ..model.headers import Pairs
     from ..model.messages import RawRequest
+    from .http2_fields import Fields
     from .reader import Steps
-
-    Fields = list[tuple[bytes, bytes]]
 
 # Bytes. What a server may send ahead of the caller, on a stream and on a connection.
 STREAM_WINDOW = 1024**2
@@ -74,6 +70,7 @@ IDLE_FRAMES_A_SECOND = 100
 
 _DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0, 1, 5, 7, 9
 _END_STREAM, _PADDED = 1, 8
+_STATUS = re.compile(rb"[1-9][0-9]{2}")
 _ADDRESS = re.compile(r"( from)? <[\w.]+( object)? at 0x\w+>")  # hpack shows where in our memory a block is
 
 
@@ -181,7 +178,7 @@ class Session:
         # Fields are checked below, in both directions: what h2 finds wrong would be the end of the connection.
         self._h2 = h2 = H2Connection(_CONFIGURATION)
         h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
-        h2.decoder, h2.encoder = _Decoder(), _Encoder()
+        h2.decoder, h2.encoder = HidingDecoder(), PlainEncoder()
         h2.decoder.max_header_list_size = MAX_HEAD
         h2.initiate_connection()
         self._updates = [_window_update(0, CONNECTION_WINDOW - 65_535)]
@@ -268,7 +265,7 @@ class Session:
             InvalidRequest: as `open`, of the trailers.
         """
         if trailers:
-            self._h2.send_headers(stream.number, [_sent_field(*field) for field in trailers], end_stream=True)
+            self._h2.send_headers(stream.number, [sent_field(*field) for field in trailers], end_stream=True)
         else:
             self._h2.end_stream(stream.number)
         stream.is_sent = True
@@ -503,7 +500,7 @@ class Session:
         if stream is None:
             return
         try:
-            stream.trailers = _fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
+            stream.trailers = checked_fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
         except ProtocolError as error:
             self._malformed(stream, error)
 
@@ -569,8 +566,8 @@ class Session:
         name, status = fields[0] if fields else (b"", b"")
         if name != b":status" or not _STATUS.fullmatch(status) or status == b"101":
             raise ProtocolError(f"the response does not begin with a :status that it may have: {evidence(status)}")
-        pairs = _fields(fields[1:], stream._budget, "response head: 100 KiB")
-        stream._budget -= _size(pairs)
+        pairs = checked_fields(fields[1:], stream._budget, "response head: 100 KiB")
+        stream._budget -= size_of(pairs)
         index = dict(pairs)
         if len(index) != len(pairs):
             index = Headers.trusted(pairs).by_name()
@@ -586,33 +583,6 @@ class _Fatal(Exception):
         super().__init__(message)
         self.code = code
         self.kind = kind
-
-
-class _Encoder(Encoder):
-    """Leaves Huffman's code out (RFC 7541 §5.2): it saves little where most fields are indices, and for a large one the
-    library needs time by the square of its length.
-    """
-
-    def encode(self, headers: Any, huffman: bool = True) -> bytes:
-        block: bytes = super().encode(headers, huffman=False)
-        return block
-
-
-class _Decoder(Decoder):
-    """Hides Content-Length from h2, which would end the connection where only one response is wrong.
-
-    Its length is held against the body where that of HTTP/1.1 is.
-    """
-
-    def decode(self, data: Any, raw: bool = False) -> Any:
-        return [
-            (_CONTENT_LENGTH, field[1]) if field[0] == b"content-length" else field
-            for field in super().decode(data, raw=raw)
-        ]
-
-
-# Told by its identity, which no server can send.
-_CONTENT_LENGTH = bytes(bytearray(b"content-length, hidden"))
 
 
 class _Silent(DummyLogger):
@@ -665,104 +635,3 @@ def _code(code: int) -> str:
         return ErrorCodes(code).name
     except ValueError:
         return f"error {code:#x}"
-
-
-# --- Fields of a response ---
-
-_STATUS = re.compile(rb"[1-9][0-9]{2}")
-# Lower case (§8.2.1); no control character but HTAB, and no white space around a value.
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
-# What belongs to a connection of HTTP/1.1 makes a response malformed (§8.2.2), and a request, too.
-_OF_THE_CONNECTION = {"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
-
-
-def _fields(fields: Fields, budget: int, limit: str) -> Pairs:
-    if len(fields) > MAX_FIELDS:
-        raise TooLarge(f"more than {MAX_FIELDS} header lines")
-    pairs = tuple(_known(*field) if len(field[0]) + len(field[1]) <= 256 else _field(*field) for field in fields)
-    if _size(pairs) > budget:
-        raise TooLarge(f"{limit} exceeded")
-    return pairs
-
-
-def _size(pairs: Pairs) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in pairs)
-
-
-def _field(name: bytes, value: bytes) -> tuple[str, str]:
-    if name is _CONTENT_LENGTH:
-        name = b"content-length"
-    if not _NAME.fullmatch(name):
-        raise ProtocolError(f"a field name that HTTP/2 does not allow there: {evidence(name)}")
-    text = name.decode("ascii")
-    if text in _OF_THE_CONNECTION:
-        raise ProtocolError(f"the field {text} has no place in HTTP/2 (RFC 9113 §8.2.2)")
-    if not _VALUE.fullmatch(value):
-        raise ProtocolError(f"field {text} has a value that no field may have, or white space around it")
-    return text, value.decode("latin-1")
-
-
-_kept = lru_cache(1024)(_field)
-
-
-def _known(name: bytes, value: bytes) -> tuple[str, str]:
-    # A server repeats its fields. No credential is kept.
-    if name is _CONTENT_LENGTH or is_secret(name.decode("latin-1")):
-        return _field(name, value)
-    return _kept(name, value)
-
-
-# --- Fields of a request (§8.3.1) ---
-
-
-def request_fields(request: RawRequest) -> Fields:
-    """The fields of a request in HTTP/2: Host becomes `:authority`, those of a connection are left out, and TE says
-    that trailers are welcome.
-
-    Raises:
-        InvalidRequest: as `Session.open`.
-    """
-    authority = ""
-    fields = []
-    for name, value in request.headers:
-        name = name.lower()
-        if name == "host":
-            authority = value
-        elif name not in _OF_THE_CONNECTION:
-            fields.append(_sent_field(name, value))
-    if not request.target or " " in request.target:
-        raise InvalidRequest(f"a character that a request target cannot hold: {evidence(request.target)}")
-    return [
-        _sent_field(":method", request.method),
-        _sent_field(":scheme", request.scheme),
-        _sent_field(":authority", authority),
-        _sent_field(":path", request.target),
-        *fields,
-        _TE,
-    ]
-
-
-# Trailers are told here, and some servers send none unless this says so (RFC 9110 §10.1.4).
-_TE = (b"te", b"trailers")
-
-
-def _sent_field(name: str, value: str) -> tuple[bytes, bytes]:
-    # The core has checked every token and value; this is the last door before the wire.
-    name = name.lower()
-    if is_secret(name):
-        return NeverIndexedHeaderTuple(*_written(name, value))  # RFC 7541 §7.1.3
-    return _usual(name, value) if len(value) <= 256 else _written(name, value)
-
-
-def _written(name: str, value: str) -> tuple[bytes, bytes]:
-    try:
-        field = name.encode("ascii"), value.strip(" \t").encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(f"a request cannot hold the character {error.object[error.start]!a}") from None
-    if not _NAME.fullmatch(field[0].removeprefix(b":")) or not _VALUE.fullmatch(field[1]):
-        raise InvalidRequest("a control character in the method, the target or a field of a request")
-    return field
-
-
-_usual = lru_cache(1024)(_written)
