@@ -30,6 +30,7 @@ from unifetch.errors import (
     UnknownBackend,
 )
 from unifetch.many import fetch_all as fetch_all_module
+from unifetch.many.threads import Threads
 from unifetch.policies.auth import Basic, Bearer, FinalRequest
 from unifetch.testing import Close, RecordedRequest, Script, Server, reply
 
@@ -243,6 +244,19 @@ def test_closed_early(server: Server) -> None:
     assert [] == our_threads()
     assert next(drawn) <= 6
     assert len(server.requests) <= 6
+
+
+def test_threads_that_nobody_ended() -> None:
+    """They end when what holds them is dropped: an interrupt may come before each is told, or before any is."""
+    threads = Threads()
+    for future in [threads.submit(int), threads.submit(int)]:
+        assert 0 == future.result(5)
+    started = list(threads._all)
+    del threads, future
+    for each in started:
+        each.join(5)
+
+    assert [] == our_threads()
 
 
 def test_the_urls_fail(server: Server) -> None:

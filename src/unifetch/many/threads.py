@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """As many threads as there is work at once."""
+    """As many threads as there is work at once; they end with it at the latest."""
 
     def __init__(self) -> None:
         self._all: list[FetchThread] = []
@@ -72,6 +72,9 @@ class Threads:
         for thread in self._all if wait else ():
             if thread.ident is not None:  # it was started
                 thread.join()
+
+    def __del__(self) -> None:
+        self.end(wait=False)  # an interrupt may have come before any other end
 
 
 class FetchThread(Thread):
