@@ -45,9 +45,13 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
         source = inspect.getsource(module)
         for name, value in vars(module).items():
             pattern = value if isinstance(value, re.Pattern) else getattr(value, "__self__", None)
+            # Text that `re` compiles at its first use.
+            if isinstance(value, (str, bytes)) and re.search(rf"\b(?:re\.\w+|_encoded)\({name}\b", source):
+                pattern = re.compile(value)
             if not isinstance(pattern, re.Pattern):
                 continue
-            ways = {getattr(value, "__name__", "")} | set(re.findall(rf"\b{name}\.(\w+)\(", source))
+            used = re.findall(rf"\b{name}\.(\w+)\(|\bre\.(\w+)\({name}\b", source)
+            ways = {getattr(value, "__name__", ""), *itertools.chain.from_iterable(used)}
             yield f"{found.name}.{name}", pattern, bool(ways & {"search", "finditer", "findall", "sub", "split"})
 
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Awaitable
 from io import BytesIO
 from math import inf
-from warnings import warn
 
 from ..backends import load_async, wrap_async
 from ..errors import IncompleteBody, InvalidRequest, StreamError
@@ -19,7 +18,6 @@ from ..model.messages import AsyncRawResponse, RawRequest, Request
 from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
-from .body_there import AsyncBodyThere
 from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Bell, in_thread, sleep
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
         every_argument,
         every_argument_of_an_exchange,
     )
+    from .body_there import AsyncBodyThere
     from .call import Journey
     from .downloads import Download
 
@@ -343,6 +342,8 @@ class AsyncClient(LoopClient):
 
     async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream | AsyncBodyThere:
         if step.incoming is None:
+            from .body_there import AsyncBodyThere
+
             return AsyncBodyThere(step.raw.content)
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
@@ -466,6 +467,9 @@ class AsyncBodyStream:
         self._closed = False
         self._slots = slots
         self._journey = step.journey
+        from warnings import warn
+
+        self._warn = warn  # for `__del__`, which cannot import when the interpreter ends
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -512,4 +516,4 @@ class AsyncBodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+        self._warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)

@@ -37,11 +37,9 @@ from ..model.frozen import trusted
 from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import RawRequest, RawResponse, Request, Response
 from ..model.route import Route
-from ..observe import events
 from ..policies.bodies import NO_BODY
 from ..policies.incoming import Incoming
 from ..policies.limits import check_head
-from ..policies.redirects import follow
 from .call_settings import AGENT
 
 TYPE_CHECKING: bool = False
@@ -304,7 +302,7 @@ class Journey:
         plan = self.plan
         if plan.listeners:
             self.call = next(_calls)
-            self._tell(events.RequestStarted)
+            self._tell("RequestStarted")
         try:
             while True:
                 if self._auth is not None and self._at_home and self._auth.wants(self._auth_memory(self._auth)):
@@ -356,10 +354,10 @@ class Journey:
                 if wait:
                     yield Sleep(wait)
         except BaseException as error:
-            self._tell(events.Failed, error)
+            self._tell("Failed", error)
             raise
         if plan.listeners:
-            self._tell(events.Finished, response)
+            self._tell("Finished", response)
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -387,7 +385,7 @@ class Journey:
             fields["headers"], sent = (*fields["headers"], ("Trailer", names)), None  # RFC 9110 §6.6.2
         self._sent = sent = Headers.trusted(fields["headers"]) if sent is None else sent
         if plan.listeners:
-            self._tell(events.Attempt, self.attempts, sent, plan.name)
+            self._tell("Attempt", self.attempts, sent, plan.name)
         raw = trusted(RawRequest, fields)
         return raw if plan.is_direct else self._routed(raw)
 
@@ -518,13 +516,13 @@ class Journey:
         else:
             return
         for cookie in dropped:
-            self._tell(events.CookieDropped, *cookie)
+            self._tell("CookieDropped", *cookie)
 
     def _tell_of(self, raw: RawResponse) -> None:
         for status, fields in raw.interim:
-            self._tell(events.InterimResponse, status, fields)
+            self._tell("InterimResponse", status, fields)
         where = getattr(raw, "stream", ())  # only of HTTP/2
-        self._tell(events.ResponseHead, raw.status, raw.reason, raw.http_version, raw.headers, *where)
+        self._tell("ResponseHead", raw.status, raw.reason, raw.http_version, raw.headers, *where)
 
     def _goes_on(self, raw: RawResponse) -> float | None:
         """The seconds to wait before another request, if this response (300 or above) leads to one; else None."""
@@ -539,9 +537,11 @@ class Journey:
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
             self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
-            self._tell(events.Retrying, wait, None, raw.status)
+            self._tell("Retrying", wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:
+            from ..policies.redirects import follow
+
             target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
             if target is not None:
                 self._move(raw, target)
@@ -562,7 +562,7 @@ class Journey:
             raise TooManyRedirects(
                 f"more than {self.settings.redirects} redirects, the last to {target.url}", request_sent="yes"
             )
-        self._tell(events.Redirect, raw.status, target.url)
+        self._tell("Redirect", raw.status, target.url)
         self.history += (self._response(raw, b""),)
         if target.url.origin != self.request.url.origin:
             self._at_home = False
@@ -598,7 +598,7 @@ class Journey:
         if wait is None:
             error.attempts = self._failures
             return None
-        self._tell(events.Retrying, wait, error, None)
+        self._tell("Retrying", wait, error, None)
         return wait
 
     def _may_resend(self, error: ConnectionLost) -> bool:
@@ -695,8 +695,10 @@ class Journey:
         error.request, error.backend = self.request, self.backend.name
         raise error
 
-    def _tell(self, event: Any, *details: Any) -> None:
+    def _tell(self, event: str, *details: Any) -> None:
         if self.settings.listeners:
-            told = event(self.call, self.request, self.memory.clock(), *details)
+            from ..observe import events
+
+            told = getattr(events, event)(self.call, self.request, self.memory.clock(), *details)
             for listener in self.settings.listeners:
                 listener(told)

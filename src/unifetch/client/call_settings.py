@@ -16,7 +16,6 @@ from ..model.headers import Headers
 from ..model.route import DIRECT
 from ..model.url import check_authority
 from ..policies.bodies import NO_BODY, framing
-from ..policies.decoding import accept_encoding
 from ..version import VERSION
 
 TYPE_CHECKING: bool = False
@@ -304,7 +303,11 @@ def _usual_headers(host: str, frame: Pairs, decode: bool) -> Pairs:
 
 
 def _coding(decode: bool) -> Pairs:
-    return (("Accept-Encoding", accept_encoding()),) if decode else _IDENTITY
+    if not decode:
+        return _IDENTITY
+    from ..policies.decoding import accept_encoding
+
+    return (("Accept-Encoding", accept_encoding()),)
 
 
 AGENT: Pairs = (("User-Agent", f"unifetch/{VERSION}"),)

@@ -132,9 +132,11 @@ def _encoded() -> Any:
 @lru_cache(32)
 def environment_rules(environment: Environment) -> ProxyRules | None:
     """The proxies that the environment names; None if there are none."""
+    said = {name: os.fsdecode(value) for name, value in zip(_VARIABLES, environment, strict=True) if value is not None}
+    if not any(name.lower().endswith("_proxy") for name in said):
+        return None
     from ..policies.proxies import environment_proxies
 
-    said = {name: os.fsdecode(value) for name, value in zip(_VARIABLES, environment, strict=True) if value is not None}
     rules = environment_proxies(said)
     return rules if rules.http or rules.https else None
 

@@ -10,7 +10,6 @@ import os
 from io import BytesIO
 from threading import Event
 from time import sleep
-from warnings import warn
 
 from ..backends import load, wrap
 from ..errors import IncompleteBody, InvalidRequest, StreamError
@@ -18,7 +17,6 @@ from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
-from .body_there import BodyThere
 from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import Slots, wait_for_slot
 from .signatures import EDITOR, describe
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
         every_argument,
         every_argument_of_an_exchange,
     )
+    from .body_there import BodyThere
     from .call import Journey
     from .downloads import Download
 
@@ -333,6 +332,8 @@ class Client(BaseClient):
 
     def _receive(self, step: ReadBody) -> bytes | BodyStream | BodyThere:
         if step.incoming is None:
+            from .body_there import BodyThere
+
             return BodyThere(step.raw.content)
         if not step.whole:
             return BodyStream(step, self._slots)
@@ -461,6 +462,9 @@ class BodyStream:
         self._closed = False
         self._slots = slots
         self._journey = step.journey
+        from warnings import warn
+
+        self._warn = warn  # for `__del__`, which cannot import when the interpreter ends
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -506,4 +510,4 @@ class BodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+        self._warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)

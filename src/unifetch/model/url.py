@@ -35,11 +35,12 @@ _PATH = "A-Za-z0-9._~!$&'()*+,;=:@/-"
 _QUERY = "A-Za-z0-9._~!$&()*+,;=:@/?-"
 _ESCAPE = "%[0-9A-Fa-f]{2}"
 _ODD = re.compile(f"[^%{_QUERY}]").search
-_ODD_ESCAPE = re.compile(f"(?!{_ESCAPE})%|/%2").search
-_PARTS = re.compile(r"(?ai:(https?))://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#(.*))?\Z").match
-_FORBIDDEN = re.compile("[\0-\x20\x7f\\\\\ud800-\udfff]").search
-_NOT_IN_PATH = re.compile(f"(?:(?!{_ESCAPE})[^{_PATH}])+")
-_NOT_IN_QUERY = re.compile(f"(?:(?!{_ESCAPE})[^{_QUERY}])+")
+# These are for the first URL of an origin, or an odd one; `re` compiles them then, so that no import has to wait.
+_ODD_ESCAPE = f"(?!{_ESCAPE})%|/%2"
+_PARTS = r"(?ai:(https?))://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#(.*))?\Z"
+_FORBIDDEN = "[\0-\x20\x7f\\\\\ud800-\udfff]"
+_NOT_IN_PATH = f"(?:(?!{_ESCAPE})[^{_PATH}])+"
+_NOT_IN_QUERY = f"(?:(?!{_ESCAPE})[^{_QUERY}])+"
 
 _sites: dict[str, Site] = {}  # cleared at 512: nothing is faster than a plain dict
 _last: URL | None = None  # parsed last: many calls repeat it
@@ -114,7 +115,7 @@ class URL(_Fields):
             and (site := _sites.get(text[:at]))
             and not _ODD(text, at)
             and "/." not in text
-            and ("%" not in text or not _ODD_ESCAPE(text))
+            and ("%" not in text or not re.search(_ODD_ESCAPE, text))
             and len(text) <= MAX_LENGTH
         ):
             _last = url = _build(text, site, text[at:])
@@ -160,7 +161,7 @@ class URL(_Fields):
             InvalidURL: for more than 64 KiB.
         """
         try:
-            query = _NOT_IN_QUERY.sub(_percent_encoded, params) if isinstance(params, str) else form_urlencode(params)
+            query = _encoded(_NOT_IN_QUERY, params) if isinstance(params, str) else form_urlencode(params)
         except UnicodeEncodeError:
             raise InvalidRequest("params: a lone surrogate is no text that can be sent") from None
         if not query:
@@ -237,9 +238,9 @@ def _as_it_is(text: str) -> URL:
 def _parse(text: str, *, path_as_is: bool) -> URL:
     if len(text) > MAX_LENGTH:
         raise _Refused(f"a URL must not be longer than {MAX_LENGTH} characters")
-    if forbidden := _FORBIDDEN(text):
+    if not _is_harmless(text) and (forbidden := re.search(_FORBIDDEN, text)):
         raise _Refused(f"a URL must not contain {forbidden[0]!a}, as at index {forbidden.start()}")
-    parts = _PARTS(text)
+    parts = re.match(_PARTS, text)
     if parts is None:
         raise _Refused("a URL must start with http:// or https://")
     scheme, authority, path, query, fragment = parts.groups()
@@ -249,14 +250,19 @@ def _parse(text: str, *, path_as_is: bool) -> URL:
         raise _Refused("a URL must not have a second @ before its path")
     site = _site(scheme.lower(), host_and_port)
     username, password = _credentials(userinfo)
-    target = _NOT_IN_PATH.sub(_percent_encoded, path or "/")
+    target = _encoded(_NOT_IN_PATH, path or "/")
     if not path_as_is:
         target = _without_dots(target)
     if query is not None:
-        target += _NOT_IN_QUERY.sub(_percent_encoded, query)
+        target += _encoded(_NOT_IN_QUERY, query)
     if fragment is not None:
-        fragment = _NOT_IN_QUERY.sub(_percent_encoded, fragment)
+        fragment = _encoded(_NOT_IN_QUERY, fragment)
     return _joined(site, target, username, password, fragment)
+
+
+def _is_harmless(text: str) -> bool:
+    # ASCII without what is forbidden.
+    return text.isascii() and text.isprintable() and " " not in text and "\\" not in text
 
 
 def _joined(
@@ -315,6 +321,11 @@ def _percent_decoded(text: str) -> str:
     return decoded
 
 
+def _encoded(outside: str, text: str) -> str:
+    # The text, percent-encoded where it is `outside` of what its part of a URL may contain.
+    return re.sub(outside, _percent_encoded, text) if "%" in text or _ODD(text) else text
+
+
 def _percent_encoded(found: re.Match[str]) -> str:
     return "".join([f"%{byte:02X}" for byte in found[0].encode()])
 
@@ -338,6 +349,7 @@ def _without_dots(path: str) -> str:
 
 _INVISIBLE = "[\xad\u034f\u180b-\u180d\u180f\u200b\u2060\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
 _BLANK = "[\u115f\u1160\u17b4\u17b5\u2800\u2ff0-\u2fff\u3002\ufffc\ufffd]"  # or no part of a name
+_IN_HOST = dict.fromkeys(map(ord, "abcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,;=-"))
 _TOO_LONG = "a host must not be longer than 253 characters, or 63 between two dots (RFC 1035 §2.3.4)"
 
 
@@ -350,12 +362,14 @@ def _site(scheme: str, host_and_port: str) -> Site:
         host = _ipv6(address)
         authority = f"[{host}]"
     else:
-        domain, colon, digits = host_and_port.partition(":")
+        domain, colon, rest = host_and_port.partition(":")
         host = authority = _domain(domain)
-        after_host = colon + digits
+        after_host = colon + rest
     port = default = 80 if scheme == "http" else 443
     if after_host not in ("", ":"):
-        port = int(after_host[1:]) if re.fullmatch(":[0-9]{1,10}", after_host) else 0
+        digits = after_host[1:]
+        is_port = after_host[0] == ":" and digits.isdecimal() and digits.isascii() and len(digits) <= 10
+        port = int(digits) if is_port else 0
     if not 1 <= port <= 65_535:
         raise _Refused("a port must be a number from 1 to 65535, in ASCII digits")
     if port != default:
@@ -370,7 +384,7 @@ def _site(scheme: str, host_and_port: str) -> Site:
 def _domain(host: str) -> str:
     if len(host) > 254:  # before the mapping, which takes more than linear time
         raise _Refused(_TOO_LONG)
-    labels = re.split("[.\u3002\uff0e\uff61]", host)
+    labels = host.split(".") if host.isascii() else re.split("[.\u3002\uff0e\uff61]", host)
     root = labels.pop() if labels[-1] == "" else None
     if not labels or labels == [""]:
         raise _Refused("a URL must have a host")
@@ -379,9 +393,10 @@ def _domain(host: str) -> str:
         raise _Refused(_TOO_LONG)
     # What WHATWG forbids in a domain, and the four (" ` { }) that RFC 3986 §3.2.2 forbids as well; checked after the
     # mapping, because NFKC turns some characters into a slash (CVE-2019-9636).
-    if wrong := re.search("[^a-z0-9._~!$&'()*+,;=-]", name):
+    if wrong := name.translate(_IN_HOST):
         raise _Refused(f"a host must not contain {wrong[0]!a}")
-    if re.fullmatch("[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
+    last = name.rpartition(".")[2]
+    if last.isdecimal() or (last.startswith("0x") and not last[2:].strip("0123456789abcdef")):
         return _ipv4(name)
     return name if root is None else name + "."
 

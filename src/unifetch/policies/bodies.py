@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int | None], object]
     InThread = Callable[..., Awaitable[Any]]
 
-_NEWLINE = re.compile(r"\r\n|\r|\n")
-_LENGTH = re.compile(r"[0-9]{1,18}\Z")
-
 BLOCK = 127 * 1024  # bytes; large, to save calls, but below the 128 KiB from which glibc maps memory anew each time
 
 
@@ -357,7 +354,7 @@ def form_fields(form: Any) -> list[tuple[Any, Any]]:
 
 
 def _with_crlf(text: Any) -> Any:
-    return _NEWLINE.sub("\r\n", text) if isinstance(text, str) else text
+    return re.sub(r"\r\n|\r|\n", "\r\n", text) if isinstance(text, str) else text
 
 
 def content_of(given: Any, name: str) -> Body:
@@ -432,7 +429,7 @@ def with_length(fields: Headers, body: Body) -> Headers:
     said = fields.get("content-length")
     if said is None:
         return fields
-    if not _LENGTH.match(said):
+    if not re.fullmatch("[0-9]{1,18}", said):
         raise InvalidHeader(f"Content-Length has to be the bytes of the body, in digits, not {evidence(said)}")
     length = int(said)
     if body.trailers:

@@ -9,23 +9,21 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from io import BytesIO
-from math import inf
 
 from ..errors import IncompleteBody, ProtocolError, TooLarge, evidence
-from .decoding import decoder
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..model.headers import Headers
+    from .decoding import Decoder
     from .limits import Limits
 
+INFINITE = float("inf")  # `math` is not imported for it
 IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into place saves nothing
 ON_TRUST = 16 * 1024**2  # the most bytes to allocate for a length that is only declared
 GROWTH = 64  # how many times what has come may be allocated
-
-_DIGITS = re.compile(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*\Z")
 
 
 class Incoming:
@@ -61,18 +59,20 @@ class Incoming:
         by_name = headers.by_name()
         self.expected = expected = _expected_length(method, status, by_name)
         self.received = 0
-        self._most = most = inf if limits is None or limits.body is None or not whole else limits.body
+        self._most = most = INFINITE if limits is None or limits.body is None or not whole else limits.body
         if expected is not None and expected > most:
             raise self._too_large()
         coding = by_name.get("content-encoding")
-        if coding is None or expected == 0 or not decode:
-            self._decoder = None
-        elif limits is None:
-            self._decoder = decoder(coding)
-        else:
-            self._decoder = decoder(
-                coding, max_bytes=limits.body if whole else None, max_ratio=limits.ratio, streamed=not whole
-            )
+        self._decoder: Decoder | None = None
+        if coding is not None and expected != 0 and decode:
+            from .decoding import decoder
+
+            if limits is None:
+                self._decoder = decoder(coding)
+            else:
+                self._decoder = decoder(
+                    coding, max_bytes=limits.body if whole else None, max_ratio=limits.ratio, streamed=not whole
+                )
         self.is_decoded = self._decoder is not None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
@@ -185,7 +185,9 @@ def _expected_length(method: str, status: int, by_name: dict[str, str]) -> int |
 
 @lru_cache(256)
 def _length(value: str) -> int:
-    if not _DIGITS.match(value):
+    if value.isdecimal() and value.isascii() and len(value) < 20:  # as nearly all are
+        return int(value)
+    if not re.fullmatch(r"[0-9]{1,19}(?:[ \t]*,[ \t]*[0-9]{1,19})*", value):
         raise ProtocolError(f"bad Content-Length: {evidence(value)}", request_sent="yes")
     # The same value, repeated, is allowed (RFC 9110 §8.6).
     values = {each.strip(" \t") for each in value.split(",")}
