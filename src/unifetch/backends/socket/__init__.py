@@ -5,8 +5,8 @@ Ours: resolve, connect, TLS, write, parse, pool. The library's: nothing, for the
 One request and its response, in wire order, and where each step stands:
 
     URL ─► address ─► connect ─► TLS                                     wire/dial.py, resolution.py, happy_eyeballs.py,
-             │                                                           blocking.py, sockets.py; through a proxy also
-             ▼                                                           tunnels.py
+             │                                                           blocking.py, sockets.py
+             ▼
     ┌──► request head ─► body                                            http11.py §1
     │        │
     │        ▼
@@ -16,15 +16,16 @@ One request and its response, in wire order, and where each step stands:
     │    framing: no body, a length, chunks, or until the end            http11.py §4
     │        │
     │        ▼
-    │    body, piece by piece                                            http11.py §5, or in_place.py
+    │    body, piece by piece                                            http11.py §5
     │        │
     │        ▼
     └─── keep, for the next request      or close                        http11.py §6, pool.py
 
 `http11.py` decides everything and does no I/O. `reader.py` holds the bytes that it asks for. `connection.py` writes and
-feeds, `connection_state.py` is what it knows, and this file puts them together. Not on this map are what makes it fast
-(`fast_paths.py`), the words of errors (`tls_errors.py`), HTTP/2, and asyncio, for which only what waits is written once
-more: `wire/asyncio.py`, `async_connection.py`, `async_adapter.py`.
+feeds, `connection_state.py` is what it knows, and this file puts them together. Not on this map are what a proxy is
+asked (`tunnels.py`), what makes it fast (`fast_paths.py`, `in_place.py`), the words of errors (`tls_errors.py`),
+HTTP/2, and asyncio, for which only what waits is written once more: `wire/asyncio.py`, `async_connection.py`,
+`async_adapter.py`.
 
 The smallest walk through an exchange, without this file:
 

@@ -165,7 +165,7 @@ class AsyncConnection(ConnectionState):
 
     async def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-        if not self._may_be_answered() or not self.sock.holds_data():
+        if self._sent != "maybe" or not self.sock.holds_data():
             raise error
         data = b""
         with suppress(ConnectionLost):

@@ -179,7 +179,7 @@ class Connection(ConnectionState):
 
     def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-        if not self._may_be_answered() or self.reader.ended or not self._poll():
+        if self._sent != "maybe" or self.reader.ended or not self._poll():
             raise error
         data = b""
         with suppress(ConnectionLost):

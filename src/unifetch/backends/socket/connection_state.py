@@ -87,9 +87,6 @@ class ConnectionState:
         self._read_timeout, self._write_timeout = timeout.read, timeout.write
         self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
 
-    def _may_be_answered(self) -> bool:
-        return self._sent == "maybe"
-
     # --- The response -----------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
