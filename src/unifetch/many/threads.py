@@ -74,7 +74,9 @@ class Threads:
                 thread.join()
 
     def __del__(self) -> None:
-        self.end(wait=False)  # an interrupt may have come before any other end
+        # An interrupt may have come before any other end, or within __init__.
+        for thread in getattr(self, "_all", ()):
+            thread.work.put(None)
 
 
 class FetchThread(Thread):
