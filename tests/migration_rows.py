@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from unifetch.model.names import (
-    ARGUMENT,
-    CLIENT,
-    COOKIES,
-    ELAPSED,
-    HEADERS,
-    LIMITS,
-    LINK,
-    MODULE,
-    RESPONSE,
-    RETRY,
-    TIMEOUT,
-)
+from unifetch.model import names
 
 # For each place and name: the library, what is written there, and what is written here. Both are expressions of `url`,
 # a server's; `proxy`, its origin; `refused`, a URL where nobody listens; `client`, a Session or Client; `name`, that of
 # our backend; `path`, a file; and the library.
 EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
-    ARGUMENT: {
+    names.ARGUMENT: {
         "data": ("requests", 'requests.post(url, data={"a": "b"})', 'unifetch.post(url, form={"a": "b"})'),
         "content": ("httpx", 'httpx.post(url, content=b"bytes")', 'unifetch.post(url, body=b"bytes")'),
         "verify": ("requests", "requests.get(url, verify=False)", "unifetch.get(url, tls=False)"),
@@ -139,7 +127,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             'unifetch.post(url, body="1", headers={"Content-Type": "application/json"})',
         ),
     },
-    RETRY: {
+    names.RETRY: {
         "total": ("urllib3", "urllib3.Retry(total=2).total + 1", "unifetch.Retry(attempts=3).attempts"),
         "connect": ("urllib3", "urllib3.Retry(connect=2).connect + 1", "unifetch.Retry(attempts=3).attempts"),
         "redirect": (
@@ -169,7 +157,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "unifetch.Retry(respect_retry_after=False).respect_retry_after",
         ),
     },
-    LIMITS: {
+    names.LIMITS: {
         "max_connections": (
             "httpx",
             "httpx.Limits(max_connections=5).max_connections",
@@ -182,7 +170,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "limit_per_host": ("", "", "unifetch.Limits(connections_per_origin=5)"),
     },
-    TIMEOUT: {
+    names.TIMEOUT: {
         "sock_read": ("aiohttp", "aiohttp.ClientTimeout(sock_read=5).sock_read", "unifetch.Timeout(read=5).read"),
         "sock_connect": (
             "aiohttp",
@@ -190,7 +178,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "unifetch.Timeout(connect=5).connect",
         ),
     },
-    RESPONSE: {
+    names.RESPONSE: {
         "status_code": ("requests", "requests.get(url).status_code", "unifetch.get(url).status"),
         "reason_phrase": ("httpx", "httpx.get(url).reason_phrase", "unifetch.get(url).reason"),
         "content": ("requests", "requests.get(url).content", "unifetch.get(url).body"),
@@ -329,7 +317,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             'unifetch.get(url).headers["Link"]',
         ),
     },
-    HEADERS: {
+    names.HEADERS: {
         "getlist": (
             "urllib3",
             'urllib3.PoolManager().request("GET", url).headers.getlist("Set-Cookie")',
@@ -367,7 +355,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             'dict(unifetch.get(url).headers)["Link"]',
         ),
     },
-    CLIENT: {
+    names.CLIENT: {
         "headers": (
             "requests",
             '(client.headers.update({"X-A": "1"}), client.get(url))[1]',
@@ -461,7 +449,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "aclose": ("httpx", "await httpx.AsyncClient().aclose()", "await unifetch.AsyncClient(name).close()"),
     },
-    COOKIES: {
+    names.COOKIES: {
         "get_dict": (
             "requests",
             "(client.get(url), client.cookies.get_dict())[1]",
@@ -540,14 +528,14 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "(client.get(url), sorted(cookie.name for cookie in client.cookies))[1]",
         ),
     },
-    LINK: {
+    names.LINK: {
         "get": (
             "requests",
             'requests.get(url).links["next"].get("url")',
             'unifetch.get(url).links["next"].url',
         ),
     },
-    ELAPSED: {
+    names.ELAPSED: {
         "total_seconds": (
             "requests",
             "requests.get(url).elapsed.total_seconds() < 60",
@@ -559,7 +547,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "unifetch.get(url).elapsed * 1e6 < 6e7",
         ),
     },
-    MODULE: {
+    names.MODULE: {
         "Session": ("requests", "requests.Session().get(url)", "unifetch.Client().get(url)"),
         "AsyncSession": (
             "aiohttp",

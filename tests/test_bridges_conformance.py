@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import os
 import pickle
 import threading
 from importlib import import_module
@@ -67,26 +68,31 @@ class Front:
 
     def ask(self, *urls: str, timeout: Any = 10, **settings: Any) -> list[str]:
         """The text of each answer, asked one after the other by one client."""
-        settings["backend"] = self.backend
         if self.awaited:
             return asyncio.run(self._ask(urls, timeout, settings))
-        if self.name == "requests":
-            with self.library.Session() as session:
-                session.trust_env = False
-                for scheme in ("http://", "https://"):
-                    session.mount(scheme, self.bridge.Adapter(**settings))
-                return [session.get(url, timeout=timeout).text for url in urls]
-        with self.library.Client(transport=self.bridge.Transport(**settings), timeout=self._timeout(timeout)) as client:
-            return [client.get(url).text for url in urls]
+        with self.client(**settings) as client:
+            return [client.get(url, timeout=self._timeout(timeout)).text for url in urls]
 
     async def _ask(self, urls: tuple[str, ...], timeout: Any, settings: dict[str, Any]) -> list[str]:
-        transport = self.bridge.AsyncTransport(**settings)
+        transport = self.bridge.AsyncTransport(backend=self.backend, **settings)
         async with self.library.AsyncClient(transport=transport, timeout=self._timeout(timeout)) as client:
             return [(await client.get(url)).text for url in urls]
 
+    def client(self, **settings: Any) -> Any:
+        """A client that blocks."""
+        if self.name != "requests":
+            return self.library.Client(transport=self.bridge.Transport(backend=self.backend, **settings))
+        session = self.library.Session()
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, self.bridge.Adapter(backend=self.backend, **settings))
+        return session
+
     def _timeout(self, timeout: Any) -> Any:
         # A pair is (connect, read), as requests has it.
-        return self.library.Timeout(10, connect=timeout[0], read=timeout[1]) if type(timeout) is tuple else timeout
+        if type(timeout) is not tuple or self.name == "requests":
+            return timeout
+        return self.library.Timeout(10, connect=timeout[0], read=timeout[1])
 
     def fails(self, kind: str, url: str, **settings: Any) -> None:
         """Ask, and hold the failure to its kind."""
@@ -472,40 +478,39 @@ def test_a_response_of_requests_pickles() -> None:
             assert "x" == other.get(server.url).text
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
-@pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_a_fork_has_connections_of_its_own(library: str) -> None:
+BLOCKING = pytest.mark.parametrize(
+    "front", [each for each in FRONTS if not each[2]], indirect=True, ids=lambda each: f"{each[0]} on {each[1]}"
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@BLOCKING
+def test_a_fork_has_connections_of_its_own(front: Front) -> None:
     """The child asks by itself, and the parent's connection is still the parent's."""
-    import os
+    with Server(lambda request: reply(200, request.target.encode())) as server, front.client() as client:
+        client.get(server.url + "/parent")
+        child = os.fork()
+        if child == 0:
+            ok = client.get(server.url + "/child").text == "/child"
+            os._exit(0 if ok else 1)
+        _, status = os.waitpid(child, 0)
 
-    front = Front(library, "socket", awaited=False)
-    with Server(lambda request: reply(200, request.target.encode())) as server:
-        with front.library.Client(transport=front.bridge.Transport()) as client:
-            client.get(server.url + "/parent")
-            child = os.fork()
-            if child == 0:
-                ok = client.get(server.url + "/child").text == "/child"
-                os._exit(0 if ok else 1)
-            _, status = os.waitpid(child, 0)
-
-            assert 0 == os.waitstatus_to_exitcode(status)
-            assert "/parent" == client.get(server.url + "/parent").text
-            assert 2 == server.connections
+        assert 0 == os.waitstatus_to_exitcode(status)
+        assert "/parent" == client.get(server.url + "/parent").text
+        assert 2 == server.connections
 
 
-def test_threads_share_a_session() -> None:
+@BLOCKING
+def test_threads_share_a_client(front: Front) -> None:
     """Each gets the answer to its own request."""
-    front = Front("requests", "socket", awaited=False)
     found: dict[str, str] = {}
-    session = front.library.Session()
-    session.mount("http://", front.bridge.Adapter())
 
     def ask(number: int) -> None:
         for turn in range(5):
             name = f"/{number}-{turn}"
-            found[name] = session.get(server.url + name).text
+            found[name] = client.get(server.url + name).text
 
-    with Server(lambda request: reply(200, request.target.encode())) as server, session:
+    with Server(lambda request: reply(200, request.target.encode())) as server, front.client() as client:
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
         for thread in threads:
             thread.start()

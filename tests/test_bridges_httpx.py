@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import threading
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import Any
@@ -249,26 +248,6 @@ def test_what_an_upload_raises_goes_to_its_caller(client: Any) -> None:
 
     with Server(OnHead(b"")) as server, pytest.raises(LookupError, match="mine"):
         client.post(server.url, content=blocks())
-
-
-def test_threads_share_a_transport(client: Any) -> None:
-    """Each gets the answer to its own request."""
-    found: dict[str, str] = {}
-
-    def ask(number: int) -> None:
-        for turn in range(5):
-            name = f"/{number}-{turn}"
-            found[name] = client.get(server.url + name).text
-
-    with Server(lambda request: reply(200, request.target.encode())) as server:
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert {name: name for name in found} == found
-    assert 40 == len(found)
 
 
 # --- Awaited --------------------------------------------------------------------------------------

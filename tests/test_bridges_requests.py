@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -262,19 +261,3 @@ def test_wrong_settings_are_refused() -> None:
     """An adapter takes what is below policies, and nothing else."""
     with pytest.raises(InvalidSetting, match="headers"):
         Adapter(headers={"a": "b"})  # type: ignore[call-arg]  # that is the test
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_has_connections_of_its_own(session: Any) -> None:
-    """The child asks by itself, and the parent's connection is still the parent's."""
-    with Server(lambda request: reply(200, request.target.encode())) as server:
-        session.get(server.url + "/parent")
-        child = os.fork()
-        if child == 0:
-            ok = session.get(server.url + "/child").text == "/child"
-            os._exit(0 if ok else 1)
-        _, status = os.waitpid(child, 0)
-
-        assert 0 == os.waitstatus_to_exitcode(status)
-        assert "/parent" == session.get(server.url + "/parent").text
-        assert 2 == server.connections
