@@ -155,13 +155,10 @@ def whole_chunks(reader: ByteReader) -> bytes:
     return b"".join(pieces)
 
 
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
-
-
 @lru_cache(1024)
 def _plain_size(line: bytes) -> int:
     # The size, of a line that is nothing but a size; else 0.
-    return int(line, 16) if _SIZE.fullmatch(line) else 0
+    return int(line, 16) if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", line) else 0
 
 
 def past_plain_chunks(data: bytes, at: int) -> int:

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 def numeric(host: str, port: int) -> list[Address] | None:
     """What an address stands for, which needs no resolver and no thread; None for a name."""
+    # Not by `getaddrinfo`, which imports Python's tables of Unicode for any host.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return _ask(host, port, socket.AI_NUMERICHOST)
-    except (socket.gaierror, UnicodeError):
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
         return None
+    return [(family, (host, port, 0, 0) if family == socket.AF_INET6 else (host, port))]
 
 
 def look_up(host: str, port: int, seconds: float | None) -> list[Address]:
@@ -65,8 +68,8 @@ def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.
     return thread
 
 
-def _ask(host: str, port: int, flags: int = 0) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+def _ask(host: str, port: int) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, address) for family, _, _, _, address in found]
 
 
