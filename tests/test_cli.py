@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import unifetch
 from servers import certificate_authority
 from unifetch import __version__, available_backends
 from unifetch.backends import BACKENDS, capabilities, is_installed
@@ -107,6 +108,58 @@ def test_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:
     assert (2, "unifetch: OSError: [Errno 28] No space left on device\n") == (done.returncode, done.stderr)
 
 
+def test_a_plain_get_imports_little() -> None:
+    """Most of the time of one request is that of starting, so nothing is imported that it does not use."""
+    code = "import sys; from unifetch.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    with Server(reply(body=b"hello")) as server:
+        # Without `site`, so that what an environment's own .pth files import does not count, and without the libraries
+        # that undo codings, which import what they like.
+        command = [sys.executable, "-S", "-c", code, server.url, "--no-decode"]
+        path = str(Path(unifetch.__file__).parents[1])
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    loaded = done.stderr.split()
+    unused = {
+        "asyncio",
+        "email",
+        "getpass",
+        "hashlib",
+        "http",
+        "json",
+        "logging",
+        "pathlib",
+        "ssl",
+        "tempfile",
+        "urllib",
+    }
+    ours = {"demo", "compare", "manual", "curl", "trace", "conversation", "into_file", "progress_bar", "json_text"}
+
+    assert "hello" == done.stdout
+    assert set() == unused.intersection(loaded)
+    assert set() == {f"unifetch.cli.{name}" for name in ours}.intersection(loaded)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "name"),
+    [(None, [], "socket"), ("urllib", [], "urllib"), ("urllib", ["-b", "socket"], "socket")],
+)
+def test_who_carries_a_request(
+    environment: str | None,
+    words: list[str],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The option, then the environment; where nobody says, the backend that starts soonest."""
+    monkeypatch.delenv("UNIFETCH_BACKEND", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("UNIFETCH_BACKEND", environment)
+    with Server(reply(body=b"hello")) as server:
+        main(["-v", server.url, *words])
+        origin = server.url
+
+    assert f"* {origin} through {name}" == capsys.readouterr().err.splitlines()[0]
+
+
 def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
     """`-v` shows every head on standard error, redirects included, in the order of the wire."""
     moved = reply(302, headers={"Location": "/b?c"})
@@ -117,7 +170,7 @@ def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert (0, "hello") == (code, out)
     lines = err.splitlines()
-    assert lines[:3] == [f"* {origin} through urllib", "> GET /a HTTP/1.1", f"> Host: {origin.removeprefix('http://')}"]
+    assert lines[:3] == [f"* {origin} through socket", "> GET /a HTTP/1.1", f"> Host: {origin.removeprefix('http://')}"]
     assert [line for line in lines if "HTTP/1.1" in line] == [
         "> GET /a HTTP/1.1",
         "< HTTP/1.1 302 Found",

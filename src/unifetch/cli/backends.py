@@ -13,7 +13,7 @@ from ..backends import capabilities as capabilities_of
 from ..backends.base import Capability
 from ..bridges import installed
 from ..client.config import chosen_backend
-from .parser import Parser
+from .parser import BACKEND, Parser
 from .terminal import Style, printable
 
 TYPE_CHECKING: bool = False
@@ -48,7 +48,10 @@ def run(word: str, arguments: Sequence[str]) -> int:
         print(f"{mark} {style.bold(f'{name:10}')} {_wrapped(found, 13).lstrip()}")
     if _is_urllib3_future():
         print(style.red("\n" + _wrapped("Warning: niquests has put urllib3-future in the place of urllib3.")))
-    print("\n" + _wrapped(f"{style.green('*')} {printable(default)} is used where none is named ({reason}).") + "\n")
+    print("\n" + _wrapped(f"{style.green('*')} {printable(default)} is used where none is named ({reason})."))
+    if reason == "the default":
+        print(_wrapped(f"A request from the command line then uses {BACKEND}, which starts sooner."))
+    print()
     if bridged := installed():
         print(_wrapped(f"Bridges are installed underneath {', '.join(bridged)}.") + "\n")
     _print_matrix(capabilities, style, everything=options.all or len(capabilities) == 1)

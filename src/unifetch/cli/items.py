@@ -12,14 +12,13 @@ A backslash keeps a character from being read as a separator: `a\:b=c`.
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 
 from ..errors import InvalidRequest
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 # The longest separator that begins first.
@@ -53,6 +52,8 @@ class Items:
             raise InvalidRequest(f"{word!r} is neither a URL nor an item; items are {kinds}")
         name, separator, value = re.sub(r"\\(.)", r"\1", match[1]), match[2], match[3]
         if separator == "@" or (separator == "=@" and self._form):
+            from pathlib import Path  # which takes long to import, as `json` does, and most requests need neither
+
             self.files.append((name, Path(value)))
             return
         if separator.endswith("@"):
@@ -75,6 +76,8 @@ def parsed_json(text: str, where: str) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not a number of JSON")
 
+    import json
+
     try:
         return json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
@@ -83,6 +86,7 @@ def parsed_json(text: str, where: str) -> Any:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text("utf-8").removesuffix("\n")
+        with open(path, encoding="utf-8") as file:
+            return file.read().removesuffix("\n")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{path} is not text in UTF-8; name@file sends a file as it is") from error

@@ -7,15 +7,13 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
-from urllib.parse import unquote
 
-from ..client.new_file import EXACT, place_of, take_name
+from ..client.config import chosen_backend
 from ..client.sync_client import Client
 from ..errors import InvalidRequest, TooLarge
 from ..model.url import URL
 from .options import call_arguments, checked_url, client_settings, sorted_words
-from .parser import parse, request_parser
-from .progress_bar import ProgressBar, size
+from .parser import BACKEND, parse, request_parser
 from .terminal import Style, printable, say
 
 TYPE_CHECKING: bool = False
@@ -63,7 +61,9 @@ def run(word: str, arguments: Sequence[str]) -> int:
         timing = _listeners(options, settings)
         with _client(options, settings, url, files) as client:
             if is_download:
-                length = _download(client, options, url, str(path), call)
+                from .into_file import download
+
+                length = download(client, options, url, str(path), call)
             else:
                 length = _stream(client, options, url, path, call)
         if timing is not None:
@@ -81,12 +81,9 @@ def _path(options: argparse.Namespace, url: str | URL) -> str | None:
         return path
     if options.output is not None:
         raise InvalidRequest("-o and -O contradict each other")
-    name = unquote(_parsed(url).target.partition("?")[0].rpartition("/")[2])
-    if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
-        raise InvalidRequest(
-            f"-O takes the name that the URL ends with, and {printable(name)!r} is none; -o FILE names one"
-        )
-    return name
+    from .into_file import name_of
+
+    return name_of(_parsed(url))
 
 
 def _listeners(options: argparse.Namespace, settings: dict[str, Any]) -> Timing | None:
@@ -116,55 +113,10 @@ def _client(
             from .cookie_file import cookie_file
 
             settings["cookies"] = stack.enter_context(cookie_file(options.cookie_jar))
-        yield stack.enter_context(Client(options.backend, **settings))
-
-
-# --- Into a file ----------------------------------------------------------------------------------
-
-
-def _download(client: Client, options: argparse.Namespace, url: str | URL, path: str, call: dict[str, Any]) -> int:
-    del call["method"]
-    hints = not options.silent
-    if options.resume and (length := _is_complete(client, url, path, call)) is not None:
-        if hints:
-            say(f"unifetch: {printable(path)} is complete: {length} bytes, as at the server; nothing was done")
-        return length
-    with ExitStack() as stack:
-        progress: Any = stack.enter_context(ProgressBar(sys.stderr)) if hints else None
-        if options.limit is not None:
-            progress = _within(options.limit, progress)
-        try:
-            done = client.download(url, path, resume=options.resume, progress=progress, **call)
-        except KeyboardInterrupt as interrupt:
-            if hints and os.path.exists(path) is False:
-                interrupt.add_note("interrupted; the same command with -c goes on, if the server allows it")
-            raise
-    return done.size
-
-
-def _is_complete(client: Client, url: str | URL, path: str, call: dict[str, Any]) -> int | None:
-    """The size of a file that is there as long as the server's, with nothing left of a broken download beside it."""
-    target = os.path.realpath(path)
-    if not os.path.isfile(target) or any(
-        name.endswith("unifetch-part") for name in os.listdir(os.path.dirname(target) or ".")
-    ):
-        return None
-    head = client.request("HEAD", url, **{**call, "headers": [*call["headers"], ("Accept-Encoding", "identity")]})
-    length = os.path.getsize(target)
-    return length if head.status == 200 and head.headers.get("content-length") == str(length) else None
-
-
-def _within(limit: int, progress: Any) -> Any:
-    def check(received: int, total: int | None) -> None:
-        if max(received, total or 0) > limit:
-            raise TooLarge(f"--limit {limit}: the body has {total or received} bytes or more")
-        if progress is not None:
-            progress(received, total)
-
-    return check
-
-
-# --- To standard output, or into what is no plain file --------------------------------------------
+        backend = options.backend
+        if backend is None and chosen_backend()[1] == "the default":
+            backend = BACKEND
+        yield stack.enter_context(Client(backend, **settings))
 
 
 def _stream(client: Client, options: argparse.Namespace, url: str | URL, path: str | None, call: dict[str, Any]) -> int:
@@ -239,6 +191,8 @@ def _show_body(response: Response[Any], pieces: _counted) -> None:
     last = ""
     for piece in (waiting, *blocks) if waiting else blocks:
         if not last and b"\0" in piece:
+            from .progress_bar import size
+
             length = response.headers.get("content-length", "")
             much = f", {size(int(length))}" if length.isascii() and length.isdigit() else ""
             what = f"binary data ({printable(kind or 'of no type')}{much})"
@@ -271,18 +225,7 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
         with open(path, "ab") as device:  # or a pipe: nothing may take its place; a directory fails
             yield device
             return
-    target = place_of(path)
-    unfinished = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.unifetch-part")
-    try:
-        file = open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | EXACT, 0o600), "r+b")  # noqa: SIM115  # closed below
-    except OSError as error:
-        error.filename = path
-        raise
-    try:
-        with file:
-            yield file
-            take_name(file, unfinished, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(unfinished)
-        raise
+    from .into_file import taking_name
+
+    with taking_name(path) as file:
+        yield file

@@ -12,7 +12,6 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from hashlib import sha256
 
 from ..errors import InvalidSetting, evidence
 
@@ -54,7 +53,12 @@ def part_of(target: str) -> str:
     """Where the file is written until it is complete: a hidden name beside it."""
     directory, name = os.path.split(target)
     raw = os.fsencode(name)
-    shown = name if len(raw) <= READABLE else sha256(raw).hexdigest()
+    if len(raw) <= READABLE:
+        shown = name
+    else:
+        from hashlib import sha256  # which loads OpenSSL
+
+        shown = sha256(raw).hexdigest()
     return os.path.join(directory, f".{shown}.unifetch-part")
 
 
