@@ -9,6 +9,7 @@ import gzip
 import html
 import json
 import os
+import random
 import re
 import threading
 import time
@@ -459,6 +460,41 @@ def test_a_secret_in_a_large_body(cassette: Any, tmp_path: Path) -> None:
 
     assert body.replace(secret, b"SECRET-big-1") == played
     assert not [each for each in tmp_path.iterdir() if secret in each.read_bytes()]
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+@pytest.mark.parametrize("before", [10, LARGE - 40, 2 * LARGE])
+def test_a_secret_by_its_name_in_a_large_body(cassette: Any, tmp_path: Path, coding: str, before: int) -> None:
+    """It is found there as in a small one, wherever it lies, under a coding as well."""
+    filler = random.Random(7).randbytes(LARGE).hex()
+    body = json.dumps({"a": filler[:before], "access_token": 'large-"token"-12', "b": filler, "c": filler}).encode()
+    fields = {"Content-Type": "application/json", **({"Content-Encoding": coding} if coding else {})}
+    with Server(reply(200, gzip.compress(body, mtime=0) if coding else body, fields)) as server:
+        with cassette(mode="once"):
+            get(server.url)
+        with cassette(mode="none"):
+            played = get(server.url).json()
+
+    assert {**json.loads(body), "access_token": "SECRET-1"} == played
+    assert not [each for each in tmp_path.iterdir() if b"large-" in each.read_bytes()]
+
+
+def test_a_key_in_a_large_coded_body(cassette: Any, tmp_path: Path) -> None:
+    """It is refused; without one the body stays in its coding."""
+    filler, key = random.Random(7).randbytes(2 * LARGE), b" sk_live_4eC39HqLyjWDarjtT1zdp7dc "
+    coded, clean = (gzip.compress(filler + each, mtime=0) for each in (key, b""))
+    with Server(
+        lambda request: reply(200, coded if request.target == "/key" else clean, {"Content-Encoding": "gzip"})
+    ) as server:
+        with pytest.raises(SecretFound), cassette(mode="once"):
+            get(f"{server.url}/key")
+        assert [] == list(tmp_path.iterdir())
+        with cassette(mode="once"):
+            get(f"{server.url}/clean")
+        with cassette(mode="none"):
+            assert filler == get(f"{server.url}/clean").body
+
+    assert [clean] == [each.read_bytes() for each in tmp_path.glob("one.*.body")]
 
 
 @pytest.mark.parametrize("before", [0, 50, LARGE - 9, 3 * LARGE - 9])

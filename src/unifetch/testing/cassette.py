@@ -360,8 +360,11 @@ def clean(records: list[Recorded], secrets: Secrets) -> None:
             each.request_digest = each.request_body.digest
         body = b"" if each.request_body.is_large else each.request_body.read()
         secrets.discover(each.url, each.request_headers, body, each.request_header("content-type"))
-        content = b"" if each.body.is_large else each.decoded() or b""
-        secrets.discover("", each.headers, content, each.response_header("content-type"))
+        content, kind = b"" if each.body.is_large else each.decoded() or b"", each.response_header("content-type")
+        secrets.discover("", each.headers, content, kind)
+        if each.body.is_large and (kind.startswith("text/") or "json" in kind or next(each.body.pieces([1])) in b"{["):
+            for part in each.parts():
+                secrets.discover_in_part(part)
     for each in records:
         each.without_secrets(secrets)
 

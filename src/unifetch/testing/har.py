@@ -113,6 +113,8 @@ class Content:
         Raises:
             SecretFound: it holds what looks like a key.
         """
+        if self.path is None:
+            self._spill()
         whole = directory / f".{stem}.{os.urandom(8).hex()}"
         try:
             digest = self._linked(whole, secrets) or self._copied(whole, stem, secrets)
@@ -257,6 +259,18 @@ class Recorded:
         except (DecodingError, TooLarge):
             return None
 
+    def parts(self) -> Iterator[bytes]:
+        """The content of a large body without its coding, in parts that overlap."""
+        undo, part = decoder(self.response_header("content-encoding") or None, streamed=True), b""
+        with contextlib.suppress(DecodingError, TooLarge):
+            for block in self.body.pieces([LARGE] * (-(-self.body.size // LARGE))):
+                for piece in (block,) if undo is None else undo.feed(block):
+                    part += piece
+                    if len(part) > LARGE:
+                        yield part
+                        part = part[-_OVERLAP:]
+        yield part
+
     def without_secrets(self, secrets: Secrets) -> None:
         """Replace every secret by its placeholder, and correct the lengths."""
         self.url = secrets.replace(self.url)
@@ -295,6 +309,10 @@ class Recorded:
     def stored(self, stem: str, directory: Path, secrets: Secrets) -> str:
         """Give the large body a file of its own; without its secrets it may have another length."""
         before = self.body.size
+        if self.response_header("content-encoding") and any(
+            may_hold_key(part) or secrets.replace_bytes(part) != part for part in self.parts()
+        ):
+            self._undo_coding(directory)
         name = self.body.store(stem, directory, secrets)
         if (after := self.body.size) != before:
             self.headers = _with_length(self.headers, after)
@@ -304,6 +322,13 @@ class Recorded:
                 chunk[1] = round(end * after / before) - placed
                 placed += int(chunk[1])
         return name
+
+    def _undo_coding(self, directory: Path) -> None:
+        content = Content(directory=directory)
+        for number, part in enumerate(self.parts()):
+            content.write(part[_OVERLAP:] if number else part)
+        self.headers = [pair for pair in self.headers if pair[0].lower() != "content-encoding"]
+        self.body = content
 
     def resize(self, raw: bytes, replaced: bytes, change: Any) -> None:
         """Take another body, and make the fields and the chunks agree with its length."""

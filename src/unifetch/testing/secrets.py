@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import html
 import json
 import re
@@ -32,6 +33,8 @@ _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")  # and what stands bef
 _IN_BASE64 = bytes(
     97 if chr(octet).isascii() and (chr(octet).isalnum() or chr(octet) in "+/_-") else 0 for octet in range(256)
 )
+_NAME_IN_JSON = re.compile(rb'"([A-Za-z0-9_.%-]{1,64})"\s*:\s*(?=")')
+_VALUE_IN_JSON = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _SHORT = 8  # characters; anything shorter is replaced only as a whole word
 _SHORTEST = 4
 
@@ -136,6 +139,14 @@ class Secrets:
                 self._found_one(secret)
         for name, value in _of_body(body, kind):
             self._note(name, value)
+
+    def discover_in_part(self, part: bytes) -> None:
+        """The same in a part of a body that is too large to be parsed: values beside their names, as JSON has them."""
+        for found in _NAME_IN_JSON.finditer(part):
+            name = found[1].decode()
+            if self._is_secret(name) and (value := _VALUE_IN_JSON.match(part, found.end())):
+                with contextlib.suppress(ValueError):
+                    self._note(name, json.loads(value[0]))
 
     def _is_secret(self, name: str) -> bool:
         return is_secret(name) or _plain(name) in self._keys
