@@ -420,3 +420,11 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, awaited: bool) -> 
             ask(server.url, awaited=awaited, http2="only")
 
         assert 0 == server.connections
+
+
+def test_the_server_tells_what_frames_came() -> None:
+    """Whoever waits in vain sees them, by connection."""
+    with peer.Server() as server:
+        ask(server.url, awaited=False, http2="only")
+        with pytest.raises(TimeoutError, match=r"frames \['SETTINGS on 0, .*HEADERS on 1"):
+            server.wait_for(lambda: False, timeout=0)

@@ -29,6 +29,7 @@ from .steps import OnHead, Over, RecordedRequest, Script, Step
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+_NAMES = ("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE")
 END_STREAM = ACK = 0x1
 END_HEADERS = 0x4
 PADDED = 0x8
@@ -185,6 +186,14 @@ class Server(http11_server.Server):
         """The frames that came on this connection (1 for the first): kind, flags, stream and payload."""
         with self.changed:
             return list(self._connections[connection - 1].frames)  # type: ignore[attr-defined]  # they are HTTP/2's
+
+    def _seen(self) -> str:
+        came = [self._came(number) for number in range(1, self.connections + 1)]
+        return f"{super()._seen()}, frames {came}"
+
+    def _came(self, connection: int) -> str:
+        last = self.frames(connection)[-20:]
+        return ", ".join(f"{dict(enumerate(_NAMES)).get(kind, kind)} on {stream}" for kind, _, stream, _ in last)
 
 
 class HTTP2Connection(Connection):

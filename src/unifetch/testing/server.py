@@ -158,8 +158,10 @@ class Server:
         """
         with self.changed:
             if not self.changed.wait_for(condition, timeout):
-                seen = f"{self.connections} connections, {len(self.requests)} requests, errors {self.errors}"
-                raise TimeoutError(f"waited {timeout} s in vain for {what}; so far {seen}")
+                raise TimeoutError(f"waited {timeout} s in vain for {what}; so far {self._seen()}")
+
+    def _seen(self) -> str:
+        return f"{self.connections} connections, {len(self.requests)} requests, errors {self.errors}"
 
     def wait_requests(self, count: int, timeout: float = 5.0) -> list[RecordedRequest]:
         """Wait for so many requests with their whole bodies, and give all; TimeoutError as in `wait_for`."""
