@@ -21,7 +21,8 @@ from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.cli import backends as command_line
 from unifetch.cli.main import main
 from unifetch.cli.terminal import Style
-from unifetch.testing import Close, Flood, HalfClose, Server, Wait, refused_port, reply
+from unifetch.testing import Close, Flood, HalfClose, Script, Server, Wait, refused_port, reply
+from unifetch.testing.conformance.routes import Relay
 
 COMMAND = [sys.executable, "-m", "unifetch"]
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -161,7 +162,7 @@ def test_who_carries_a_request(
 
 
 def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
-    """`-v` shows every head on standard error, redirects included, in the order of the wire."""
+    """`-v` shows each connection and head on standard error, redirects included, in the order of the wire."""
     moved = reply(302, headers={"Location": "/b?c"})
     with Server(moved, reply(body=b"hello", headers=[("X-A", "1"), ("x-a", "2")])) as server:
         code = main(["get", "-v", "-H", "Accept: text/plain", f"{server.url}/a"])
@@ -170,7 +171,10 @@ def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert (0, "hello") == (code, out)
     lines = err.splitlines()
-    assert lines[:3] == [f"* {origin} through socket", "> GET /a HTTP/1.1", f"> Host: {origin.removeprefix('http://')}"]
+    host = origin.removeprefix("http://")
+    at = host.replace(":", ", port ")
+    assert lines[:4] == [f"* {origin} through socket", f"* connected to {at}", "> GET /a HTTP/1.1", f"> Host: {host}"]
+    assert 1 == err.count("* connected")
     assert [line for line in lines if "HTTP/1.1" in line] == [
         "> GET /a HTTP/1.1",
         "< HTTP/1.1 302 Found",
@@ -181,19 +185,59 @@ def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
     assert "> Accept: text/plain" in lines
 
 
+@pytest.mark.parametrize("route", ["direct", "-k", "--trace", "proxy"])
+def test_verbose_shows_tls(backend: str, route: str) -> None:
+    """Where the connection leads, what TLS has agreed and whose certificate it is, before the request goes out."""
+    authority = certificate_authority()
+    trust = ["-k"] if route == "-k" else ["--cacert", str(authority.ca_file)]
+    with Server(reply(body=b"hello"), tls=authority.server_context()) as server:
+        with Server([b"HTTP/1.1 200 OK\r\n\r\n", Relay(server.port)]) as proxy:
+            url = server.url.replace("127.0.0.1", "localhost")
+            words = {"proxy": ["-x", proxy.url], "--trace": ["--trace"]}.get(route, [])
+            done = subprocess.run([*COMMAND, "-v", "-b", backend, *trust, *words, url], capture_output=True, text=True)
+            port = (proxy if route == "proxy" else server).port
+    shown = [
+        line.partition(", by ")[0] for line in done.stderr.splitlines() if line.startswith(("* ", "> GET", "< HTTP"))
+    ]
+
+    assert (0, "hello") == (done.returncode, done.stdout), done.stderr
+    assert shown == [
+        f"* {url} through {backend}",
+        f"* connected to 127.0.0.1, port {port}",
+        *([f"* a tunnel through it to {url.removeprefix('https://')}"] if route == "proxy" else []),
+        "* TLSv1.3, TLS_AES_256_GCM_SHA384",
+        "* its certificate was not verified"
+        if route == "-k"
+        else "* certificate of localhost, 127.0.0.1, 0:0:0:0:0:0:0:1",
+        "> GET / HTTP/1.1",
+        "< HTTP/1.1 200 OK",
+    ]
+
+
+def test_verbose_shows_no_request_that_was_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody answers, there is an attempt, and no head."""
+    with refused_port() as port:
+        code = main(["-v", f"http://127.0.0.1:{port}/"])
+    err = capsys.readouterr().err
+
+    assert 0 != code
+    assert "* http://127.0.0.1:" in err
+    assert "> GET" not in err
+
+
 @pytest.mark.parametrize(
     ("option", "secure", "request_line", "answer"),
     [
         ("--http2", False, "> GET /a HTTP/1.1", "< HTTP/1.1 200 OK"),
         ("--http2-only", False, "> GET /a HTTP/2", "< HTTP/2 200"),
         ("--http2-only", True, "> GET /a HTTP/2", "< HTTP/2 200"),
-        ("--http2", True, "> GET /a", "< HTTP/2 200"),
+        ("--http2", True, "> GET /a HTTP/2", "< HTTP/2 200"),
     ],
 )
 def test_verbose_names_the_version_that_is_spoken(
     option: str, secure: bool, request_line: str, answer: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The request line has HTTP/2 where it is certain, and no version where the server is still to choose."""
+    """The request line has the version that is spoken, also where the server has chosen it."""
     peer = pytest.importorskip("unifetch.testing.http2", exc_type=ImportError)
     pytest.importorskip("h2", reason="HTTP/2 needs it")
     authority = certificate_authority()
@@ -603,7 +647,7 @@ def test_an_error_page_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_continue(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What broke off says so, and `-c` gets the rest of it."""
     file = tmp_path / "file"
-    cut = [reply(headers={"Content-Length": "9", "ETag": '"1"'}), b"half", HalfClose()]
+    cut: list[Script] = [reply(headers={"Content-Length": "9", "ETag": '"1"'}), b"half", HalfClose()]
     with Server(cut, reply(206, b" file", {"Content-Range": "bytes 4-8/9", "ETag": '"1"'})) as server:
         first = main(["get", "-b", backend, "-o", str(file), server.url])
         err = capsys.readouterr().err

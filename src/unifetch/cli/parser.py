@@ -221,7 +221,12 @@ def request_parser(word: str = "") -> Parser:
 
     group = parser.add_argument_group("what is shown")
     add = group.add_argument
-    add("-v", "--verbose", action="store_true", help="the conversation: heads, redirects, retries; credentials masked")
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="the conversation: connections, TLS, heads, redirects, retries; credentials masked",
+    )
     add("--timing", action="store_true", help="where the time went")
     add("--trace", action="store_true", help="every byte that goes through a connection, also credentials")
     add("-s", "--silent", action="store_true", help="neither progress nor hints; errors are shown")

@@ -58,7 +58,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
         is_download = is_file and call["method"].upper() == "GET" and not has_body and not options.include
         if options.resume and not is_download:
             raise InvalidRequest("-c goes on with a file: it needs -o FILE, and a GET without a body")
-        timing = _listeners(options, settings)
+        timing = _listeners(options, settings, files)
         with _client(options, settings, url, files) as client:
             if is_download:
                 from .into_file import download
@@ -86,14 +86,15 @@ def _path(options: argparse.Namespace, url: str | URL) -> str | None:
     return name_of(_parsed(url))
 
 
-def _listeners(options: argparse.Namespace, settings: dict[str, Any]) -> Timing | None:
+def _listeners(options: argparse.Namespace, settings: dict[str, Any], files: ExitStack) -> Timing | None:
     timing = None
     listeners: list[Any] = []
     if options.verbose or options.timing:
         from .conversation import Conversation, Timing
 
         if options.verbose:
-            listeners.append(Conversation(settings.get("http2", False)))
+            listeners.append(conversation := Conversation(settings.get("http2", False)))
+            files.enter_context(conversation.watching())
         if options.timing:
             listeners.append(timing := Timing())
     settings["listeners"] = listeners

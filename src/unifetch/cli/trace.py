@@ -1,7 +1,7 @@
-"""`--trace`: the bytes that are sent and received, as they are before TLS hides them.
+"""What goes on below the libraries: connections, TLS, and for `--trace` the bytes as they are before TLS hides them.
 
 It watches the sockets of this process while one command runs, whichever library uses them. That is for looking, and
-for no program: what it shows holds credentials.
+for no program: the bytes hold credentials.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..model.url import URL
 
     Keep = Callable[[socket.socket | None, str, bytes], None]
+    Connected = Callable[[tuple[str, int]], None]
+    Secured = Callable[[ssl.SSLSocket | ssl.SSLObject], None]
 
 HANDSHAKE = b"\x16\x03"  # what a TLS connection begins with (RFC 8446 §5.1)
 
@@ -43,20 +45,28 @@ def traced(url: URL, settings: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def watched(keep: Keep, context: Any = ssl.SSLContext) -> Iterator[None]:
+def watched(
+    keep: Keep,
+    context: Any = ssl.SSLContext,
+    *,
+    connected: Connected = lambda address: None,
+    secured: Secured = lambda tls: None,
+) -> Iterator[None]:
     """Hand on what goes through the connections of this process.
 
     Args:
         keep: is called with the socket (None within TLS), `">"` or `"<"`, and the bytes.
         context: the TLS context that is watched; by default all, None for none.
+        connected: is called with the address of the peer when the first bytes go there on a connection.
+        secured: is called when a handshake is complete.
     """
-    watch = _Watch(keep)
+    watch = _Watch(keep, connected, secured)
     with ExitStack() as stack:
         for name in ("send", "sendall", "sendmsg", "recv", "recv_into"):
             stack.enter_context(_replaced(socket.socket, name, watch.plain(name, getattr(socket.socket, name))))
         if context is not None:
-            stack.enter_context(_replaced(context, "sslsocket_class", watch.encrypted(ssl.SSLSocket, "send")))
-            stack.enter_context(_replaced(context, "sslobject_class", watch.encrypted(ssl.SSLObject, "write")))
+            for name, write in (("sslsocket_class", "send"), ("sslobject_class", "write")):
+                stack.enter_context(_replaced(context, name, watch.encrypted(getattr(context, name), write)))
         yield
 
 
@@ -73,43 +83,75 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 class _Watch:
     """Hands on what the methods of sockets do."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Keep, connected: Connected, secured: Secured) -> None:
         self._keep = keep
-        self._secured = WeakSet[socket.socket]()  # their bytes are TLS records: what is in them is shown elsewhere
+        self._connected = connected
+        self._secured = secured
+        self._met: set[tuple[Any, Any]] = set()  # connections, by their two ends
+        self._encrypted = WeakSet[socket.socket]()  # their bytes are TLS records: what is in them is shown elsewhere
 
     def plain(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method of `socket.socket` that hands on its bytes, unless they are those of TLS."""
 
+        mark = "<" if name.startswith("recv") else ">"
+
         def watched(sock: socket.socket, *args: Any) -> Any:
+            # Before anything is sent, so that no other end in this process comes first.
+            is_connection = mark == ">" and self._meet(sock)
             done = method(sock, *args)
             data = _data(name, args, done)
-            if sock.type == socket.SOCK_STREAM and _has_peer(sock) and not self._is_tls(sock, data):
-                self._keep(sock, "<" if name.startswith("recv") else ">", data)
+            if (is_connection or self._meet(sock)) and not self._is_tls(sock, data):
+                self._keep(sock, mark, data)
             return done
 
         return watched
 
     def _is_tls(self, sock: socket.socket, data: bytes) -> bool:
         if data.startswith(HANDSHAKE):
-            self._secured.add(sock)
-        return sock in self._secured
+            self._encrypted.add(sock)
+        return sock in self._encrypted
+
+    def _meet(self, sock: socket.socket) -> bool:
+        """Whether it is a connection; one that is new is told of."""
+        if sock.type != socket.SOCK_STREAM:
+            return False
+        try:
+            ends = sock.getsockname(), sock.getpeername()
+        except OSError:
+            return False
+        if not ends[1]:  # the pair by which an event loop wakes itself has no names
+            return False
+        if self._met.isdisjoint((ends, ends[::-1])):
+            self._met.add(ends)
+            if isinstance(ends[1], tuple):
+                self._connected(ends[1][:2])
+        return True
 
     def encrypted(self, kind: type[Any], write: str) -> type[Any]:
         """A class of `ssl` whose reads and writes hand on what they carry."""
 
-        keep = self._keep
+        def keep(tls: Any, mark: str, data: bytes) -> None:
+            if not tls.server_side:  # a server in this process
+                self._keep(None, mark, data)
 
-        def read(self: Any, length: int = 1024, buffer: Any = None) -> Any:
-            done = kind.read(self, length) if buffer is None else kind.read(self, length, buffer)
-            keep(None, "<", done if buffer is None else bytes(memoryview(buffer)[:done]))
+        def do_handshake(tls: Any, *args: Any) -> None:
+            if isinstance(tls, ssl.SSLSocket):  # the other has no socket: what carries it is seen by itself
+                self._meet(tls)
+            kind.do_handshake(tls, *args)
+            if not tls.server_side:
+                self._secured(tls)
+
+        def read(tls: Any, length: int = 1024, buffer: Any = None) -> Any:
+            done = kind.read(tls, length) if buffer is None else kind.read(tls, length, buffer)
+            keep(tls, "<", done if buffer is None else bytes(memoryview(buffer)[:done]))
             return done
 
-        def written(self: Any, data: Any, *flags: int) -> Any:
-            done = getattr(kind, write)(self, data, *flags)
-            keep(None, ">", bytes(memoryview(data)[:done]))
+        def written(tls: Any, data: Any, *flags: int) -> Any:
+            done = getattr(kind, write)(tls, data, *flags)
+            keep(tls, ">", bytes(memoryview(data)[:done]))
             return done
 
-        return type(kind.__name__, (kind,), {"read": read, write: written})
+        return type(kind.__name__, (kind,), {"do_handshake": do_handshake, "read": read, write: written})
 
 
 def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
@@ -118,14 +160,6 @@ def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
     if name == "sendmsg":
         return b"".join(args[0])[:done]
     return bytes(memoryview(args[0])[: None if name == "sendall" else done])
-
-
-def _has_peer(sock: socket.socket) -> bool:
-    # The pair by which an event loop wakes itself has no names.
-    try:
-        return bool(sock.getpeername())
-    except OSError:
-        return False
 
 
 def _show(mark: str, data: bytes) -> None:
