@@ -362,17 +362,16 @@ def test_a_stream_that_another_task_closes() -> None:
 def test_a_server_that_never_says_how_many_streams() -> None:
     """Until it has, one stream is open; who waits for more waits no longer than for a connection."""
 
-    async def scenario(url: str) -> None:
-        timeout = {"total": 5, "connect": 0.2}
-        async with AsyncClient(backend="socket", http2="only", timeout=timeout) as client:
-            first = asyncio.create_task(client.get(url))
-            await asyncio.sleep(0.05)
+    async def scenario(server: Any) -> None:
+        async with AsyncClient(backend="socket", http2="only", timeout=30) as client:
+            first = asyncio.create_task(client.get(server.url))
+            await asyncio.to_thread(server.wait_for, lambda: bool(server.requests))
             with pytest.raises(ConnectTimeout):
-                await client.get(url)
+                await client.get(server.url, timeout={"total": 30, "connect": 0.05})
             first.cancel()
 
     with peer.Server(None, settings=None) as server:
-        asyncio.run(scenario(server.url))
+        asyncio.run(scenario(server))
 
         assert 1 == len(server.requests)
 

@@ -56,7 +56,7 @@ class Looped:
             request = request.routed(request.route, body=_stepped(body))
         loop = self._running()
         pieces = LoopedBody(loop)
-        pieces.raw = raw = _wait_for(loop, self._backend.send(request))
+        pieces.raw = raw = _wait_for(loop, self._backend.send, request)
         return RawResponse(
             raw.status, raw.reason, raw.http_version, raw.headers, pieces, pieces.close, raw.trailers, raw.interim
         )
@@ -147,7 +147,7 @@ class LoopThread:
         finally:
             self._ends = True
             with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
-                runner.run(_result_of(self._backend.close()))
+                runner.run(_result_of(self._backend.close))
 
     def stop(self) -> None:
         """Have the loop end. It waits for nothing: a finalizer may call it."""
@@ -187,7 +187,7 @@ class LoopedBody:
 
     def __next__(self) -> bytes:
         raw = self.raw
-        piece = None if raw is None else _wait_for(self._loop, _next_of(raw.body))
+        piece = None if raw is None else _wait_for(self._loop, _next_of, raw.body)
         if piece is None:
             raise StopIteration
         return piece
@@ -203,13 +203,11 @@ class LoopedBody:
             self.close()
 
 
-def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
+def _wait_for(loop: asyncio.AbstractEventLoop, work: Callable[..., Awaitable[T]], *given: Any) -> T:
     future: Future[T] = Future()
     try:
-        loop.call_soon_threadsafe(_begin, loop, work, future)
+        loop.call_soon_threadsafe(_begin, loop, future, work, *given)
     except RuntimeError:
-        if hasattr(work, "close"):
-            work.close()
         raise _closed() from None
     except BaseException:
         future.cancel()
@@ -230,12 +228,10 @@ def _wait_for(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
         del future  # an error of its own that is raised here would hold this frame, and so itself
 
 
-def _begin(loop: asyncio.AbstractEventLoop, work: Awaitable[T], future: Future[T]) -> None:
+def _begin(loop: asyncio.AbstractEventLoop, future: Future[T], work: Callable[..., Awaitable[T]], *given: Any) -> None:
     if future.cancelled():
-        if hasattr(work, "close"):
-            work.close()
         return
-    task = loop.create_task(_result_of(work))
+    task = loop.create_task(_result_of(work, *given))
     _tasks.add(task)
     task.add_done_callback(partial(_hand_over, loop, future))
     future.add_done_callback(partial(_cancel, loop, task))
@@ -285,7 +281,7 @@ _tasks: set[asyncio.Task[Any]] = set()  # a loop keeps no hold on them
 
 
 def _begin_to_close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> None:
-    task = loop.create_task(_result_of(raw.close()))
+    task = loop.create_task(_result_of(raw.close))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
 
@@ -295,8 +291,9 @@ async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:
     return await anext(pieces, None)
 
 
-async def _result_of(work: Awaitable[T]) -> T:
-    return await work
+async def _result_of(work: Callable[..., Awaitable[T]], *given: Any) -> T:
+    # Called in here: a task that is cancelled before it begins leaves no coroutine that nobody awaits.
+    return await work(*given)
 
 
 async def _stepped(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -95,9 +95,17 @@ class AwaitedBlocks:
 
     def __next__(self) -> bytes:
         if self._cancelled:
-            raise ConnectionLost("the task that sent this body was cancelled", request_sent="maybe")
-        self._step = asyncio.run_coroutine_threadsafe(_next_of(self._blocks), self._loop)
-        block = self._step.result()
+            raise _cancelled()
+        work = _next_of(self._blocks)
+        try:
+            self._step = step = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            raise _cancelled() from None
+        if self._cancelled:  # just now: the loop may not come to it any more
+            step.cancel()
+            raise _cancelled()
+        block = step.result()
         if block is None:
             raise StopIteration
         return block
@@ -111,6 +119,10 @@ class AwaitedBlocks:
 
 async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:
     return await anext(pieces, None)
+
+
+def _cancelled() -> ConnectionLost:
+    return ConnectionLost("the task that sent this body was cancelled", request_sent="maybe")
 
 
 def _close_late(future: Future[RawResponse]) -> None:
