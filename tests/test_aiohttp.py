@@ -39,12 +39,10 @@ from unifetch.testing import (
     Signal,
     Stall,
     StartTLS,
-    Step,
     Wait,
     refused_port,
     reply,
 )
-from unifetch.testing.server import Connection
 from unifetch.wire.timer import Clock
 
 aiohttp = pytest.importorskip("aiohttp", reason="aiohttp is not installed")
@@ -123,14 +121,6 @@ def interrupted(work: Awaitable[Any], at: int, *, late: bool) -> Generator[Any, 
                 awaited = steps.send(outcome)
     except StopIteration as done:
         return done.value
-
-
-class Tunnel(Step):
-    """A proxy that agrees to a CONNECT and then is the origin itself, over TLS."""
-
-    def run(self, connection: Connection) -> None:
-        connection.send(AGREED)
-        StartTLS(AUTHORITY.server_context("service.test")).run(connection)
 
 
 async def blocks() -> AsyncIterator[bytes]:

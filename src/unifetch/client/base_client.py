@@ -434,7 +434,12 @@ def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
     Raises:
         InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
     """
-    found = absolute_url(url) if base is None else base.join(url)
+    try:
+        found = URL(url) if base is None else base.join(url)
+    except InvalidURL as error:
+        if base is None:
+            _refuse_relative(url, error)
+        raise
     return found if params is None else found.with_params(params)
 
 
@@ -459,20 +464,8 @@ def _pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[
     return list(params.items() if isinstance(params, Mapping) else params)
 
 
-def absolute_url(url: Any) -> URL:
-    """The URL of a call of a client that has no base.
-
-    Raises:
-        InvalidURL: as `URL` does; for one that is relative, it says what a client needs then.
-    """
-    try:
-        return URL(url)
-    except InvalidURL as error:
-        _refuse_relative(url, error)
-        raise
-
-
 def _refuse_relative(url: Any, error: InvalidURL) -> None:
+    # What a client needs for a relative URL; for any other, the error stands as it is.
     if isinstance(url, str) and url[:1] in ("/", "?", ".") and url[:2] != "//":
         message = f'{error}; a relative URL needs a client with a base: Client(base_url="https://example.org")'
         raise InvalidURL(message) from None

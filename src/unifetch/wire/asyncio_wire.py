@@ -180,11 +180,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         if not self._lost:
             self._ended, self._data = True, b""
             self._broken = self._broken or ConnectionAbortedError("it was closed")
-            self._abort()
+            self._transport.abort()
             self._wake()
-
-    def _abort(self) -> None:
-        self._transport.abort()
 
     async def _wait(self, ends: float | None) -> None:
         # Until anything happens; the caller finds out what.

@@ -225,7 +225,7 @@ class StreamExchange:
         """All of the body, if it has come with the head: then the exchange is over."""
         content = self._session.take_whole(self.stream)
         if content is not None:
-            self._finish()
+            self.abandon()  # if it came early, the rest of the request stays here
         return content
 
     async def read_body(self, trailers: list[tuple[str, str]]) -> AsyncIterator[bytes]:
@@ -245,11 +245,9 @@ class StreamExchange:
                     yield piece
                 elif stream.is_over:
                     break
-        except BaseException:
-            self.abandon()
-            raise
-        trailers += stream.trailers
-        self._finish()
+            trailers += stream.trailers
+        finally:
+            self.abandon()  # as above
 
     # --- Time and the end -------------------------------------------------------------------------
 
@@ -266,9 +264,6 @@ class StreamExchange:
                 self._connection.session.is_closing = True  # it was silent: no other request shall wait for it
             what = "sent nothing" if kind is ReadTimeout else "did not take the request"
             raise kind(f"the server {what} in time", request_sent=self.stream.sent) from error
-
-    def _finish(self) -> None:
-        self.abandon()  # if the answer came early, the rest of the request stays here
 
     def abandon(self) -> None:
         """Give the stream up; it is reset unless it is over. Its connection and its neighbours go on."""
