@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         every_argument,
         every_argument_of_an_exchange,
     )
-    from .body_there import AsyncBodyThere
     from .call import Journey
     from .downloads import Download
 
@@ -298,11 +297,11 @@ class AsyncClient(LoopClient):
                                 outcome = await send(step)
                             else:
                                 outcome = await self._upload(step, journey)
-                            is_over = whole and outcome.content is not None
+                            is_over = (whole or journey.plan.exact) and outcome.content is not None
                         elif type(step) is ReadBody:
                             is_over = False  # if it fails, the next step closes it
                             outcome = await self._receive(step)
-                            is_over = whole or step.incoming is None
+                            is_over = whole
                         elif type(step) is Discard:
                             await self._discard(step)
                         elif type(step) is Abandon:
@@ -340,11 +339,7 @@ class AsyncClient(LoopClient):
         finally:
             step.end()
 
-    async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream | AsyncBodyThere:
-        if step.incoming is None:
-            from .body_there import AsyncBodyThere
-
-            return AsyncBodyThere(step.raw.content)
+    async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream:
         if not step.whole:
             return AsyncBodyStream(step, self._slots)
         journey, incoming, chunks = step.journey, step.incoming, aiter(step.raw.body)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from ..errors import StreamError
 from ..model.headers import NO_HEADERS
+from ..model.messages import AsyncRawResponse
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from typing import Any
+
+    from ..model.messages import RawResponse
+
+
+def body_there(raw: RawResponse) -> BodyThere | AsyncBodyThere:
+    """The body of a response that has its `content`, for whoever blocks or awaits."""
+    content: Any = raw.content
+    return AsyncBodyThere(content) if isinstance(raw, AsyncRawResponse) else BodyThere(content)
 
 
 class BodyThere:

@@ -122,16 +122,16 @@ class ReadBody:
 
     Attributes:
         raw: a RawResponse, or an AsyncRawResponse for a driver that awaits.
-        incoming: what its body passes through; None if all of it came with the head.
+        incoming: what its body passes through.
         whole: whether to read it to the end.
         journey: the call that it belongs to; it gives errors their context.
     """
 
     __slots__ = ("incoming", "journey", "raw", "whole")
 
-    def __init__(self, raw: Any, incoming: Incoming | None, whole: bool, journey: Journey) -> None:
+    def __init__(self, raw: Any, incoming: Incoming, whole: bool, journey: Journey) -> None:
         self.raw = raw
-        self.incoming: Any = incoming
+        self.incoming = incoming
         self.whole = whole
         self.journey = journey
 
@@ -323,8 +323,7 @@ class Journey:
                     if wait is None:
                         body, decoded = raw.content if whole else None, False
                         if plan.exact and raw.content is not None and len(raw.content) <= plan.most:
-                            yield ReadBody(raw, None, whole, self)
-                            body = self.outcome
+                            body = plan.body_there(raw)
                         elif body is None or "content-encoding" in by_name or len(body) > plan.most:
                             incoming = Incoming(
                                 self.request.method,

@@ -21,11 +21,12 @@ from ..version import VERSION
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from typing import Any
 
     from ..backends.base import Backend
     from ..model.headers import Pairs
-    from ..model.messages import Request
+    from ..model.messages import RawResponse, Request
     from ..policies.bodies import Body
     from ..policies.limits import Limits
     from .settings import Settings
@@ -47,6 +48,7 @@ class Plan:
         "auth",
         "backend",
         "base_url",
+        "body_there",
         "decodes",
         "exact",
         "fields",
@@ -77,6 +79,11 @@ class Plan:
         self.process = process
         self.shared = shared
         self.exact = exact
+        self.body_there: Callable[[RawResponse], Any]
+        if exact:  # no other plan has a use for it
+            from .body_there import body_there
+
+            self.body_there = body_there
         self.decodes = decodes = settings.decode and not exact
         self.fields = exact_headers if exact else wire_headers if decodes else partial(wire_headers, decode=False)
         self.usual: dict[str, tuple[dict[str, Any], Headers]] = {}  # of `usual_fields`, by origin

@@ -48,7 +48,7 @@ def is_running(loop: object) -> bool:
 
 def in_trio() -> bool:
     """Whether the loop that runs in this thread is trio's."""
-    return type(running_loop()).__module__.startswith("trio")
+    return "trio" in sys.modules and type(running_loop()).__module__.startswith("trio")
 
 
 async def sleep(seconds: float) -> None:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
         every_argument,
         every_argument_of_an_exchange,
     )
-    from .body_there import BodyThere
     from .call import Journey
     from .downloads import Download
 
@@ -287,11 +286,11 @@ class Client(BaseClient):
                             if not slots.take(journey, origin, limits):
                                 wait_for_slot(slots, journey, origin, limits, step.timeout, step.deadline)
                             outcome = send(step)
-                            is_over = whole and outcome.content is not None
+                            is_over = (whole or journey.plan.exact) and outcome.content is not None
                         elif type(step) is ReadBody:
                             is_over = False  # if it fails, the next step closes it
                             outcome = self._receive(step)
-                            is_over = whole or step.incoming is None
+                            is_over = whole
                         elif type(step) is Discard:
                             self._discard(step)
                         elif type(step) is Abandon:
@@ -330,11 +329,7 @@ class Client(BaseClient):
         finally:
             step.end()
 
-    def _receive(self, step: ReadBody) -> bytes | BodyStream | BodyThere:
-        if step.incoming is None:
-            from .body_there import BodyThere
-
-            return BodyThere(step.raw.content)
+    def _receive(self, step: ReadBody) -> bytes | BodyStream:
         if not step.whole:
             return BodyStream(step, self._slots)
         journey, incoming, chunks = step.journey, step.incoming, iter(step.raw.body)
