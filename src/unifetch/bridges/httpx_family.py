@@ -124,7 +124,7 @@ class AwaitedTransport:
                 await trace(name, info)
         body = response.body
         if trace is None and type(body) is AsyncBodyThere:
-            return family.response(response, family.library.ByteStream(body.content))
+            return family.response(response, family.async_content(body.content))
         return family.response(response, family.async_stream(response, request, trace))
 
     async def aclose(self) -> None:
@@ -166,7 +166,7 @@ class Library:
 
     def __init__(self, library: ModuleType) -> None:
         self.library: Any = library
-        self.stream, self.async_stream = _streams(self, library)
+        self.stream, self.async_stream, self.async_content = _streams(self, library)
         self._last_fields: tuple[Headers, Any] = NO_HEADERS, self.library.Headers()
         # The first that fits is taken.
         self.errors: dict[type[UnifetchError], type[Exception]] = {
@@ -301,7 +301,7 @@ def _head(response: Response[Any]) -> tuple[Any, ...]:
     return version, response.status, reason, _raw(response)
 
 
-def _streams(family: Library, library: Any) -> tuple[type, type]:
+def _streams(family: Library, library: Any) -> tuple[type, type, type]:
     # The library asks of a body that it is one of its own streams.
 
     class ResponseStream(library.SyncByteStream):  # type: ignore[misc]  # of a library that is only known when it runs
@@ -365,7 +365,22 @@ def _streams(family: Library, library: Any) -> tuple[type, type]:
                 await self._trace("http11.response_closed.started", {})
                 await self._trace("http11.response_closed.complete", {"return_value": None})
 
-    return ResponseStream, AsyncResponseStream
+    class AsyncContent(library.AsyncByteStream):  # type: ignore[misc]  # likewise
+        """A body that is there already. The library's own is a generator, of which an event loop keeps a record."""
+
+        def __init__(self, content: bytes) -> None:
+            self._left = content
+
+        def __aiter__(self) -> AsyncContent:
+            return self
+
+        async def __anext__(self) -> bytes:
+            if not self._left:
+                raise StopAsyncIteration
+            content, self._left = self._left, b""
+            return content
+
+    return ResponseStream, AsyncResponseStream, AsyncContent
 
 
 # --- In place of the library's own transports -------------------------------------------------------

@@ -196,16 +196,18 @@ class BaseClient:
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
         """The journey of one exchange: no policies, and of the client's settings only the bounds and the route."""
-        if not EXCHANGE.issuperset(call):
-            refuse_arguments("exchange()", call)
+        timeout, named = call.pop("timeout"), None
+        if call:
+            if not EXCHANGE.issuperset(call):
+                refuse_arguments("exchange()", call)
+            named = call.pop("backend", None)
+            if (trailers := call.pop("trailers", None)) is not None:
+                add_trailers(content, trailers)
         if self.notices_environment and self._environment != (now := environment()):
             self._notice_environment(now)
-        backend, interception = self._backend(call.pop("backend", None)), SEAM.interception
+        backend, interception, plan = self._backend(named), SEAM.interception, self._exact
         if interception is not None:
             backend = interception.before(backend)
-        if (trailers := call.pop("trailers", None)) is not None:
-            add_trailers(content, trailers)
-        plan, timeout = self._exact, call.pop("timeout")
         if (
             call
             or plan is None

@@ -379,10 +379,12 @@ class Journey:
             self._as_learnt(fields)
         if self.memory.jar or self._cookies is not None or self._auth is not None or (again and self._jar):
             fields["headers"], sent = self._with_credentials(fields["headers"]), None
-        if fields["trailers"]:
-            names = ", ".join([name for name, _ in fields["trailers"]])
-            fields["headers"], sent = (*fields["headers"], ("Trailer", names)), None  # RFC 9110 §6.6.2
-        self._sent = sent = Headers.trusted(fields["headers"]) if sent is None else sent
+        if sent is None:
+            if fields["trailers"]:
+                names = ", ".join([name for name, _ in fields["trailers"]])
+                fields["headers"] = (*fields["headers"], ("Trailer", names))  # RFC 9110 §6.6.2
+            sent = Headers.trusted(fields["headers"])
+        self._sent = sent
         if plan.listeners:
             self._tell("Attempt", self.attempts, sent, plan.name)
         raw = trusted(RawRequest, fields)

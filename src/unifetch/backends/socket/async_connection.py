@@ -105,7 +105,11 @@ class AsyncConnection(ConnectionState):
         except ConnectionLost as error:
             data = await self._last_answer(error)
         else:
-            data = await self._receive(self._read_timeout)
+            # As `_receive`, and not by it: what waits is resumed through each coroutine on the way.
+            try:
+                data = await self.sock.recv(RECEIVE, ends_at(self._read_timeout, self._deadline))
+            except OSError as error:
+                raise self._not_received(error) from error
         if steps is None:
             whole = self._last_head.read(data, request.method)
             if whole is not None:
