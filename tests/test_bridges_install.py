@@ -65,27 +65,24 @@ def test_what_would_be_lost_is_refused(library: Any) -> None:
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
-def test_bounds_on_idle_connections_are_honoured(library: Any) -> None:
-    """None is kept where none may be, and a bound on those in use is one on calls."""
+@pytest.mark.parametrize("bound", [{"max_keepalive_connections": 0}, {"keepalive_expiry": 0.0}], ids=str)
+def test_bounds_on_idle_connections_are_honoured(library: Any, bound: dict[str, float]) -> None:
+    """Where none may be kept, or for no time at all, a connection carries one request."""
     bridges.install(library.__name__)
-    with Server(reply(200)) as server, library.Client(limits=library.Limits(max_keepalive_connections=0)) as client:
+    with Server(reply(200)) as server, library.Client(limits=library.Limits(**bound)) as client:
         client.get(server.url)
         client.get(server.url)
         assert 2 == server.connections
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
+def test_a_bound_on_connections_in_use_is_one_on_calls(library: Any) -> None:
+    """A call that would need one more waits for it, as long as the pool timeout says."""
+    bridges.install(library.__name__)
     begun: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", Stall()]
     with Server(begun) as server, library.Client(limits=library.Limits(max_connections=1)) as client:
         with client.stream("GET", server.url), pytest.raises(library.PoolTimeout):
             client.get(server.url, timeout=library.Timeout(5, pool=0.05))
-
-
-@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
-def test_an_idle_connection_ends_when_it_is_said(library: Any) -> None:
-    """`keepalive_expiry` is honoured: of no time at all, a connection carries one request."""
-    bridges.install(library.__name__)
-    with Server(reply(200)) as server, library.Client(limits=library.Limits(keepalive_expiry=0.0)) as client:
-        client.get(server.url)
-        client.get(server.url)
-        assert 2 == server.connections
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)

@@ -79,31 +79,16 @@ def test_an_awaited_client_tells_the_same() -> None:
         getattr(unifetch.AsyncClient(), "connector")  # noqa: B009  # mypy would refuse the attribute
 
 
-@pytest.mark.parametrize("name", NAMES[RETRY])
-def test_fields_of_a_retry(name: str) -> None:
-    """So is a field of urllib3's Retry, in a mapping and as an argument."""
-    with pytest.raises(InvalidSetting, match=f"retry: unknown key '{name}'; (here it is|there is none here)"):
-        Client(retry={name: 1})
+SETTINGS: dict[str, type[Any]] = {RETRY: unifetch.Retry, LIMITS: unifetch.Limits, TIMEOUT: unifetch.Timeout}
+
+
+@pytest.mark.parametrize(("setting", "name"), [(setting, name) for setting in SETTINGS for name in NAMES[setting]])
+def test_fields_of_a_setting(setting: str, name: str) -> None:
+    """So is a field of theirs, in a mapping and as an argument: of a Retry, of limits, of a timeout."""
+    with pytest.raises(InvalidSetting, match=f"{setting}: unknown key '{name}'; (here it is|there is none here)"):
+        Client(**{setting: {name: 1}})  # type: ignore[arg-type]  # as above
     with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
-        unifetch.Retry(**{name: 1})  # type: ignore[arg-type]  # as above
-
-
-@pytest.mark.parametrize("name", NAMES[LIMITS])
-def test_fields_of_the_limits(name: str) -> None:
-    """So is one of httpx's Limits, of a connector of aiohttp and of an adapter of requests."""
-    with pytest.raises(InvalidSetting, match=f"limits: unknown key '{name}'; here it is"):
-        Client(limits={name: 1})
-    with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
-        unifetch.Limits(**{name: 1})  # type: ignore[arg-type]  # as above
-
-
-@pytest.mark.parametrize("name", NAMES[TIMEOUT])
-def test_fields_of_a_timeout(name: str) -> None:
-    """So is one of aiohttp's."""
-    with pytest.raises(InvalidSetting, match=f"timeout: unknown key '{name}'; here it is"):
-        Client(timeout={name: 1})
-    with pytest.raises(InvalidSetting, match=f"unknown key '{name}'"):
-        unifetch.Timeout(**{name: 1})  # type: ignore[arg-type]  # as above
+        SETTINGS[setting](**{name: 1})
 
 
 def test_a_retry_of_urllib3() -> None:
