@@ -444,7 +444,7 @@ def test_a_reset_while_the_loop_is_busy() -> None:
         with Server([reply(200, b"first"), Wait(go), reply(200, b"late"), Signal(gone)], reply(200, b"next")) as server:
             await fetch(backend, raw(server.url))
             go.set()
-            gone.wait(5)  # and the loop stands still
+            gone.wait(20)  # and the loop stands still
 
             assert b"next" == await fetch(backend, raw(server.url))
         await backend.close()

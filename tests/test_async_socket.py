@@ -448,7 +448,7 @@ def test_bytes_after_a_response_are_nobodys(run: Any, secure: bool) -> None:
             assert b"first" == await fetch(backend, ask(origin.url))
             assert b"second" == await fetch(backend, ask(origin.url))
             go.set()
-            gone.wait(5)  # the loop does not come around before the next request
+            gone.wait(20)  # the loop does not come around before the next request
             assert b"third" == await fetch(backend, ask(origin.url))
             assert 3 == origin.connections
             await backend.close()

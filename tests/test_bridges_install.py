@@ -122,7 +122,7 @@ def test_an_adapter_keeps_as_many_idle_connections_as_it_says(library: Any) -> N
 
     def waiting(request: Any) -> Any:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
-        assert more.wait(5)
+        assert more.wait(20)
         yield b"a"
 
     with Server(waiting) as server, library.Session() as session:

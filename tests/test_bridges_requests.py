@@ -107,7 +107,7 @@ def test_chunks_come_as_soon_as_they_are_there(session: Any) -> None:
 
     def waiting(request: Any) -> Any:
         yield CHUNKED + b"4\r\none\n\r\n"
-        assert more.wait(5)
+        assert more.wait(20)
         yield b"4\r\ntwo\n\r\n0\r\n\r\n"
 
     with Server(waiting) as server:

@@ -156,7 +156,7 @@ def test_blocks_nest() -> None:
 def test_threads() -> None:
     """A block in one thread says nothing to another."""
     seen: dict[str, str] = {}
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=20)
 
     def ask(name: str) -> None:
         with use_backend(Stub(name)):

@@ -357,7 +357,7 @@ def test_two_at_once_do_not_spoil_one_file(tmp_path: Path) -> None:
             with intercept(cassette, local=True):
                 assert steps
                 client.get(f"{url}/{name}")
-                together.wait(5)
+                together.wait(20)
 
     with Server() as server, ThreadPoolExecutor(2) as executor:
         for future in [executor.submit(record, name, server.url) for name in ("a", "b")]:

@@ -207,17 +207,17 @@ def test_local_handlers_do_not_meet() -> None:
 
     def one(name: str) -> bytes:
         with intercept(lambda request: Answer(200, name), local=True):
-            inside.wait(5)
+            inside.wait(20)
             body = get(URL).body
-            done.wait(5)
+            done.wait(20)
         return body
 
     with ThreadPoolExecutor(2) as executor:
         futures = [executor.submit(one, "first"), executor.submit(one, "second")]
-        inside.wait(5)
+        inside.wait(20)
         with pytest.raises(Unanswered, match="no handler"):
             get(URL)
-        done.wait(5)
+        done.wait(20)
         assert [b"first", b"second"] == [future.result() for future in futures]
 
 

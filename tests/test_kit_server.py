@@ -44,7 +44,7 @@ def test_one_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(8)
 
     def ask(_: int) -> int:
-        together.wait(5)
+        together.wait(20)
         return id(awaited_module._loop())
 
     with ThreadPoolExecutor(8) as threads:

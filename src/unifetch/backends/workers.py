@@ -31,7 +31,7 @@ class Workers:
         self._work: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
         self._lock = threading.RLock()  # a finalizer may come here in the middle of it
         self._threads = 0
-        self._idle = 0
+        self._free = 0  # threads without work; below zero, work without a thread
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have a function called in a thread.
@@ -41,10 +41,11 @@ class Workers:
         """
         future: Future[T] = Future()
         with self._lock:
-            starts = self._idle <= self._work.qsize() and self._threads < THREADS
+            self._work.put((future, function, arguments))
+            self._free -= 1
+            starts = self._free < 0 and self._threads < THREADS
             if starts:
                 self._threads += 1
-        self._work.put((future, function, arguments))
         if starts:
             try:
                 threading.Thread(target=self._serve, name="unifetch", daemon=True).start()
@@ -57,28 +58,29 @@ class Workers:
         return future
 
     def _serve(self) -> None:
-        from queue import Empty
-
-        while True:
-            with self._lock:
-                self._idle += 1
-            try:
-                future, function, arguments = self._work.get(timeout=IDLE)
-            except Empty:
-                with self._lock:
-                    self._idle -= 1
-                    if self._work.empty():
-                        self._threads -= 1
-                        return
-                continue
-            with self._lock:
-                self._idle -= 1
+        while (work := self._next()) is not None:
+            future, function, arguments = work
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*arguments))
                 except BaseException as error:  # noqa: BLE001  # it is raised where the outcome is waited for
                     future.set_exception(error)
-            del future, function, arguments  # an idle thread keeps nothing alive
+            del work, future, function, arguments  # an idle thread keeps nothing alive
+
+    def _next(self) -> tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None:
+        from queue import Empty
+
+        with self._lock:
+            self._free += 1
+        while True:
+            try:
+                return self._work.get(timeout=IDLE)
+            except Empty:
+                with self._lock:
+                    if self._work.empty():  # none was given to it meanwhile
+                        self._free -= 1
+                        self._threads -= 1
+                        return None
 
 
 WORKERS = Workers()

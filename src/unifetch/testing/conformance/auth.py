@@ -361,9 +361,9 @@ class TestAuth(Conformance):
         def guard(request: RecordedRequest) -> Script:
             if request.header("authorization") != "Bearer t0":
                 return IN
-            everybody.wait(5)
+            everybody.wait(20)
             if next(first) > 3:
-                assert renewed.wait(5)  # this 401 comes when the others have got the next token already
+                assert renewed.wait(20)  # this 401 comes when the others have got the next token already
             return ASKED
 
         auth = Bearer(fetch if style == "blocking" else fetch_awaited)
@@ -382,19 +382,19 @@ class TestAuth(Conformance):
         def fetch() -> str:
             fetched.append(1)
             begun.set()
-            assert go.wait(5)
+            assert go.wait(20)
             raise LookupError("no token")
 
         with Server(IN) as server, client_of(client.backend, auth=Bearer(fetch), timeout=10) as known:
             with ThreadPoolExecutor(3) as pool:
                 calls = [pool.submit(known.get, server.url)]
-                assert begun.wait(5)
+                assert begun.wait(20)
                 with pytest.raises(TotalTimeout):
                     known.get(server.url, timeout=0.1)
                 calls += [pool.submit(known.get, server.url) for _ in range(2)]
                 go.set()
 
-                assert [LookupError] * 3 == [type(call.exception(5)) for call in calls]
+                assert [LookupError] * 3 == [type(call.exception(20)) for call in calls]
             assert ([1] * 3, []) == (fetched, server.requests)
 
     def test_fetching_holds_no_connection(self, client: Client) -> None:

@@ -217,7 +217,7 @@ class TestConnections(Conformance):
         with Server([reply(200, b"first"), Wait(go), OTHER, Signal(gone)], reply(200, b"second")) as server:
             client.get(server.url)
             go.set()
-            gone.wait(5)
+            gone.wait(20)
 
             assert b"second" == client.get(server.url).body
 

@@ -482,7 +482,7 @@ class TestMultiplex(Conformance):
         together = threading.Barrier(20)
 
         def answer(request: Any) -> Script:
-            together.wait(5)
+            together.wait(20)
             return http2.reply(body=request.target.encode())
 
         with http2.Server(lambda request: answer(request)) as server:

@@ -173,7 +173,7 @@ class TestTimeouts(Conformance):
 
         def answer(request: RecordedRequest) -> Script:
             if request.target == "/slow":
-                late.wait(5)
+                late.wait(20)
                 return reply(200, b"late")
             return reply(200, b"in time")
 

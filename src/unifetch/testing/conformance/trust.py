@@ -384,7 +384,7 @@ class TestTrust(Routes):
         with Server(script, reply(200, b"second")) as server:
             client.request(method, server.url)
             go.set()
-            assert gone.wait(5)
+            assert gone.wait(20)
             if late[1:]:
                 server.wait_closed(1)
 
