@@ -342,7 +342,6 @@ def test_import_is_cheap() -> None:
         "typing",
         "urllib",
         "logging",
-        "warnings",
         "zlib",
     }
 

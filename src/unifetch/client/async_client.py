@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable
 from io import BytesIO
 from math import inf
+from warnings import warn
 
 from ..backends import load_async, wrap_async
 from ..errors import IncompleteBody, InvalidRequest, StreamError
@@ -462,9 +463,6 @@ class AsyncBodyStream:
         self._closed = False
         self._slots = slots
         self._journey = step.journey
-        from warnings import warn
-
-        self._warn = warn  # for `__del__`, which cannot import when the interpreter ends
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -511,4 +509,4 @@ class AsyncBodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        self._warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)

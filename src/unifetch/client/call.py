@@ -40,6 +40,7 @@ from ..model.route import Route
 from ..policies.bodies import NO_BODY
 from ..policies.incoming import Incoming
 from ..policies.limits import check_head
+from ..policies.redirects import follow
 from .call_settings import AGENT
 
 TYPE_CHECKING: bool = False
@@ -541,8 +542,6 @@ class Journey:
             self._tell("Retrying", wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:
-            from ..policies.redirects import follow
-
             target = follow(self.request, raw.status, raw.headers, replayable=self.body.replayable)
             if target is not None:
                 self._move(raw, target)
@@ -698,8 +697,6 @@ class Journey:
 
     def _tell(self, event: str, *details: Any) -> None:
         if self.settings.listeners:
-            from ..observe import events
-
-            told = getattr(events, event)(self.call, self.request, self.memory.clock(), *details)
+            told = getattr(self.plan.events, event)(self.call, self.request, self.memory.clock(), *details)
             for listener in self.settings.listeners:
                 listener(told)

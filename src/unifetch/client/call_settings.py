@@ -50,6 +50,7 @@ class Plan:
         "base_url",
         "body_there",
         "decodes",
+        "events",
         "exact",
         "fields",
         "given",
@@ -97,6 +98,10 @@ class Plan:
         self.limits = settings.limits
         self.most = inf if self.limits.body is None else self.limits.body
         self.listeners = settings.listeners
+        if self.listeners:
+            from ..observe import events  # where nobody listens, it is not imported
+
+            self.events = events
         self.timeout = settings.timeout
         self.total = settings.timeout.total
         self.name = backend.name

@@ -10,6 +10,7 @@ import os
 from io import BytesIO
 from threading import Event
 from time import sleep
+from warnings import warn
 
 from ..backends import load, wrap
 from ..errors import IncompleteBody, InvalidRequest, StreamError
@@ -457,9 +458,6 @@ class BodyStream:
         self._closed = False
         self._slots = slots
         self._journey = step.journey
-        from warnings import warn
-
-        self._warn = warn  # for `__del__`, which cannot import when the interpreter ends
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -505,4 +503,4 @@ class BodyStream:
         if self._journey is None or self._journey not in self._slots.held:
             return
         self._slots.abandon(self._journey, self._raw.close)
-        self._warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)
+        warn(f"unclosed stream of {self._journey.request!r}", ResourceWarning, source=self, stacklevel=2)

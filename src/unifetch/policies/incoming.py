@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from io import BytesIO
+from math import inf
 
 from ..errors import IncompleteBody, ProtocolError, TooLarge, evidence
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .decoding import Decoder
     from .limits import Limits
 
-INFINITE = float("inf")  # `math` is not imported for it
 IN_PLACE = 256 * 1024  # bytes; for a smaller body, reading it into place saves nothing
 ON_TRUST = 16 * 1024**2  # the most bytes to allocate for a length that is only declared
 GROWTH = 64  # how many times what has come may be allocated
@@ -59,7 +59,7 @@ class Incoming:
         by_name = headers.by_name()
         self.expected = expected = _expected_length(method, status, by_name)
         self.received = 0
-        self._most = most = INFINITE if limits is None or limits.body is None or not whole else limits.body
+        self._most = most = inf if limits is None or limits.body is None or not whole else limits.body
         if expected is not None and expected > most:
             raise self._too_large()
         coding = by_name.get("content-encoding")

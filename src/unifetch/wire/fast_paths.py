@@ -182,8 +182,9 @@ def past_plain_chunks(data: bytes, at: int) -> int:
     return at
 
 
-# The beginning of what ends a chunk and begins the next.
-is_cut = re.compile(rb"\r(?:\n(?:[0-9A-Fa-f]{1,16}\r?)?)?").fullmatch
+def is_cut(rest: bytes) -> bool:
+    """Whether this is the beginning of what ends a chunk and begins the next."""
+    return re.fullmatch(rb"\r(?:\n(?:[0-9A-Fa-f]{1,16}\r?)?)?", rest) is not None
 
 
 def _equal_chunks(data: bytes, start: int, size: int, delimiter: bytes) -> tuple[bytes, ...]:
