@@ -642,6 +642,13 @@ def test_as_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
 # --- What is made from the parser -----------------------------------------------------------------
 
 
+def test_as_python_over_http2(capsys: pytest.CaptureFixture[str]) -> None:
+    """The program names a backend that has it, as the command line uses one."""
+    main(["https://h.example/", "--http2", "--as", "python"])
+
+    assert "    http2=True,\n    backend='socket',\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It knows every option, and the backends after `-b`."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..errors import InvalidRequest
 from ..model.url import URL, form_urlencode
-from .parser import Parser
+from .parser import BACKEND, Parser
 from .terminal import say
 
 TYPE_CHECKING: bool = False
@@ -329,7 +329,9 @@ def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], opti
     for name, (option, _, _) in RECEIVED.items():
         if name not in ("fail", "silent") and getattr(options, name) not in (None, False):
             raise InvalidRequest(f"--as python writes the request; what {option} asks for is up to the program")
-    said: dict[str, Any] = {**call, **settings, **({"backend": options.backend} if options.backend else {})}
+    # The library's own default has no HTTP/2, and that of the command line has.
+    backend = options.backend or (BACKEND if "http2" in settings else None)
+    said: dict[str, Any] = {**call, **settings, **({"backend": backend} if backend else {})}
     method = said.pop("method")
     if not said["headers"]:
         del said["headers"]
