@@ -1,8 +1,8 @@
 """Servers that others wrote, for tests of what is well-formed: nginx, the standard library's, and TLS by trustme.
 
-What a misbehaving server does is scripted with a `unifetch.testing.Server` instead; but one that does not even accept
-is here. Everything here listens on loopback
-only, needs no privileges, writes nothing outside the directory it is given, and ends with its `with` block.
+What a misbehaving server does is scripted with `unifetch.testing.Server` instead; but one that does not even accept is
+here. Everything here listens on loopback only, needs no privileges, writes nothing outside the directory that it is
+given, and ends with its `with` block.
 """
 
 from __future__ import annotations

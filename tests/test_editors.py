@@ -16,7 +16,7 @@ import pytest
 
 import unifetch
 from unifetch import aio
-from unifetch.client import arguments
+from unifetch.client import arguments, base_client
 from unifetch.client.arguments import BodyArguments, CallArguments
 
 CALLS = ["request", "get", "head", "options", "delete", "post", "put", "patch", "stream", "download"]
@@ -188,6 +188,12 @@ def test_every_argument_is_every_argument(shown: Any, meant: Any) -> None:
     hints = {name: hint for name, hint in shown.__annotations__.items() if name != "return"}
 
     assert {name: hint.__forward_arg__ for name, hint in meant.__annotations__.items()} == hints
+
+
+def test_what_is_typed_is_what_is_taken() -> None:
+    """Type checkers know each argument that a call takes, but for two of the client's own settings."""
+    assert {*CallArguments.__annotations__, "base_url", "listeners"} == base_client.CALL
+    assert {*arguments.ExchangeArguments.__annotations__, "headers", "body", "listeners"} == base_client.EXCHANGE
 
 
 def test_the_names_of_the_module() -> None:

@@ -72,6 +72,7 @@ class ExchangeArguments(TypedDict, total=False):
     timeout: TimeoutTypes
     limits: LimitsTypes
     tls: TLSTypes
+    http2: bool | Literal["only"]
     proxy: ProxyTypes
     unix_socket: str | os.PathLike[str] | None
     resolve: Mapping[str, str]
@@ -157,6 +158,7 @@ def every_argument_of_an_exchange(
     timeout: TimeoutTypes = ...,
     limits: LimitsTypes = ...,
     tls: TLSTypes = ...,
+    http2: bool | Literal["only"] = ...,
     proxy: ProxyTypes = ...,
     unix_socket: str | os.PathLike[str] | None = ...,
     resolve: Mapping[str, str] = ...,

@@ -228,8 +228,8 @@ class AsyncClient(LoopClient):
             headers: every field to send, in order, and none besides: only Host and the framing of the body are added
                 where they are missing. The client's own headers are not sent.
             body: as in `request`.
-            trailers, timeout, limits, tls, proxy, unix_socket, resolve, forbid_private, backend: as in `request`.
-                Without a `timeout` of its own, there is no total.
+            trailers, timeout, limits, tls, http2, proxy, unix_socket, resolve, forbid_private, backend: as in
+                `request`. Without a `timeout` of its own, there is no total.
 
         Raises:
             InvalidHeader: for framing that contradicts the body, and for fields that no exchange can carry.
