@@ -66,11 +66,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "await aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=3)).get(url)",
             'unifetch.Client(limits={"connections": 3}).get(url)',
         ),
-        "retries": (
-            "urllib3",
-            'urllib3.PoolManager().request("GET", url, retries=2)',
-            "unifetch.get(url, retry=3)",
-        ),
+        "retries": ("urllib3", 'urllib3.PoolManager().request("GET", url, retries=2)', "unifetch.get(url, retry=3)"),
         "cookie_jar": (
             "aiohttp",
             "await aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar()).get(url)",
@@ -96,11 +92,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "requests.get(url, timeout=(5, None))",
             'unifetch.get(url, timeout={"connect": 5})',
         ),
-        "read_timeout": (
-            "requests",
-            "requests.get(url, timeout=(None, 5))",
-            'unifetch.get(url, timeout={"read": 5})',
-        ),
+        "read_timeout": ("requests", "requests.get(url, timeout=(None, 5))", 'unifetch.get(url, timeout={"read": 5})'),
         "user_agent": (
             "requests",
             'requests.get(url, headers={"User-Agent": "me"})',
@@ -206,11 +198,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             'requests.get(url + "/moved", allow_redirects=False).next.url.rpartition("/")[2]',
             '(lambda r: r.url.join(r.headers["location"]).rpartition("/")[2])(unifetch.get(url + "/moved", redirects=0))',
         ),
-        "cookies": (
-            "requests",
-            'requests.get(url).cookies["a"]',
-            '(client.get(url), client.cookies["a"])[1]',
-        ),
+        "cookies": ("requests", 'requests.get(url).cookies["a"]', '(client.get(url), client.cookies["a"])[1]'),
         "encoding": ("requests", "requests.get(url).encoding", "unifetch.get(url).charset"),
         "charset_encoding": ("httpx", "httpx.get(url).charset_encoding", "unifetch.get(url).charset"),
         "content_type": (
@@ -258,11 +246,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "await (await httpx.AsyncClient().get(url)).aclose()",
             'await (await unifetch.AsyncClient(name).open("GET", url)).close()',
         ),
-        "raw": (
-            "requests",
-            "client.get(url, stream=True).raw.read(3)",
-            'client.open("GET", url).file().read(3)',
-        ),
+        "raw": ("requests", "client.get(url, stream=True).raw.read(3)", 'client.open("GET", url).file().read(3)'),
         "stream": (
             "requests",
             'b"".join(requests.get(url, stream=True).raw.stream(10))',
@@ -301,11 +285,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "[(a.decode(), b.decode()) for a, b in (await client.get(url)).raw_headers]",
             "list(unifetch.get(url).headers.pairs)",
         ),
-        "request_info": (
-            "aiohttp",
-            "(await client.get(url)).request_info.method",
-            "unifetch.get(url).request.method",
-        ),
+        "request_info": ("aiohttp", "(await client.get(url)).request_info.method", "unifetch.get(url).request.method"),
         "geturl": (
             "urllib3",
             'urllib3.PoolManager().request("GET", url).geturl().endswith("/p")',
@@ -401,11 +381,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "httpx.Client(timeout=7).timeout.read",
             "unifetch.Client(timeout=7).settings.timeout.read",
         ),
-        "base_url": (
-            "httpx",
-            'httpx.Client(base_url=url).get("/x")',
-            'unifetch.Client(base_url=url + "/").get("x")',
-        ),
+        "base_url": ("httpx", 'httpx.Client(base_url=url).get("/x")', 'unifetch.Client(base_url=url + "/").get("x")'),
         "hooks": (
             "requests",
             '(found := [], client.hooks["response"].append(lambda r, **_: found.append(r.status_code)), client.get(url), found)[3]',
@@ -417,11 +393,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             '(client.mount("http://", requests.adapters.HTTPAdapter(max_retries=2)), client.get(url))[1]',
             "unifetch.Client(retry=3).get(url)",
         ),
-        "get_adapter": (
-            "requests",
-            "client.get_adapter(url) is not None",
-            "client.backend is not None",
-        ),
+        "get_adapter": ("requests", "client.get_adapter(url) is not None", "client.backend is not None"),
         "connector": (
             "aiohttp",
             "client.connector.limit",
@@ -442,11 +414,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "(await client.get(url), len(client.cookie_jar))[1] or 2",
             "(client.get(url), len(client.cookies))[1]",
         ),
-        "urlopen": (
-            "urllib3",
-            'urllib3.PoolManager().urlopen("GET", url)',
-            'client.request("GET", url)',
-        ),
+        "urlopen": ("urllib3", 'urllib3.PoolManager().urlopen("GET", url)', 'client.request("GET", url)'),
         "aclose": ("httpx", "await httpx.AsyncClient().aclose()", "await unifetch.AsyncClient(name).close()"),
     },
     names.COOKIES: {
@@ -529,11 +497,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
     },
     names.LINK: {
-        "get": (
-            "requests",
-            'requests.get(url).links["next"].get("url")',
-            'unifetch.get(url).links["next"].url',
-        ),
+        "get": ("requests", 'requests.get(url).links["next"].get("url")', 'unifetch.get(url).links["next"].url'),
     },
     names.ELAPSED: {
         "total_seconds": (
@@ -609,11 +573,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             'httpx.get(url, params=httpx.QueryParams({"a": "b"}))',
             'unifetch.get(url, params={"a": "b"})',
         ),
-        "HTTPHeaderDict": (
-            "urllib3",
-            'urllib3.HTTPHeaderDict({"A": "b"})["a"]',
-            'unifetch.Headers({"A": "b"})["a"]',
-        ),
+        "HTTPHeaderDict": ("urllib3", 'urllib3.HTTPHeaderDict({"A": "b"})["a"]', 'unifetch.Headers({"A": "b"})["a"]'),
         "FormData": (
             "aiohttp",
             '(await client.post(url, data=aiohttp.FormData({"a": "b"}))).status',
