@@ -31,9 +31,10 @@ from ..masking import is_secret, masked_url
 from ..model.messages import RawResponse
 from .answer import Answer, Pieces
 from .har import LARGE, CassetteError, Content, Recorded, read, to_har
-from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Tap, Unanswered, Unmet, tapped, tapped_upload
+from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Unanswered, Unmet
 from .secrets import PLACEHOLDER, Secrets, texts
 from .steps import Pause
+from .taps import Tap, tapped, tapped_upload
 from .virtual_time import VirtualTime
 
 ENVIRONMENT_VARIABLE = "UNIFETCH_CASSETTE"

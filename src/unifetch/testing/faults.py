@@ -18,8 +18,9 @@ from typing import Any, Self
 
 from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody, UnifetchError
 from .answer import Answer, Fields, Pieces
-from .intercept import Drop, Forward, Handler, Intercepted, Steps, Tap, Unmet, check_wait, tapped, tapped_upload
+from .intercept import Drop, Forward, Handler, Intercepted, Steps, Unmet
 from .steps import Pause
+from .taps import Tap, check_wait, tapped, tapped_upload
 from .virtual_time import VirtualTime
 
 Happening = Callable[[Intercepted, Callable[[], None]], Steps]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import UnifetchError
 from ..model.route import Route
 from .answer import Answer, unrolled
-from .intercept import Forward, Intercepted, Steps, Tap, check_wait, tapped
+from .intercept import Forward, Intercepted, Steps
 from .server import Server
 from .steps import Close, Drip, Pause, RecordedRequest, Reset, Stall, Step
+from .taps import Tap, check_wait, tapped
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -20,8 +20,9 @@ from typing import Any, Literal
 from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody
 from .answer import Pieces
 from .faults import interrupted_upload
-from .intercept import Drop, Forward, Handler, Intercepted, Steps, Tap, Unmet, intercept, tapped, tapped_upload
+from .intercept import Drop, Forward, Handler, Intercepted, Steps, Unmet, intercept
 from .steps import Pause
+from .taps import Tap, tapped, tapped_upload
 from .virtual_time import VirtualTime
 
 Where = Literal["connect", "up", "arrived", "down"]
