@@ -290,7 +290,7 @@ class AsyncClient(LoopClient):
                     try:
                         if type(step) is RawRequest:
                             origin, limits = journey.request.url.origin, journey.plan.shared
-                            if slots.has_abandoned:
+                            if slots.abandoned:
                                 await slots.await_abandoned()
                             if not slots.take(journey, origin, limits):
                                 await await_slot(slots, journey, origin, limits, step.timeout, step.deadline)

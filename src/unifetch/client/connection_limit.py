@@ -38,19 +38,20 @@ class Slots:
     Attributes:
         held: the origin of each call that holds a slot. `held.pop(call, None)` is what gives it back.
         queue: those who wait, the first to come first.
+        abandoned: calls whose response was dropped unclosed, each with what closes it.
     """
 
-    __slots__ = ("_abandoned", "_lock", "held", "queue")
+    __slots__ = ("_lock", "abandoned", "held", "queue")
 
     def __init__(self) -> None:
         self.held: dict[object, str] = {}
         self.queue: deque[Place] = deque()
-        self._abandoned: deque[tuple[object, Callable[[], Any]]] = deque()
+        self.abandoned: deque[tuple[object, Callable[[], Any]]] = deque()
         self._lock = Lock()
 
     def take(self, call: object, origin: str, limits: Limits) -> bool:
         """Take a slot for a call that holds none, unless there is no room, or somebody else waits."""
-        if self._abandoned:
+        if self.abandoned:
             self.close_abandoned()
         self.held[call] = origin
         if (len(self.held) == 1 or self._fits(origin, limits)) and not self.queue:
@@ -78,7 +79,7 @@ class Slots:
 
     def serve(self) -> None:
         """Give a slot that has become free to the first in the queue that fits."""
-        if self._abandoned:
+        if self.abandoned:
             self.close_abandoned()
         with self._lock:
             full = set()
@@ -114,15 +115,15 @@ class Slots:
 
         The garbage collector runs finalizers in the middle of anything: this must not wait for a lock, as closing may.
         """
-        self._abandoned.append((call, close))
+        self.abandoned.append((call, close))
         for place in self.queue.copy():
             place.ring()
 
     def close_abandoned(self) -> None:
         """Close what was dropped unclosed, and free its slots."""
-        while self._abandoned:
+        while self.abandoned:
             try:
-                call, close = self._abandoned.popleft()
+                call, close = self.abandoned.popleft()
             except IndexError:  # another thread was quicker
                 return
             try:
@@ -136,7 +137,7 @@ class Slots:
         """All slots are free, as in the child of a fork: those who held one, or the lock, are in the parent."""
         self.held.clear()
         self.queue.clear()
-        self._abandoned.clear()
+        self.abandoned.clear()
         self._lock = Lock()
 
 
@@ -198,15 +199,10 @@ class AsyncSlots(Slots):
     def close_abandoned(self) -> None:
         """Nothing: `await_abandoned` does it."""
 
-    @property
-    def has_abandoned(self) -> bool:
-        """Whether something was dropped unclosed."""
-        return bool(self._abandoned)
-
     async def await_abandoned(self) -> None:
         """Close what was dropped unclosed, and free its slots."""
-        while self._abandoned:
-            call, close = self._abandoned.popleft()
+        while self.abandoned:
+            call, close = self.abandoned.popleft()
             try:
                 await close()
             except Exception:  # noqa: BLE001, S110  # as above
@@ -238,7 +234,7 @@ async def await_slot(
                 allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
                 raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
             await bell.wait(min(left, _LOOK_ASYNC))
-            if slots.has_abandoned:
+            if slots.abandoned:
                 await slots.await_abandoned()
                 slots.serve()
     except BaseException:

@@ -105,6 +105,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._transport.write(piece)
         if self._transport.is_closing():
             self._save_answer()
+        elif not self._full:
+            return len(piece)
         while (self._full and not self._data and not self._ended) or self._transport.is_closing():
             if self._lost:
                 raise self._error()
