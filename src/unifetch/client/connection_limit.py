@@ -14,6 +14,7 @@ back twice does no harm.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from threading import Lock
 from time import monotonic
 
@@ -172,16 +173,13 @@ def wait_for_slot(
 
     bell: SimpleQueue[None] = SimpleQueue()  # its put() may be called in a finalizer
     place = Place(call, origin, limits, lambda: bell.put(None))
-    ends = None if timeout.pool is None else monotonic() + timeout.pool
-    if deadline is not None and (ends is None or deadline < ends):
-        ends = deadline
+    ends = _ends(timeout, deadline)
     try:
         slots.join(place)
         while call not in slots.held:
-            left = _LOOK if ends is None else ends - monotonic()
+            left = ends - monotonic()
             if left <= 0:
-                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
-                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+                raise _none_free(origin, limits)
             with suppress(Empty):
                 bell.get(timeout=min(left, _LOOK))
             slots.serve()
@@ -189,6 +187,16 @@ def wait_for_slot(
         place.left = True  # before anything that can be interrupted
         slots.leave(place)
         raise
+
+
+def _ends(timeout: Timeout, deadline: float | None) -> float:
+    pool = inf if timeout.pool is None else monotonic() + timeout.pool
+    return pool if deadline is None else min(pool, deadline)
+
+
+def _none_free(origin: str, limits: Limits) -> PoolTimeout:
+    allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
+    return PoolTimeout(f"no connection became free in time; the limits are {allowed}")
 
 
 class AsyncSlots(Slots):
@@ -223,16 +231,13 @@ async def await_slot(
 
     bell = Bell()
     place = Place(call, origin, limits, bell.ring)
-    ends = None if timeout.pool is None else monotonic() + timeout.pool
-    if deadline is not None and (ends is None or deadline < ends):
-        ends = deadline
+    ends = _ends(timeout, deadline)
     try:
         slots.join(place)
         while call not in slots.held:
-            left = _LOOK_ASYNC if ends is None else ends - monotonic()
+            left = ends - monotonic()
             if left <= 0:
-                allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
-                raise PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+                raise _none_free(origin, limits)
             await bell.wait(min(left, _LOOK_ASYNC))
             if slots.abandoned:
                 await slots.await_abandoned()

@@ -137,10 +137,7 @@ class Bytes(Body):
 class StreamedBody(Body):
     """A body that is produced block by block, once for each time it is sent."""
 
-    def open(self) -> Iterable[bytes]:
-        return self._guarded()
-
-    def _guarded(self) -> Iterator[bytes]:
+    def open(self) -> Iterator[bytes]:
         # A library may wrap or swallow what the caller's stream raises, so the original is kept.
         try:
             yield from self.held()
