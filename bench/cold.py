@@ -34,8 +34,12 @@ GETS = {
     "requests": "import requests; requests.get({url!r}).content",
     "httpx": "import httpx; httpx.get({url!r}).content",
     "httpx2": "import httpx2; httpx2.get({url!r}).content",
+    # The command lines: the process is what somebody waits for who types `unifetch URL`, or `http URL`.
+    "command": "from unifetch.cli.main import main; main([{url!r}])",
+    "httpie": "import sys; sys.argv = ['http', '--ignore-stdin', {url!r}]; from httpie.__main__ import main; main()",
 }
-MODULES = {"raw": "socket", "urllib": "urllib.request"}  # where it is not the client's own name
+# Where it is not the client's own name.
+MODULES = {"raw": "socket", "urllib": "urllib.request", "command": "unifetch.cli.main", "httpie": "httpie.core"}
 
 Costs = dict[str, dict[str, list[float]]]
 
@@ -108,7 +112,8 @@ def _get(name: str, port: int) -> str:
 def _process(code: str, environment: dict[str, str]) -> float | None:
     """Milliseconds of user and system time; None if it failed."""
     before = getrusage(RUSAGE_CHILDREN)  # os.times() counts in hundredths of a second
-    ran = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment, check=False)
+    quiet = subprocess.DEVNULL
+    ran = subprocess.run([sys.executable, "-c", code], stdout=quiet, stderr=quiet, env=environment, check=False)
     after = getrusage(RUSAGE_CHILDREN)
     if ran.returncode:
         return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # The longest separator that begins first.
-_ITEM = re.compile(r"((?:\\.|[^\\:=@])+?)(:=@|:=|==|=@|:@|=|:|@)(.*)\Z", re.DOTALL)
+_ITEM = r"(?s)((?:\\.|[^\\:=@])+?)(:=@|:=|==|=@|:@|=|:|@)(.*)\Z"
 
 
 class Items:
@@ -46,7 +46,7 @@ class Items:
             self._add(word)
 
     def _add(self, word: str) -> None:
-        match = _ITEM.match(word)
+        match = re.match(_ITEM, word)
         if match is None:
             kinds = "Name:value, name==value, name=value, name:=json or name@file"
             raise InvalidRequest(f"{word!r} is neither a URL nor an item; items are {kinds}")
