@@ -522,7 +522,7 @@ def sweep(case: Case, every: int, show: int, only: int | None = None, sample: in
             text = f"{type(error).__name__}: {error}"[:300]
             failures[text] += 1
             if failures[text] <= show:
-                print("".join(traceback.format_exception(error)[-8:]), flush=True)
+                print("".join(traceback.format_exception(error)), flush=True)
             if failures.total() > 300:
                 break
     print(f"{case.name}: {len(points)} points, {failures.total()} failures", flush=True)

@@ -9,6 +9,7 @@ not used again.
 
 from __future__ import annotations
 
+from functools import partial
 from weakref import WeakSet
 
 from ..errors import (
@@ -128,7 +129,7 @@ class PoolBackend(_Pools):
             _version(answer),
             headers,
             _chunks(self.family, answer, exchange, request),
-            answer.close,
+            partial(_close, answer),
         )
 
     def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
@@ -296,7 +297,16 @@ def _chunks(family: Family, answer: Any, exchange: Exchange, request: RawRequest
     except family.raised as error:
         translate(error, family.errors, exchange, request)
     finally:
+        _close(answer)
+
+
+def _close(answer: Any) -> None:
+    try:
         answer.close()
+    except BaseException:  # of a connection that is interrupted as it closes the pool knows nothing any more
+        if isinstance(stream := answer.extensions.get("network_stream"), NetworkStream):
+            stream.close()
+        raise
 
 
 class _AsyncChunks:
