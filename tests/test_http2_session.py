@@ -14,7 +14,9 @@ from unifetch.model.timeouts import Timeout
 from unifetch.model.url import URL
 
 http2 = pytest.importorskip("unifetch.wire.http2", exc_type=ImportError)
+hpack = pytest.importorskip("hpack")
 from unifetch.testing.http2 import (  # noqa: E402  # after the skip
+    ACK,
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -163,3 +165,55 @@ def test_what_is_abandoned_is_returned_to_the_connection() -> None:
     assert all(frame(RST_STREAM, 0, stream.number, b"\0\0\0\x08") in written for stream in streams)
     assert http2.CONNECTION_WINDOW - session._window < http2.CONNECTION_WINDOW // 2
     assert {} == session.streams
+
+
+def test_what_crosses_a_reset_is_ignored() -> None:
+    """One RST_STREAM is enough, and the fields after it are understood all the same (RFC 9113 §5.1, §4.3)."""
+    encoder = hpack.Encoder()
+
+    def fields(number: int, flags: int) -> bytes:
+        return frame(HEADERS, flags, number, encoder.encode([(":status", "200"), ("x-a", "kept in the table")]))
+
+    session = http2.Session()
+    streams = [session.open(request()) for _ in range(4)]
+    session.outgoing()
+    session.receive(fields(1, END_HEADERS), 0.0)
+    for stream in streams[:3]:
+        session.abandon(stream)
+    resets = b"".join(frame(RST_STREAM, 0, stream.number, b"\0\0\0\x08") for stream in streams[:3])
+    session.receive(frame(PING, 0, 0, bytes(8)), 0.0)
+    written = session.outgoing()
+    session.receive(frame(DATA, 0, 1, bytes(1_000)), 0.0)
+    session.receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, encoder.encode([("x-trailer", "1")])), 0.0)
+    block = encoder.encode([(":status", "200"), ("x-b", "in two frames")])
+    session.receive(frame(HEADERS, END_STREAM, 3, block[:3]) + frame(CONTINUATION, END_HEADERS, 3, block[3:]), 0.0)
+    session.receive(fields(5, END_HEADERS) + frame(DATA, END_STREAM, 5, b"1"), 0.0)
+    session.receive(fields(7, END_HEADERS | END_STREAM), 0.0)
+
+    assert resets + frame(PING, ACK, 0, bytes(8)) == written
+    assert b"" == session.outgoing()
+    assert (None, True) == (session.failure, streams[3].is_over)
+    assert "kept in the table" == streams[3].head.headers["x-a"]
+
+
+def test_a_stream_that_was_reset_has_its_window_still() -> None:
+    """A server that goes on and on is left."""
+    session = http2.Session()
+    stream = session.open(request())
+    session.abandon(stream)
+    for _ in range(http2.STREAM_WINDOW // 16_384):
+        session.receive(frame(DATA, 0, 1, bytes(16_384)), 0.0)
+    assert session.failure is None
+
+    session.receive(frame(DATA, 0, 1, b"1"), 0.0)
+    assert "window of the stream" in str(session.failure)
+
+
+def test_few_streams_are_remembered_that_were_reset() -> None:
+    """However many are cancelled on one connection."""
+    session = http2.Session()
+    session.receive(frame(SETTINGS, 0, 0), 0.0)
+    for _ in range(http2.MAX_STREAMS * 3):
+        session.abandon(session.open(request()))
+
+    assert http2.MAX_STREAMS == len(session._reset)

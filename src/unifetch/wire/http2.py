@@ -69,7 +69,7 @@ IDLE_FRAMES = 1_000
 IDLE_FRAMES_A_SECOND = 100
 
 _DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0, 1, 5, 7, 9
-_END_STREAM, _PADDED = 1, 8
+_END_STREAM, _END_HEADERS, _PADDED = 1, 4, 8
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 _ADDRESS = re.compile(r"( from)? <[\w.]+( object)? at 0x\w+>")  # hpack shows where in our memory a block is
 
@@ -184,7 +184,9 @@ class Session:
         self._updates = [_window_update(0, CONNECTION_WINDOW - 65_535)]
         self._window = CONNECTION_WINDOW
         self._unreturned = 0
+        self._waiting = b""  # what h2 has written before something that is not to be sent
         self.streams: dict[int, HTTP2Stream] = {}
+        self._reset: dict[int, HTTP2Stream] = {}  # streams that we have ended, and of which the server may not know yet
         self.changed: set[HTTP2Stream] = set()
         self.is_settled = self.is_closing = False
         self.failure: UnifetchError | None = None
@@ -208,7 +210,8 @@ class Session:
 
     def outgoing(self) -> bytes:
         """What is to be written next; it is given once."""
-        data: bytes = self._h2.data_to_send()
+        data: bytes = self._waiting + self._h2.data_to_send()
+        self._waiting = b""
         if self._updates:
             data += b"".join(self._updates)
             self._updates.clear()
@@ -275,11 +278,18 @@ class Session:
         self._return(stream)
         stream._pieces.clear()
         if stream.failure is None and not (stream.is_over and stream.is_sent):
-            with suppress(H2Error):  # it is over as far as h2 is concerned
-                self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
+            self._reset_stream(stream, ErrorCodes.CANCEL)
             stream.failure = self._broken_off(stream, "it was closed")  # for a reader that goes on
             self.changed.add(stream)
         self.streams.pop(stream.number, None)
+
+    def _reset_stream(self, stream: HTTP2Stream, code: ErrorCodes) -> None:
+        with suppress(H2Error):  # it is over as far as h2 is concerned
+            self._h2.reset_stream(stream.number, code)
+            if not stream.is_over:
+                self._reset[stream.number] = stream
+                if len(self._reset) > MAX_STREAMS:  # of the oldest nothing comes any more
+                    del self._reset[next(iter(self._reset))]
 
     # --- Receiving the response ---
 
@@ -400,13 +410,17 @@ class Session:
             while len(reader) < 9 + length:
                 yield
             frame = reader.take(9 + length)
+            number = int.from_bytes(frame[5:9]) & LAST_NUMBER
             if kind == _GOAWAY:
                 self._go_away(frame[9:])
                 continue
             if kind == _DATA:
-                frame = self._data(frame, flags, int.from_bytes(frame[5:9]) & LAST_NUMBER)
+                frame = self._data(frame, flags, number)
                 if not frame:
                     continue
+            if number in self._reset and kind in (_HEADERS, _CONTINUATION):
+                self._ignore(frame, flags, number)
+                continue
             for event in h2.receive_data(frame):
                 act = _ACTIONS.get(type(event))
                 if act is not None:
@@ -439,13 +453,19 @@ class Session:
             if not data or data[0] >= size:
                 raise _Fatal("a frame of padding alone", ErrorCodes.PROTOCOL_ERROR)
             data = data[1 : size - data[0]]
-        stream = self.streams.get(number)
-        if stream is None or stream.head is None or stream.is_over:
-            self._return_to_connection(size)
-        else:
+        stream = self.streams.get(number) or self._reset.get(number)
+        if stream is not None:
             stream._window -= size
             if stream._window < 0:
                 raise _Fatal("more data than the window of the stream allows", ErrorCodes.FLOW_CONTROL_ERROR)
+        if number in self._reset:
+            self._return_to_connection(size)
+            if flags & _END_STREAM:
+                del self._reset[number]
+            return b""
+        if stream is None or stream.head is None or stream.is_over:
+            self._return_to_connection(size)
+        else:
             stream._untaken += size
             if data:
                 stream._pieces.append(data)
@@ -458,6 +478,14 @@ class Session:
                 return b""
         return b"\0\0\0\0%c%b" % (flags & _END_STREAM, frame[5:9])
 
+    def _ignore(self, frame: bytes, flags: int, number: int) -> None:
+        # §5.1: what was under way when we reset its stream. h2 has to see it, for HPACK, and would reset it once more.
+        self._waiting += self._h2.data_to_send()
+        self._h2.receive_data(frame)
+        self._h2.data_to_send()
+        if frame[3] == _HEADERS and flags & _END_STREAM and flags & _END_HEADERS:
+            del self._reset[number]
+
     def _go_away(self, payload: bytes) -> None:
         # §6.8. What is above was not processed; what is not goes on to be answered.
         if len(payload) < 8:
@@ -465,8 +493,7 @@ class Session:
         self.is_closing = True
         last, code = int.from_bytes(payload[:4]) & LAST_NUMBER, int.from_bytes(payload[4:8])
         for stream in [each for each in self.streams.values() if each.number > last]:
-            with suppress(H2Error):
-                self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
+            self._reset_stream(stream, ErrorCodes.CANCEL)
             self._fail(stream, _unprocessed(f"the server goes away ({_code(code)})"))
 
     # === §4 Events =====================================================================================
@@ -518,6 +545,7 @@ class Session:
 
     def _on_reset(self, event: events.StreamReset) -> None:
         stream = self.streams.pop(event.stream_id, None)
+        self._reset.pop(event.stream_id, None)
         if stream is None or stream.is_over:  # after a complete response it only says: send no more (§8.1)
             return
         reason = f"the server reset the stream ({_code(event.error_code)})"
@@ -555,8 +583,7 @@ class Session:
 
     def _malformed(self, stream: HTTP2Stream, error: ProtocolError) -> None:
         error.request_sent = "yes"
-        with suppress(H2Error):
-            self._h2.reset_stream(stream.number, ErrorCodes.PROTOCOL_ERROR)
+        self._reset_stream(stream, ErrorCodes.PROTOCOL_ERROR)
         self._return(stream)
         self._fail(stream, error)
 

@@ -514,6 +514,7 @@ class TestMultiplex(Conformance):
             go_on.set()
 
             assert b"hello" == mine.result().body
+            assert 1 == [kind for kind, *_ in server.frames()].count(http2.RST_STREAM)
 
     @requires(Capability.MULTIPLEX)
     def test_a_timeout_beside_a_busy_neighbour(self, client: Client, at_once: ThreadPoolExecutor) -> None:
