@@ -176,8 +176,9 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
 
 # What may stand in a value or a reason. RFC 9110 §5.5 lets a recipient keep control characters but CR, LF and NUL where
 # they are safe, and servers put them into cookies. Here they are safe: whoever sends, logs or shows a value checks or
-# escapes it. VT and FF are refused, too: some readers take them for the end of a line.
-_TEXT = r"[^\x00\n\v\f\r]*"
+# escapes it. VT and FF are refused, too: some readers take them for the end of a line. All of it is Latin-1, of which two
+# ranges are matched sooner than five exceptions.
+_TEXT = r"[\x0e-\xff\x01-\t]*"
 
 # What no line may hold, or what ends one without CR.
 _ILLEGAL = re.compile(rb"[\x00\v\f]|\r[^\n]|(?<!\r)\n")
@@ -269,7 +270,8 @@ def field_line(line: str) -> tuple[tuple[str, str], tuple[str, str]]:
     match = _FIELD_LINE.fullmatch(line)
     if match is None:
         raise _broken(_fault(line))
-    name, value = match[1], match[2].strip(" \t")
+    name, value = match.groups()
+    value = value.strip(" \t")
     return (name, value), (name.lower(), value)
 
 
