@@ -188,7 +188,7 @@ def check_request(backend: Backend, headers: Headers, body: Body) -> None:
     Raises:
         UnsupportedCapability: it names what was asked, and the backends that can.
     """
-    if "expect" in headers:
+    if "expect" in headers.by_name():
         _require(backend, "Expect", Capability.EXPECT_CONTINUE)
     if body.trailers:
         _require(backend, "trailers", Capability.TRAILERS)

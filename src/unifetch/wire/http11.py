@@ -176,8 +176,8 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
 
 # What may stand in a value or a reason. RFC 9110 §5.5 lets a recipient keep control characters but CR, LF and NUL where
 # they are safe, and servers put them into cookies. Here they are safe: whoever sends, logs or shows a value checks or
-# escapes it. VT and FF are refused, too: some readers take them for the end of a line. All of it is Latin-1, of which two
-# ranges are matched sooner than five exceptions.
+# escapes it. VT and FF are refused, too: some readers take them for the end of a line. All of it is Latin-1,
+# of which two ranges are matched sooner than five exceptions.
 _TEXT = r"[\x0e-\xff\x01-\t]*"
 
 # What no line may hold, or what ends one without CR.
