@@ -8,6 +8,7 @@ are played by hand (`--libraries`).
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,21 @@ def test_a_library_never_runs_a_hash_of_ours() -> None:
         key = pending.pop()
         assert not isinstance(key, Value)
         pending += key if isinstance(key, tuple) else ()
+
+
+def test_the_idle_connections_of_urllib3_have_no_lock() -> None:
+    """An interrupt cannot leave one taken, on which every later request would wait; the last one put is the first."""
+    urllib3 = pytest.importorskip("unifetch.backends.urllib3", reason="urllib3 is not installed")
+    for kind in (urllib3.PlainPool, urllib3.TLSPool):
+        pool = kind("a.test", maxsize=2)
+        idle = pool.pool
+        idle.get(block=False)
+        idle.put("last", block=False)
+
+        assert isinstance(idle, urllib3.IdleConnections)
+        with pytest.raises(queue.Full):
+            idle.put("more", block=False)
+        assert ["last", None] == [idle.get(block=False), idle.get(block=False)]
+        with pytest.raises(queue.Empty):
+            idle.get(block=False)
+        assert 0 == idle.qsize()

@@ -17,8 +17,9 @@ from __future__ import annotations
 import http.client
 import io
 import threading
-from collections import namedtuple
+from collections import deque, namedtuple
 from functools import partial
+from queue import Empty, Full
 
 import urllib3
 from urllib3 import HTTPHeaderDict, HTTPResponse, PoolManager, exceptions
@@ -361,13 +362,40 @@ class TLSConnection(Hooked, HTTPSConnection):  # type: ignore[misc]  # as above
         self.is_verified = True
 
 
+class IdleConnections:
+    """Those of one pool, the last one first, where the library has a queue with locks that Python code takes.
+
+    An interrupt can leave such a lock taken, and then no later request ever ends. Our pools never wait in it.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._all: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def put(self, connection: Any, block: bool = True, timeout: float | None = None) -> None:
+        if len(self._all) >= self._maxsize:
+            raise Full
+        self._all.append(connection)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self._all.pop()
+        except IndexError:
+            raise Empty from None
+
+    def qsize(self) -> int:
+        return len(self._all)
+
+
 class PlainPool(urllib3.HTTPConnectionPool):
     """A pool of our connections."""
 
     ConnectionCls = PlainConnection
+    QueueCls: Any = IdleConnections
 
 
 class TLSPool(urllib3.HTTPSConnectionPool):
     """A pool of our connections over TLS."""
 
     ConnectionCls = TLSConnection
+    QueueCls: Any = IdleConnections
