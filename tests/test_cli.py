@@ -161,20 +161,20 @@ def test_who_carries_a_request(
     assert f"* {origin} through {name}" == capsys.readouterr().err.splitlines()[0]
 
 
-def test_verbose_shows_the_heads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_shows_the_heads() -> None:
     """`-v` shows each connection and head on standard error, redirects included, in the order of the wire."""
     moved = reply(302, headers={"Location": "/b?c"})
     with Server(moved, reply(body=b"hello", headers=[("X-A", "1"), ("x-a", "2")])) as server:
-        code = main(["get", "-v", "-H", "Accept: text/plain", f"{server.url}/a"])
+        command = [*COMMAND, "get", "-v", "-H", "Accept: text/plain", f"{server.url}/a"]
+        done = subprocess.run(command, capture_output=True, text=True)
         origin = server.url
-    out, err = capsys.readouterr()
 
-    assert (0, "hello") == (code, out)
-    lines = err.splitlines()
+    assert (0, "hello") == (done.returncode, done.stdout)
+    lines = done.stderr.splitlines()
     host = origin.removeprefix("http://")
     at = host.replace(":", ", port ")
     assert lines[:4] == [f"* {origin} through socket", f"* connected to {at}", "> GET /a HTTP/1.1", f"> Host: {host}"]
-    assert 1 == err.count("* connected")
+    assert 1 == done.stderr.count("* connected")
     assert [line for line in lines if "HTTP/1.1" in line] == [
         "> GET /a HTTP/1.1",
         "< HTTP/1.1 302 Found",

@@ -20,7 +20,7 @@ def test_nothing_is_left_behind(engine: str) -> None:
     pytest.importorskip(engine.partition(" ")[0])
     tally, more = soak(engine, 500)
 
-    assert {"descriptors": 0, "threads": 0} == more
+    assert [] == [name for name, number in more.items() if number > 0]  # what other tests have left may end meanwhile
     assert (0, 0) == (tally.wrong, tally.surprises)
     assert 500 == tally.right + tally.failed + tally.cancelled
     assert min(tally.right, tally.failed, tally.cancelled) > 0
