@@ -6,14 +6,14 @@ import asyncio
 import gc
 import warnings
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from unifetch.backends import in_loop
 from unifetch.backends.in_threads import AwaitedBlocks
-from unifetch.errors import ConnectionLost
+from unifetch.backends.socket import AsyncSocketBackend
+from unifetch.errors import ConnectionLost, StreamError
 from unifetch.model.headers import Headers
 from unifetch.model.messages import AsyncRawResponse
 
@@ -31,7 +31,7 @@ def begin_to_close(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def begin(loop: asyncio.AbstractEventLoop) -> None:
-    in_loop._begin(loop, Future(), nothing)
+    in_loop._begin(loop, in_loop.Errand(), nothing)
 
 
 @pytest.mark.parametrize("work", [begin_to_close, begin])
@@ -75,3 +75,67 @@ def test_a_body_that_is_cancelled_as_its_thread_asks_for_more() -> None:
         next(body)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+def test_a_loop_that_is_told_to_stop_as_it_ends() -> None:
+    """Twice is once: what it does at its end is not cut off."""
+    done: list[str] = []
+
+    class Slow:
+        name = "slow"
+
+        async def close(self) -> None:
+            serving.stop()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            done.append("closed")
+
+    serving = in_loop.LoopThread(Slow())  # type: ignore[arg-type]  # it is only closed
+    serving.start()
+    serving.running_loop()
+    serving.stop()
+    serving.wait()
+
+    assert ["closed"] == done
+
+
+def test_a_loop_that_is_not_wanted_any_more() -> None:
+    """A thread that comes about after that ends at once; so does one that was told before it made a loop."""
+    serving = in_loop.LoopThread(AsyncSocketBackend())
+    serving.stop()
+    serving.start()
+    serving.wait()
+
+    assert (None, False) == (serving.made, serving.is_alive())
+    with pytest.raises(StreamError):
+        serving.running_loop()
+
+
+@pytest.mark.parametrize("moment", ["before it begins", "while it goes on", "once it is there"])
+def test_an_errand_that_is_given_up(moment: str) -> None:
+    """Its response is closed, whoever has it by then."""
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("closed")
+
+    async def send() -> AsyncRawResponse:
+        await asyncio.sleep(0)
+        return AsyncRawResponse(200, "", "HTTP/1.1", Headers(), blocks(), close)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        errand = in_loop.Errand()
+        if moment == "before it begins":
+            errand.is_wanted = False
+        in_loop._begin(loop, errand, send)
+        for _ in range({"while it goes on": 1, "once it is there": 5}.get(moment, 0)):
+            await asyncio.sleep(0)
+        errand.is_wanted = False
+        in_loop._give_up(loop, errand)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+
+    assert (["closed"] if moment == "once it is there" else []) == closed

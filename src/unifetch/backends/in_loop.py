@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import threading
-from concurrent.futures import CancelledError, Future, wait
+from _thread import allocate_lock
 from contextlib import suppress
 from functools import partial
 from weakref import finalize
@@ -76,7 +76,8 @@ class Looped:
                 raise ConfigError("the program is ending, and can start no thread for this any more") from error
             finally:
                 # An interrupt may have come before there was a thread; one that comes about later ends at once.
-                if serving is not None and serving.loop.cancel():
+                if serving is not None and serving.made is None:
+                    serving.stop()
                     self._serving = None
 
     # --- The end ----------------------------------------------------------------------------------
@@ -95,16 +96,24 @@ class Looped:
 # --- The loop -------------------------------------------------------------------------------------
 
 
+# What a thread of the caller's and the loop have in common takes no lock that Python code takes and gives back, as
+# those of `threading.Condition` and `Future` are: an interrupt of the thread in between would leave it taken, and the
+# loop, and so each later call, would wait for it for ever.
+
+
 class LoopThread:
     """A thread with an event loop, made and closed in there, so that no interrupt of a caller leaves it behind.
 
     Attributes:
-        loop: it, once it is there; cancelled for a thread that was not to begin.
+        made: the loop, once it is there, or why there is none.
     """
 
     def __init__(self, backend: AsyncBackend) -> None:
-        self.loop: Future[asyncio.AbstractEventLoop] = Future()
+        self.made: asyncio.AbstractEventLoop | Exception | None = None
+        self._is_made = allocate_lock()
+        self._is_made.acquire()
         self._backend = backend
+        self._is_wanted = True
         self._ends = False
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name=f"unifetch {backend.name}", daemon=True)
@@ -122,38 +131,51 @@ class LoopThread:
 
         Raises:
             StreamError: the thread has ended before, by an exception from outside.
+            OSError: there can be none: too many open files, say.
         """
-        while True:
-            with suppress(TimeoutError):
-                return self.loop.result(_LOOK)
-            if not self.is_alive():
+        while (made := self.made) is None:
+            if self._is_made.acquire(timeout=_LOOK):
+                self._is_made.release()
+            elif not self.is_alive():
                 raise _closed()
+        if isinstance(made, Exception):
+            raise made
+        return made
 
     def is_alive(self) -> bool:
         """Whether the loop runs, or will."""
         return self._thread.is_alive() and not self._ends
 
     def _run(self) -> None:
-        if not self.loop.set_running_or_notify_cancel():
-            return
         try:
-            loop = asyncio.new_event_loop()
-        except Exception as error:  # noqa: BLE001  # too many open files, say: it is for who waits
-            self.loop.set_exception(error)
-            return
-        try:
-            self.loop.set_result(loop)
-            loop.run_forever()
+            if not self._is_wanted:
+                return
+            try:
+                self.made = loop = asyncio.new_event_loop()
+            except Exception as error:  # noqa: BLE001  # it is for who waits
+                self.made = error
+                return
+            finally:
+                self._is_made.release()
+            if self._is_wanted:
+                loop.run_forever()
         finally:
             self._ends = True
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
-                runner.run(_result_of(self._backend.close))
+            if isinstance(self.made, asyncio.AbstractEventLoop):
+                with asyncio.Runner(loop_factory=lambda: loop) as runner:  # it ends what is left in the loop
+                    runner.run(_result_of(self._backend.close))
 
     def stop(self) -> None:
         """Have the loop end. It waits for nothing: a finalizer may call it."""
-        if self._process != os.getpid() or self.loop.cancel():  # the thread stayed with the parent; or has not begun
-            return
-        self.loop.add_done_callback(_stop)
+        self._is_wanted = False
+        # The thread stayed with the parent of a fork.
+        if self._process == os.getpid() and isinstance(self.made, asyncio.AbstractEventLoop):
+            with suppress(RuntimeError):  # it is closed
+                self.made.call_soon_threadsafe(self._stop, self.made)
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._ends:  # else who has it stop comes late, and would stop what it does at its end
+            loop.stop()
 
     def wait(self) -> None:
         """Wait until it has ended."""
@@ -161,10 +183,34 @@ class LoopThread:
             self._thread.join()
 
 
-def _stop(made: Future[asyncio.AbstractEventLoop]) -> None:
-    if made.exception() is None:
-        with suppress(RuntimeError):  # it is closed
-            made.result().call_soon_threadsafe(made.result().stop)
+class Errand:
+    """What a thread waits for, and the loop does.
+
+    Attributes:
+        is_wanted: whether somebody waits for it.
+        task: what does it, once it has begun.
+    """
+
+    is_wanted = True
+    task: asyncio.Task[Any] | None = None
+
+    def __init__(self) -> None:
+        self._outcome: list[tuple[Any, BaseException | None]] = []
+        self._is_over = allocate_lock()
+        self._is_over.acquire()
+
+    def is_over(self, seconds: float) -> bool:
+        """Wait for so long; whether the outcome is there."""
+        return self._is_over.acquire(timeout=seconds)
+
+    def end(self, result: Any, error: BaseException | None) -> None:
+        """Give the outcome."""
+        self._outcome.append((result, error))
+        self._is_over.release()
+
+    def take(self) -> tuple[Any, BaseException | None]:
+        """The outcome, which nobody else gets; (None, None) if somebody has it."""
+        return self._outcome.pop() if self._outcome else (None, None)
 
 
 # --- The chunks -----------------------------------------------------------------------------------
@@ -204,66 +250,54 @@ class LoopedBody:
 
 
 def _wait_for(loop: asyncio.AbstractEventLoop, work: Callable[..., Awaitable[T]], *given: Any) -> T:
-    future: Future[T] = Future()
+    errand = Errand()
     try:
-        loop.call_soon_threadsafe(_begin, loop, future, work, *given)
-    except RuntimeError:
-        raise _closed() from None
-    except BaseException:
-        future.cancel()
-        raise
-    try:
-        while True:
-            if wait([future], _LOOK).done:
-                return future.result()
+        try:
+            loop.call_soon_threadsafe(_begin, loop, errand, work, *given)
+        except RuntimeError:
+            raise _closed() from None
+        while not errand.is_over(_LOOK):
             if loop.is_closed():  # and has not come to this any more
                 raise _closed()
-    except CancelledError:
-        raise _closed() from None
-    except BaseException:  # an interrupt of this thread, which must not leave the work behind; or its own error
-        if not future.cancel():
-            future.add_done_callback(partial(_drop, loop))
-        raise
-    finally:
-        del future  # an error of its own that is raised here would hold this frame, and so itself
-
-
-def _begin(loop: asyncio.AbstractEventLoop, future: Future[T], work: Callable[..., Awaitable[T]], *given: Any) -> None:
-    if future.cancelled():
-        return
-    task = loop.create_task(_result_of(work, *given))
-    _tasks.add(task)
-    task.add_done_callback(partial(_hand_over, loop, future))
-    future.add_done_callback(partial(_cancel, loop, task))
-
-
-def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], future: Future[T]) -> None:
-    if future.cancelled():
+        result, error = errand.take()
+    except BaseException:  # an interrupt of this thread, which must not leave the work behind
+        errand.is_wanted = False
         with suppress(RuntimeError):  # it is closed
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(_give_up, loop, errand)
+        raise
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # it would hold this frame, and so itself
+    outcome: T = result
+    return outcome
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, future: Future[T], task: asyncio.Task[T]) -> None:
-    _tasks.discard(task)
-    if task.cancelled():
-        future.cancel()
-    wanted = future.set_running_or_notify_cancel()
-    if task.cancelled():
+def _begin(loop: asyncio.AbstractEventLoop, errand: Errand, work: Callable[..., Awaitable[T]], *given: Any) -> None:
+    if not errand.is_wanted:
         return
-    error = task.exception()
-    if not wanted:
-        if error is None and isinstance(outcome := task.result(), AsyncRawResponse):
-            _close(loop, outcome)
-    elif error is None:
-        future.set_result(task.result())
-    else:
-        future.set_exception(error)
+    errand.task = task = loop.create_task(_result_of(work, *given))
+    _tasks.add(task)
+    task.add_done_callback(partial(_hand_over, loop, errand))
 
 
-def _drop(loop: asyncio.AbstractEventLoop, future: Future[T]) -> None:
-    # Its thread was interrupted. It may be a response, and may be there only by and by.
-    if future.exception() is None and isinstance(outcome := future.result(), AsyncRawResponse):
-        _close(loop, outcome)
+def _hand_over(loop: asyncio.AbstractEventLoop, errand: Errand, task: asyncio.Task[T]) -> None:
+    _tasks.discard(task)
+    error = _closed() if task.cancelled() else task.exception()
+    result = None if error is not None else task.result()
+    if errand.is_wanted:
+        errand.end(result, error)
+    elif isinstance(result, AsyncRawResponse):
+        _begin_to_close(loop, result)
+
+
+def _give_up(loop: asyncio.AbstractEventLoop, errand: Errand) -> None:
+    if errand.task is not None:
+        errand.task.cancel()
+    result, _ = errand.take()
+    if isinstance(result, AsyncRawResponse):
+        _begin_to_close(loop, result)
 
 
 def _closed() -> StreamError:
