@@ -24,10 +24,10 @@ pages = {
 
 # The same call by each, with a second of patience.
 calls = {
-    "urllib": lambda url: urllib.request.urlopen(url, timeout=1).read(),
-    "requests": lambda url: requests.get(url, timeout=1).content,
-    "httpx": lambda url: httpx.get(url, timeout=1).content,
-    "urllib3": lambda url: urllib3.request("GET", url, timeout=1, retries=1).data,
+    "urllib": lambda url: urllib.request.urlopen(url, timeout=2).read(),
+    "requests": lambda url: requests.get(url, timeout=2).content,
+    "httpx": lambda url: httpx.get(url, timeout=2).content,
+    "urllib3": lambda url: urllib3.request("GET", url, timeout=2, retries=1).data,
 }
 
 
@@ -40,7 +40,7 @@ def outcome(call, *arguments, **more):
 
 
 def by_unifetch(url, name):
-    return unifetch.get(url, backend=name, timeout=1).body
+    return unifetch.get(url, backend=name, timeout=2).body
 
 
 with Server(pages) as server:
