@@ -22,7 +22,7 @@ pages = {
     "/silent": b"",
 }
 
-# The same call by each, with a second of patience.
+# The same call by each, with two seconds of patience.
 calls = {
     "urllib": lambda url: urllib.request.urlopen(url, timeout=2).read(),
     "requests": lambda url: requests.get(url, timeout=2).content,
