@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import os
+import re
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,11 +59,16 @@ def _nothing_beyond_loopback() -> Iterator[None]:
 
     def guarded_connect(sock: socket.socket, address: Any) -> None:
         _check(sock, address)
-        connect(sock, address)
+        try:
+            connect(sock, address)
+        finally:
+            _remember(sock)
 
     def guarded_connect_ex(sock: socket.socket, address: Any) -> int:
         _check(sock, address)
-        return connect_ex(sock, address)
+        outcome = connect_ex(sock, address)
+        _remember(sock)
+        return outcome
 
     def guarded_getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
         name = host.decode("ascii") if isinstance(host, bytes) else host
@@ -86,6 +94,52 @@ def _check(sock: socket.socket, address: Any) -> None:
 
 def _is_loopback(host: str) -> bool:
     return host.startswith("127.")
+
+
+# --- What is left to the garbage collector --------------------------------------------------------
+
+_OPENED: dict[str, str] = {}  # which test has connected from a port
+_LEFT: list[str] = []
+
+
+def _remember(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            _OPENED[str(sock.getsockname()[1])] = os.environ.get("PYTEST_CURRENT_TEST", "no test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _who_has_left_it() -> Iterator[None]:
+    """Of a connection that nobody closed, know which test opened it: the collector may come much later."""
+
+    def tell(unraisable: Any) -> None:
+        told = re.search(r"laddr=\(\S+, (\d+)", str(unraisable.exc_value))
+        if told is not None:
+            _LEFT.append(_OPENED.get(told[1], "nobody known"))
+        hook(unraisable)
+
+    hook = sys.unraisablehook
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", tell)
+        yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist
+        session.config.workeroutput["left"] = _LEFT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _LEFT.extend(getattr(node, "workeroutput", {}).get("left", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for each in _LEFT:
+        terminalreporter.write_line(f"left to the garbage collector: a connection of {each}")
+
+
+# --- What tests have ------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=list(BACKENDS))
