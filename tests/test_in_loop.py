@@ -119,22 +119,24 @@ def test_an_errand_that_is_given_up(moment: str) -> None:
     async def close() -> None:
         closed.append("closed")
 
-    async def send() -> AsyncRawResponse:
+    async def send(_: object) -> AsyncRawResponse:
         await asyncio.sleep(0)
         return AsyncRawResponse(200, "", "HTTP/1.1", Headers(), blocks(), close)
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        errand = in_loop.Errand()
+        errand, pieces = in_loop.Errand(), in_loop.LoopedBody(loop)
         if moment == "before it begins":
             errand.is_wanted = False
-        in_loop._begin(loop, errand, send)
+        in_loop._begin(loop, errand, pieces.receive, send, None)
         for _ in range({"while it goes on": 1, "once it is there": 5}.get(moment, 0)):
             await asyncio.sleep(0)
         errand.is_wanted = False
-        in_loop._give_up(loop, errand)
+        in_loop._give_up(errand)
+        del pieces, errand  # as by an interrupt of the thread that waits
         for _ in range(5):
             await asyncio.sleep(0)
+            gc.collect()
 
     asyncio.run(scenario())
 

@@ -56,7 +56,11 @@ class Looped:
             request = request.routed(request.route, body=_stepped(body))
         loop = self._running()
         pieces = LoopedBody(loop)
-        pieces.raw = raw = _wait_for(loop, self._backend.send, request)
+        try:
+            raw = _wait_for(loop, pieces.receive, self._backend.send, request)
+        except BaseException:  # an interrupt, after it had come
+            pieces.close()
+            raise
         return RawResponse(
             raw.status, raw.reason, raw.http_version, raw.headers, pieces, pieces.close, raw.trailers, raw.interim
         )
@@ -209,8 +213,8 @@ class Errand:
         self._is_over.release()
 
     def take(self) -> tuple[Any, BaseException | None]:
-        """The outcome, which nobody else gets; (None, None) if somebody has it."""
-        return self._outcome.pop() if self._outcome else (None, None)
+        """The outcome: a result or an error."""
+        return self._outcome.pop()
 
 
 # --- The chunks -----------------------------------------------------------------------------------
@@ -227,6 +231,13 @@ class LoopedBody:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+
+    async def receive(
+        self, send: Callable[[RawRequest], Awaitable[AsyncRawResponse]], request: RawRequest
+    ) -> AsyncRawResponse:
+        """Take the response in the loop itself, so that it is nowhere else if its way to the caller is interrupted."""
+        self.raw = raw = await send(request)
+        return raw
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -263,7 +274,7 @@ def _wait_for(loop: asyncio.AbstractEventLoop, work: Callable[..., Awaitable[T]]
     except BaseException:  # an interrupt of this thread, which must not leave the work behind
         errand.is_wanted = False
         with suppress(RuntimeError):  # it is closed
-            loop.call_soon_threadsafe(_give_up, loop, errand)
+            loop.call_soon_threadsafe(_give_up, errand)
         raise
     if error is not None:
         try:
@@ -279,25 +290,19 @@ def _begin(loop: asyncio.AbstractEventLoop, errand: Errand, work: Callable[..., 
         return
     errand.task = task = loop.create_task(_result_of(work, *given))
     _tasks.add(task)
-    task.add_done_callback(partial(_hand_over, loop, errand))
+    task.add_done_callback(partial(_hand_over, errand))
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, errand: Errand, task: asyncio.Task[T]) -> None:
+def _hand_over(errand: Errand, task: asyncio.Task[T]) -> None:
     _tasks.discard(task)
     error = _closed() if task.cancelled() else task.exception()
     result = None if error is not None else task.result()
-    if errand.is_wanted:
-        errand.end(result, error)
-    elif isinstance(result, AsyncRawResponse):
-        _begin_to_close(loop, result)
+    errand.end(result, error)
 
 
-def _give_up(loop: asyncio.AbstractEventLoop, errand: Errand) -> None:
+def _give_up(errand: Errand) -> None:
     if errand.task is not None:
         errand.task.cancel()
-    result, _ = errand.take()
-    if isinstance(result, AsyncRawResponse):
-        _begin_to_close(loop, result)
 
 
 def _closed() -> StreamError:
