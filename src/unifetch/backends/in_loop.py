@@ -140,15 +140,16 @@ class LoopThread:
         while (made := self.made) is None:
             if self._is_made.acquire(timeout=_LOOK):
                 self._is_made.release()
-            elif not self.is_alive():
+            elif not self._thread.is_alive():
                 raise _closed()
         if isinstance(made, Exception):
             raise made
         return made
 
     def is_alive(self) -> bool:
-        """Whether the loop runs, or will."""
-        return self._thread.is_alive() and not self._ends
+        """Whether the loop runs, or will. A fork has only the thread that forked."""
+        # `Thread.is_alive`, if it is interrupted, takes a thread that runs for one that has ended, from then on.
+        return not self._ends and self._process == os.getpid()
 
     def _run(self) -> None:
         try:
