@@ -27,7 +27,7 @@ from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
 from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_conflicts, translate
-from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, encoded, new_pool
+from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, blocking_pool, encoded
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class PoolBackend(_Pools):
     declares = CAPABILITIES, INJECTED_CAPABILITIES
 
     def _new_pool(self) -> Any:
-        return new_pool(self.family.engine)
+        return self.family.pool()
 
     # --- The request ------------------------------------------------------------------------------
 
@@ -367,7 +367,7 @@ class Family:
         self.name: str = library.__name__
         self.library = library
         self.engine = engine
-        self.async_pool = async_pool(engine)
+        self.pool, self.async_pool = blocking_pool(engine), async_pool(engine)
         self.upload, self.async_upload = _uploads(library)
         self.default_timeout = library.Timeout(5.0)  # what a client has that was given none
         self.errors: dict[type[Exception], type[UnifetchError]] = {

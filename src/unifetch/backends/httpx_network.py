@@ -11,7 +11,9 @@ Nothing here imports an engine: each is handed in, and asked for its pool, its H
 from __future__ import annotations
 
 from functools import partial
+from threading import Lock
 from time import monotonic
+from weakref import WeakKeyDictionary, ref
 
 from ..wire.anyio import dial as dial_awaited
 from ..wire.blocking import dial
@@ -35,16 +37,69 @@ if TYPE_CHECKING:
 # --- The pools ------------------------------------------------------------------------------------
 
 
-def new_pool(engine: Any) -> Any:
-    """A pool of this engine, of connections that we dial."""
-    # How many connections there are is decided by the core; how long one stays idle, here.
-    return engine.ConnectionPool(
-        ssl_context=_NoContext(),
-        max_connections=None,
-        max_keepalive_connections=20,
-        keepalive_expiry=IDLE_SECONDS,
-        network_backend=_Network(engine),
-    )
+def blocking_pool(engine: Any) -> type:
+    """The class of the pools of this engine, of connections that we dial.
+
+    Their locks are taken by Python code, and an interrupt there would leave one taken: later calls would wait for it
+    for ever. They have locks of the interpreter's in their place.
+    """
+
+    class DialedConnection(engine.HTTPConnection):  # type: ignore[misc]  # of an engine that is only known when it runs
+        """One of theirs."""
+
+        _connection: Any
+
+        def __init__(self, origin: Any, network: _Network) -> None:
+            super().__init__(origin, _NoContext(), IDLE_SECONDS, network_backend=network)
+            self._request_lock = Lock()
+
+        def handle_request(self, request: Any) -> Any:
+            try:
+                with self._request_lock:
+                    if self._connection is None:
+                        stream = self._connect(request)
+                        self._connection = http11 = engine.HTTP11Connection(self._origin, stream, IDLE_SECONDS)
+                        http11._state_lock = Lock()
+            except BaseException:
+                self._connect_failed = True
+                raise
+            return self._connection.handle_request(request)
+
+    class DialedPool(engine.ConnectionPool):  # type: ignore[misc]  # as above
+        """Their pool, of these connections."""
+
+        def __init__(self) -> None:
+            # How many connections there are is decided by the core; how long one stays idle, here.
+            super().__init__(max_connections=None, max_keepalive_connections=20)
+            self._network = _Network(engine)
+            self._optional_thread_lock = Lock()
+
+            self._answers: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # to each request, while somebody has it
+
+        def handle_request(self, request: Any) -> Any:
+            try:
+                answer = super().handle_request(request)
+                self._answers[request] = ref(answer)
+            except BaseException:
+                self._answers[request] = _nothing
+                raise
+            return answer
+
+        def create_connection(self, origin: Any) -> Any:
+            # Of an exchange that was interrupted, its pool may not know that it is over.
+            for each in list(self._requests):
+                answer = self._answers.get(each.request)  # there is none while it is waited for
+                if answer is not None and answer() is None:
+                    self._requests.remove(each)
+                    if each.connection is not None:
+                        each.connection.close()
+            return DialedConnection(origin, self._network)
+
+    return DialedPool
+
+
+def _nothing() -> None:
+    pass
 
 
 class _NoContext:
