@@ -154,7 +154,6 @@ async def soak(url: str, requests: int, tasks: int) -> tuple[Counter[str], list[
             await asyncio.gather(*(some(batch) for _ in range(tasks)))
             if client._slots.held or len(asyncio.all_tasks()) > 1:
                 raise AssertionError("something is left")
-            gc.collect()
             memory.append(resident())
             print(f"{time.strftime('%H:%M:%S')} {outcomes['answered']} answered, {sockets()} sockets", flush=True)
     return outcomes, memory
