@@ -2,9 +2,10 @@
 
     python bench/bridges.py --requests 2000 --rounds 5
 
-Each turn is a process's own CPU time, user and system, over so many requests for five bytes, and the server runs in
-another process. A figure is the median of its rounds; the turns of a client alternate. "No engine" is the library with
-a transport that answers at once: what no engine can take off. httpx-aiohttp has a column where it is installed.
+Each turn is a process's own CPU time, user and system, over so many requests for five bytes. The server is another
+process on the same core, as in `run.py` and for its reason; the turns of a client alternate. A figure is the median of
+its rounds; own / bridge is the median of the ratios of single rounds, with their quartiles. "No engine" is the library
+with a transport that answers at once: what no engine can take off. httpx-aiohttp has a column where it is installed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Response
 from requests.adapters import HTTPAdapter
+from run import machine, pin  # beside this file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    print(f"{machine(pin(None))}; {options.rounds} rounds of {options.requests} requests\n")
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         stdout=subprocess.PIPE,
@@ -46,15 +49,15 @@ def main() -> None:
             for name, (ask, makers) in _pairs().items():
                 for engine, make in makers.items():
                     costs.setdefault(f"{name}: {engine}", []).append(ask(make, url, options.requests))
-        medians = {name: statistics.median(values) for name, values in costs.items()}
         print("| client | own engine, us | httpx-aiohttp, us | no engine, us | bridge, us | own / bridge |")
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
-        for name in _pairs():
-            own, aiohttp, none, bridge = (
-                medians.get(f"{name}: {engine}", 0.0) * 1e6 for engine in ("own", "httpx-aiohttp", "none", "bridge")
-            )
-            shown = f"{aiohttp:.0f}" if aiohttp else ""
-            print(f"| {name} | {own:.0f} | {shown} | {none:.0f} | {bridge:.0f} | {own / bridge:.2f} |")
+        for name, (_, makers) in _pairs().items():
+            shown = {engine: f"{statistics.median(costs[f'{name}: {engine}']) * 1e6:.0f}" for engine in makers}
+            own, bridge = costs[f"{name}: own"], costs[f"{name}: bridge"]
+            ratios = [theirs / ours for theirs, ours in zip(own, bridge, strict=True)]
+            low, median, high = statistics.quantiles(ratios) if len(ratios) > 1 else ratios * 3
+            columns = " | ".join(shown.get(engine, "") for engine in ("own", "httpx-aiohttp", "none", "bridge"))
+            print(f"| {name} | {columns} | {median:.2f} ({low:.2f}-{high:.2f}) |")
     finally:
         server.kill()
         server.wait()

@@ -24,6 +24,7 @@ from unifetch import (
     ConfigError,
     Headers,
     InvalidSetting,
+    Timeout,
     UnknownBackend,
     UnsupportedCapability,
     available_backends,
@@ -138,6 +139,94 @@ def test_configure_adds_up() -> None:
     configure(timeout=5)
 
     assert "configure" == carrier()
+
+
+# --- A timeout of the call's own ------------------------------------------------------------------
+
+
+class Noting(Stub):
+    """It notes the timeouts that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Timeout] = []
+
+    def send(self, request: RawRequest) -> RawResponse:
+        self.given.append(request.timeout)
+        return super().send(request)
+
+
+def test_a_timeout_is_for_its_call_alone() -> None:
+    """What is kept of a call for the next one, which mostly says the same, is never taken for another's."""
+    backend = Noting()
+    client = Client(backend, timeout={"connect": 1})
+    changed = client.with_(timeout={"connect": 2})
+    for each in (client, client, changed, client):
+        each.get("http://h/", timeout=5)
+    client.get("http://h/", timeout=6.5)
+    client.get("http://h/", timeout=Timeout(7))
+    client.get("http://h/", timeout={"read": 8})
+    client.get("http://h/")
+    client.get("http://h/", timeout=5, redirects=0)
+    five = Timeout(5, connect=1, read=5, write=5, pool=5)
+
+    expected = [five, five, five.replace(connect=2), five]
+    expected += [five.replace(total=6.5, read=6.5, write=6.5, pool=6.5), Timeout(7)]
+    assert [*expected, Timeout(connect=1, read=8), Timeout(connect=1), five] == backend.given
+
+
+def test_a_stream_has_no_total_but_the_call_s_own() -> None:
+    """Its phases are the client's, as they are now."""
+    backend = Noting()
+    client = Client(backend)
+    calls: list[dict[str, Any]] = [{}, {"timeout": 5}, {}, {"timeout": {"read": 8}}]
+    for call in calls:
+        with client.stream("GET", "http://h/", **call):
+            pass
+    configure(timeout={"connect": 3})
+    for call in calls[:2]:
+        with client.stream("GET", "http://h/", **call):
+            pass
+        client.exchange("GET", "http://h/", **call).close()
+    five, now = Timeout(5, read=5, write=5, pool=5), Timeout(None, connect=3)
+
+    assert [Timeout(None), five, Timeout(None), Timeout(None, read=8)] == backend.given[:4]
+    assert [now, now, five.replace(connect=3), five.replace(connect=3)] == backend.given[4:]
+
+
+@pytest.mark.parametrize("first", [1, 1.0, Timeout(1)])
+def test_what_is_no_timeout_is_refused_after_its_like(first: Any) -> None:
+    """True equals 1, and is a mistake."""
+    client = Client(Noting())
+    client.get("http://h/", timeout=first)
+
+    with pytest.raises(InvalidSetting, match="not bool"):
+        client.get("http://h/", timeout=True)
+
+
+def test_a_timeout_of_a_call_goes_with_what_configure_says_now() -> None:
+    """The client, its call, and the process have changed in between; so has the backend."""
+    first, second = Noting(), Noting()
+    client = Client()
+    configure(backend=first)
+    client.get("http://h/", timeout=5)
+    configure(timeout={"connect": 3})
+    client.get("http://h/", timeout=5)
+    with use_backend(second):
+        client.get("http://h/", timeout=5)
+
+    assert [10, 3] == [timeout.connect for timeout in first.given]
+    assert [Timeout(5, connect=3, read=5, write=5, pool=5)] == second.given
+
+
+def test_a_timeout_of_a_call_goes_with_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that is named between two equal calls is noticed by the second."""
+    configure(backend=Stub())
+    unifetch.get("http://h/", timeout=5)
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+
+    with pytest.raises(UnsupportedCapability, match=r"proxy\.invalid"):
+        unifetch.get("http://h/", timeout=5)
 
 
 # --- use_backend stays where it is ----------------------------------------------------------------

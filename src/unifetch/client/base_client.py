@@ -94,6 +94,8 @@ class BaseClient:
         self._plan: Plan | None = None
         self._settled: Plan | None = None  # the same, where a call need not check that it still holds
         self._exact: Plan | None = None
+        self._timed: tuple[object, Plan] | None = None  # of the last call with a timeout of its own, and nothing else
+        self._phases: tuple[Timeout, Timeout] | None = None  # the client's timeout, and the same without a total
         self._environment = environment()
         self._backends: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -186,9 +188,14 @@ class BaseClient:
         if interception is not None:
             backend = interception.before(backend)
         if call:
-            return self._planned(self.settings.replace(**call), backend)
+            said, timed = call.get("timeout"), self._timed
+            if len(call) > 1 or type(said) not in (Timeout, int, float):
+                return self._planned(self.settings.replace(**call), backend)
+            if timed is None or timed[0] != said or not timed[1].holds(backend, PROCESS.settings):
+                timed = self._timed = said, self._planned(self.settings.replace(**call), backend)
+            return timed[1]
         plan = self._plan
-        if plan is None or plan.backend is not backend or plan.process is not PROCESS.settings:
+        if plan is None or not plan.holds(backend, PROCESS.settings):
             plan = self._plan = self._planned(self.settings, backend)
             if self._keeps_backend and named is None and interception is None and not self._closed:
                 self._settled = plan
@@ -211,9 +218,8 @@ class BaseClient:
         if (
             call
             or plan is None
-            or plan.backend is not backend
+            or not plan.holds(backend, PROCESS.settings)
             or (plan.timeout is not timeout and plan.timeout != timeout)
-            or plan.process is not PROCESS.settings
         ):
             plan = self._planned(self.settings.replace(timeout=timeout, **call), backend, exact=True)
             if not call:
@@ -232,7 +238,7 @@ class BaseClient:
 
     def _notice_environment(self, now: Environment) -> None:
         self._environment = now
-        self._plan = self._settled = self._exact = None
+        self._plan = self._settled = self._exact = self._timed = None
 
     def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
         check_settings(backend, settings)
@@ -267,7 +273,7 @@ class BaseClient:
         vars(other).update(vars(self))
         other._root = self._root or self
         other._own = {**self._own, **{name: changed[name] for name in settings}}
-        other._merged = other._plan = other._settled = other._exact = None
+        other._merged = other._plan = other._settled = other._exact = other._timed = None
         other._keeps_backend = False  # ours may be closed
         if "auth" in settings:  # what ours has learnt is of no use to another
             other._memory = self._memory.with_auth(other._own["auth"])
@@ -279,8 +285,10 @@ class BaseClient:
         said = call.get("timeout", ...)
         if type(said) is Timeout:
             return said
-        phases = self.settings.timeout.replace(total=None)
-        return phases if said is ... else phases.changed(said)
+        timeout, phases = self.settings.timeout, self._phases
+        if phases is None or phases[0] is not timeout:
+            phases = self._phases = timeout, timeout.replace(total=None)
+        return phases[1] if said is ... else phases[1].changed(said)
 
     # --- Settings and backends --------------------------------------------------------------------
 
@@ -369,7 +377,7 @@ class BaseClient:
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
         self._slots.reset()
-        self._plan = self._settled = self._exact = None
+        self._plan = self._settled = self._exact = self._timed = None
         self._backends = {}
 
 

@@ -110,6 +110,10 @@ class Plan:
         # Most calls go straight to their host.
         self.is_direct = not (settings.proxy or settings.unix_socket or settings.resolve or settings.forbid_private)
 
+    def holds(self, backend: Backend, process: Settings) -> bool:
+        """Whether it is still what a call goes by: nobody has changed the backend or the settings of the process."""
+        return self.backend is backend and self.process is process
+
     def raw_fields(self, request: Request, body: Body) -> dict[str, Any]:
         """The fields of a `RawRequest`, but for its deadline and for credentials."""
         url = request.url
