@@ -12,7 +12,6 @@ from io import BytesIO
 from math import inf
 from warnings import warn
 
-from ..backends import load_async, wrap_async
 from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, Request
@@ -379,12 +378,6 @@ class AsyncClient(LoopClient):
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
         backend: AsyncBackend = BaseClient._backend(self._root or self, None)  # no event loop needs to run
         return backend
-
-    def _load(self, name: str) -> AsyncBackend:
-        return load_async(name)()
-
-    def _wrap(self, native: object) -> AsyncBackend:
-        return wrap_async(native)
 
     # --- Ending -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from time import monotonic, time
 from weakref import WeakSet
 
+from ..backends import load, wrap
 from ..errors import InvalidSetting, InvalidURL
 from ..masking import is_secret
 from ..model.frozen import trusted
@@ -340,12 +341,12 @@ class BaseClient:
             return self._backends[name]
 
     def _load(self, name: str) -> Any:
-        """A new backend of this name."""
-        raise NotImplementedError
+        """A new backend of this name: one that blocks, for a client that does not say otherwise."""
+        return load(name)()
 
     def _wrap(self, native: object) -> Any:
-        """The backend of a native object."""
-        raise NotImplementedError
+        """The backend of a native object, likewise."""
+        return wrap(native)
 
     def __setattr__(self, name: str, value: object) -> None:
         # `session.verify = False` must not go unnoticed. But a test may replace a method.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ..backends import with_capability
+from ..backends import load_async, with_capability, wrap_async
 from ..backends.base import Capability
 from ..errors import InvalidSetting, UnsupportedCapability
 from .base_client import BaseClient
@@ -50,6 +50,12 @@ class LoopClient(BaseClient):
                 f"trio needs TRIO, which this {backend.name!r} backend does not have; it is in {able}"
             )
         return backend
+
+    def _load(self, name: str) -> AsyncBackend:
+        return load_async(name)()
+
+    def _wrap(self, native: object) -> AsyncBackend:
+        return wrap_async(native)
 
     def _move_to(self, loop: object) -> None:
         # Connections belong to the loop that they were opened in, and are closed when it ends.

@@ -12,7 +12,6 @@ from threading import Event
 from time import sleep
 from warnings import warn
 
-from ..backends import load, wrap
 from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
@@ -371,12 +370,6 @@ class Client(BaseClient):
         """The backend that a call would use now; `client.backend.native` is the library's own object."""
         backend: Backend = self._backend(None)
         return backend
-
-    def _load(self, name: str) -> Backend:
-        return load(name)()
-
-    def _wrap(self, native: object) -> Backend:
-        return wrap(native)
 
     # --- Ending -----------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...model.messages import RawRequest
     from ...wire.asyncio_wire import AsyncioTLS, AsyncioWire
     from ...wire.http11 import Framing, Head
-    from .connection_state import HeadSteps, Owner
+    from .connection_state import HeadSteps, Owner, Trailers
 
 
 class AsyncConnection(ConnectionState):
@@ -64,7 +64,7 @@ class AsyncConnection(ConnectionState):
             )
         if rest:
             self.reader.feed(rest)
-        trailers: list[tuple[str, str]] = []
+        trailers: Trailers = []
         done = partial(owner.put, key, self)
         body = self.read_body(size, trailers, done)
         abandon = partial(_abandon, self, self.exchanges, body)
@@ -202,9 +202,7 @@ class AsyncConnection(ConnectionState):
             self._stale(error)
             raise
 
-    async def read_body(
-        self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]
-    ) -> AsyncIterator[bytes]:
+    async def read_body(self, size: Framing, trailers: Trailers, done: Callable[[], object]) -> AsyncIterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, UnifetchError
+from ...errors import ConnectionLost, IncompleteBody, ReadTimeout
 from ...model.messages import RawResponse
 from ...wire import http11
 from ...wire.reader import RECEIVE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...model.messages import RawRequest
     from ...wire.blocking import BlockingWire
     from ...wire.http11 import Framing, Head
-    from .connection_state import HeadSteps, Owner
+    from .connection_state import HeadSteps, Owner, Trailers
 
 
 class Connection(ConnectionState):
@@ -68,7 +68,7 @@ class Connection(ConnectionState):
             )
         if rest:
             self.reader.feed(rest)
-        trailers: list[tuple[str, str]] = []
+        trailers: Trailers = []
         done = partial(owner.put, key, self)
         body = self.read_body(size, trailers, done)
         read_into = None
@@ -89,11 +89,11 @@ class Connection(ConnectionState):
         """
         timeout = request.timeout
         self._sent = "no"
-        self._deadline = deadline = request.deadline
+        self._deadline = request.deadline
         if timeout is not self._timeout:
             self._take(timeout)
         # Far from the deadline, the first write and the first read need no look at the clock.
-        self._is_near = deadline is not None and deadline - self._checked < self._margin
+        self._is_near = self._deadline is not None and self._deadline - self._checked < self._margin
         self.exchanges += 1
         self._busy = True
         if self.interim:
@@ -130,9 +130,10 @@ class Connection(ConnectionState):
         self._write(head)
         if self._last_request.expects and (early := self._wait_for_continue(steps)) is not None:
             return early
+        body = request.body
         self.sock.settimeout(0)
         try:
-            for block in http11.blocks(request.body):
+            for block in http11.blocks(body):
                 data = http11.chunk(block) if request.chunked else block
                 if (early := self._write_listening(data, steps)) is not None:
                     return early
@@ -152,15 +153,13 @@ class Connection(ConnectionState):
 
     def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:
         left, seconds = memoryview(data), partial(within, self._write_timeout, self._deadline)
-        try:
-            while left:
-                if self._poll() and (early := self._listen(steps)) is not None:
-                    return early
+        while left:
+            if self._poll() and (early := self._listen(steps)) is not None:
+                return early
+            try:
                 left = left[send_or_hear(self.sock, left[:RECEIVE], seconds) :]
-        except UnifetchError:
-            raise
-        except OSError as error:
-            raise self._not_sent(error) from error
+            except OSError as error:
+                raise self._not_sent(error) from error
         return None
 
     def _listen(self, steps: HeadSteps) -> Head | None:
@@ -216,7 +215,7 @@ class Connection(ConnectionState):
             self._stale(error)
             raise
 
-    def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]) -> Iterator[bytes]:
+    def read_body(self, size: Framing, trailers: Trailers, done: Callable[[], object]) -> Iterator[bytes]:
         """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
 
         Raises:

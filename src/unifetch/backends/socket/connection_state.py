@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...wire.http11 import Head
 
     HeadSteps = Generator[Head | None, None, Head]
+    Trailers = list[tuple[str, str]]
 
     class Owner(Protocol):
         """What a connection is given back to."""
