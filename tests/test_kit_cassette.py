@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unifetch import Client, ConnectionLost, UnifetchError, get, post
 from unifetch.backends import available_backends, load, load_async
@@ -529,6 +531,51 @@ def test_the_shortest_run_that_can_hide_a_secret(length: int) -> None:
     missed = [each for each in coded if len(each) >= 8 and secrets.replace_bytes(each.encode()) == each.encode()]
 
     assert [] == missed
+
+
+_SECRETS = ["S3cr/t+Valué-of-some-31-letters", "tok?n 12/é", "0123456789abcdef", "ΣΑΣ-Straße"]
+_CODINGS: list[Callable[[str], str]] = [
+    str,
+    quote,
+    quote_plus,
+    html.escape,
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: "".join(f"%{octet:02x}" for octet in text.encode()),
+    lambda text: "".join(f"&#X{ord(letter):X};" for letter in text),
+    lambda text: base64.b64encode(text.encode()).decode(),
+    lambda text: text.encode().hex(),
+    lambda text: text[::-1],
+]
+_NOISE = st.one_of(st.binary(max_size=60), st.text('aé%2Ff+/=_- \\"&#;', max_size=60).map(str.encode))
+
+
+class Thorough(Secrets):
+    """Without the quick searches."""
+
+    def _may_hold_one(self, data: bytes) -> bool:
+        return True
+
+    def _compile(self) -> re.Pattern[str]:
+        pattern = super()._compile()
+        self._folded.append("")  # which is everywhere
+        return pattern
+
+
+@given(
+    st.lists(st.tuples(_NOISE, st.sampled_from(_SECRETS), st.lists(st.sampled_from(_CODINGS), max_size=3)), max_size=4),
+    _NOISE,
+)
+def test_what_is_sought_first_hides_no_secret(
+    parts: list[tuple[bytes, str, list[Callable[[str], str]]]], end: bytes
+) -> None:
+    """Bytes that the quick searches pass over are those in which the thorough ones find nothing."""
+    data = b""
+    for noise, secret, codings in parts:
+        data += noise + functools.reduce(lambda text, coding: coding(text), codings, secret).encode()
+    data += end
+    named = {f"it{number}": secret for number, secret in enumerate(_SECRETS)}
+
+    assert Thorough(named).replace_bytes(data) == Secrets(named).replace_bytes(data)
 
 
 KEYS = [

@@ -30,6 +30,8 @@ _AMBIGUOUS = frozenset(
     | {"session", "sid", "sig", "ticket", "usercode"}
 )
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.~*+!-]*)+")  # and what stands before it, which is sought from here
+_PERCENT_IN_BYTES = re.compile(rb"%[0-9A-Fa-f]{2}[\w.~*+!%\x80-\xff-]*")
+_BESIDE_PERCENT = frozenset(re.findall(rb"[\w.~*+!\x80-\xff-]", bytes(range(256))))
 _IN_BASE64 = bytes(
     97 if chr(octet).isascii() and (chr(octet).isalnum() or chr(octet) in "+/_-") else 0 for octet in range(256)
 )
@@ -108,6 +110,9 @@ class Secrets:
         self._pattern: re.Pattern[str] | None = None  # of the plain ones; then those of runs that may hide one
         self._base64 = self._hex = re.compile("")
         self._run = b""
+        self._folded: list[str] = []  # what is sought first, in one case
+        self._in_bytes: list[bytes] = []
+        self._names: dict[str, bool] = {}  # which of those met in JSON tell a credential: most are met again
         self._shortest = 0  # characters of a plain one
         self._variants: dict[str, str] = {}
         if named is not None and not isinstance(named, Mapping):
@@ -144,7 +149,12 @@ class Secrets:
         """The same in a part of a body that is too large to be parsed: values beside their names, as JSON has them."""
         for found in _NAME_IN_JSON.finditer(part):
             name = found[1].decode()
-            if self._is_secret(name) and (value := _VALUE_IN_JSON.match(part, found.end())):
+            is_one = self._names.get(name)
+            if is_one is None:
+                if len(self._names) >= 4096:
+                    self._names.clear()
+                is_one = self._names[name] = self._is_secret(name)
+            if is_one and (value := _VALUE_IN_JSON.match(part, found.end())):
                 with contextlib.suppress(ValueError):
                     self._note(name, json.loads(value[0]))
 
@@ -182,7 +192,9 @@ class Secrets:
             return text
         if self._pattern is None:
             self._pattern = self._compile()
-        text = self._pattern.sub(lambda found: self._placeholder(found[0]), text)
+        folded = text.casefold()
+        if any(variant in folded for variant in self._folded):  # an expression takes ten times as long to find none
+            text = self._pattern.sub(lambda found: self._placeholder(found[0]), text)
         if depth and len(text) >= _SHORT:
             if has_runs:
                 text = self._base64.sub(lambda found: self._within(found[0], depth, 4, _from_base64, _to_base64), text)
@@ -197,13 +209,32 @@ class Secrets:
         if not self._variants:
             return data
         self._pattern = self._pattern or self._compile()
+        has_runs = self._run in data.translate(_IN_BASE64)
+        if not has_runs and not self._may_hold_one(data):
+            return data
         text = data.decode("utf-8", "surrogateescape")
-        replaced = self.replace(text, has_runs=self._run in data.translate(_IN_BASE64))
+        replaced = self.replace(text, has_runs=has_runs)
         return data if replaced == text else replaced.encode("utf-8", "surrogateescape")
+
+    def _may_hold_one(self, data: bytes) -> bool:
+        """Whether a secret may be in these bytes, but for one in base64 or hexadecimal: a quick search for too much."""
+        lowered = data.lower()
+        return any(variant in lowered for variant in self._in_bytes) or (b"%" in data and self._has_percent(data))
+
+    def _has_percent(self, data: bytes) -> bool:
+        for found in _PERCENT_IN_BYTES.finditer(data):
+            start, least = found.start(), found.end() - self._shortest
+            while start > max(least, 0) and data[start - 1 : start] in _BESIDE_PERCENT:
+                start -= 1
+            if start <= least:
+                return True
+        return False
 
     def _compile(self) -> re.Pattern[str]:
         # A run that is shorter than any secret would be in its coding hides none.
         self._shortest = min(map(len, self._variants))
+        self._folded = [variant.casefold() for variant in self._variants]
+        self._in_bytes = [variant.encode("utf-8", "surrogateescape").lower() for variant in self._variants]
         octets = max(_SHORT, -(-self._shortest * 4 // 3))
         self._run = b"a" * octets
         self._base64 = re.compile(rf"[A-Za-z0-9+/_-]{{{octets},}}={{0,2}}")
@@ -239,6 +270,8 @@ class Secrets:
         # The encoded text may begin anywhere in the run: a path or a name may precede it.
         for start in range(group):
             if not (decoded := decode(run[start:])):
+                continue
+            if not self._may_hold_one(decoded) and self._run not in decoded.translate(_IN_BASE64):
                 continue
             text = decoded.decode("utf-8", "surrogateescape")
             replaced = self.replace(text, depth - 1)
