@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from io import BytesIO
-from threading import Event
+from threading import Lock
 from time import sleep
 from warnings import warn
 
@@ -320,9 +320,10 @@ class Client(BaseClient):
     def _fetch(self, step: Fetch) -> Pairs | None:
         from ..policies.auth import at_once
 
-        done = Event()
-        if not step.begin(done.set):
-            done.wait(step.seconds)
+        done = Lock()  # not an Event: an interrupt might leave the lock within it taken, and whoever rings would wait
+        done.acquire()
+        if not step.begin(done.release):
+            done.acquire(timeout=-1 if step.seconds is None else step.seconds)
             return None
         try:
             return step.finish(at_once(step.start()))
