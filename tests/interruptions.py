@@ -36,7 +36,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import unifetch
-from unifetch import AsyncClient, Client, aio, fetch_all
+from unifetch import AsyncClient, Bearer, Client, aio, fetch_all
 from unifetch.testing import Drip, Pause, RecordedRequest, Script, Server, reply
 from unifetch.testing.conformance.routes import Relay
 
@@ -203,6 +203,11 @@ def get(client: Client, url: str, _: Path) -> None:
     assert FIXED == client.get(f"{url}/fixed").body
 
 
+def token(client: Client, url: str, path: Path) -> None:
+    """Its credentials are fetched, for all calls that wait meanwhile."""
+    get(client, url, path)
+
+
 def chunks(client: Client, url: str, _: Path) -> None:
     assert PIECES == client.get(f"{url}/chunks").body
 
@@ -253,12 +258,16 @@ def close(client: Client, url: str, _: Path) -> None:
 
 
 BLOCKING = {
-    each.__name__: each for each in (get, chunks, redirect, stream, half, opened, upload, download, many, close)
+    each.__name__: each for each in (get, token, chunks, redirect, stream, half, opened, upload, download, many, close)
 }
 
 
 async def async_get(client: AsyncClient, url: str, _: Path) -> None:
     assert FIXED == (await client.get(f"{url}/fixed")).body
+
+
+async def async_token(client: AsyncClient, url: str, path: Path) -> None:
+    await async_get(client, url, path)
 
 
 async def async_stream(client: AsyncClient, url: str, _: Path) -> None:
@@ -292,8 +301,13 @@ async def async_close(client: AsyncClient, url: str, _: Path) -> None:
 
 
 AWAITED = {
-    each.__name__: each for each in (async_get, async_stream, async_upload, async_download, async_many, async_close)
+    each.__name__: each
+    for each in (async_get, async_token, async_stream, async_upload, async_download, async_many, async_close)
 }
+
+
+async def fetched() -> str:
+    return "a-token"
 
 
 # --- One interruption -----------------------------------------------------------------------------
@@ -356,6 +370,8 @@ class Case:
             "proxy": served.proxy if route == "proxy" else None,
             "tls": {"ca_file": served.ca_file},
         }
+        if operation in ("token", "async_token"):
+            self._settings["auth"] = Bearer(fetched if operation in AWAITED else lambda: "a-token")
         self._within = within
         self._kind = kind
         self._threads = threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import io
 import pickle
 import threading
@@ -623,3 +624,31 @@ def test_the_deadline_ends_a_stream() -> None:
 
     with Server(lambda request: body()) as server:
         asyncio.run(scenario(server.url))
+
+
+def test_a_call_that_is_cancelled_while_a_thread_makes_its_fetch() -> None:
+    """The coroutine that the thread returns afterwards is closed: nobody is left who would await it."""
+    begun, may_end, made = threading.Event(), threading.Event(), []
+
+    async def token() -> str:
+        return "a-token"
+
+    def fetch() -> Any:
+        begun.set()
+        may_end.wait(20)
+        made.append(token())
+        return made[0]
+
+    async def scenario() -> None:
+        async with AsyncClient(Fake(), auth=unifetch.Bearer(fetch)) as client:
+            call = asyncio.create_task(client.get("http://h/"))
+            await asyncio.to_thread(begun.wait, 20)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            may_end.set()
+            async with asyncio.timeout(20):
+                while not made or inspect.getcoroutinestate(made[0]) != inspect.CORO_CLOSED:
+                    await asyncio.sleep(0)
+
+    asyncio.run(scenario())

@@ -505,7 +505,7 @@ def test_a_library_that_is_broken_is_2(monkeypatch: pytest.MonkeyPatch, capsys: 
     def broken(*arguments: object) -> None:
         raise ImportError("cannot import name 'x' from 'y'")
 
-    monkeypatch.setattr("unifetch.client.sync_client.load", broken)
+    monkeypatch.setattr("unifetch.client.base_client.load", broken)
     code = main(["get", "http://127.0.0.1:9/"])
 
     assert (2, ("", "unifetch: ImportError: cannot import name 'x' from 'y'\n")) == (code, capsys.readouterr())

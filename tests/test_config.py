@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,73 @@ def test_a_timeout_of_a_call_goes_with_the_environment_of_now(monkeypatch: pytes
 
     with pytest.raises(UnsupportedCapability, match=r"proxy\.invalid"):
         unifetch.get("http://h/", timeout=5)
+
+
+class Planned(Noting):
+    """Something happens while a call is being planned, as by another thread."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:  # type: ignore[override]  # which are looked at just then
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return frozenset(Capability) - {Capability.NATIVE_ASYNC}
+
+
+@pytest.mark.parametrize("call", [{}, {"timeout": 5}, {"timeout": 5, "redirects": 0}])
+@pytest.mark.parametrize("whole", [True, False], ids=["get", "exchange"])
+def test_what_changes_while_a_call_is_planned_holds_for_the_next(call: dict[str, Any], whole: bool) -> None:
+    """The settings that the first went by are not kept as those of now."""
+    if not whole:
+        call = {name: value for name, value in call.items() if name == "timeout"}
+    backend = Planned()
+    client = Client(backend, forbid_private=True)
+    backend.meanwhile = lambda: configure(timeout={"connect": 1})
+    for _ in range(3):
+        if whole:
+            client.get("http://h/", **call)
+        else:
+            client.exchange("GET", "http://h/", **call).close()
+
+    assert [10, 1, 1] == [timeout.connect for timeout in backend.given]
+
+
+def test_a_proxy_that_is_named_while_a_call_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call goes by it, though the first is planned to its end after it was noticed."""
+    backend = Planned()
+    seen: list[object] = []
+    backend.send = lambda raw: seen.append(raw.route.proxy) or Stub.send(backend, raw)  # type: ignore[method-assign, func-returns-value]  # a spy
+    configure(backend=backend, forbid_private=True)
+
+    def meanwhile() -> None:
+        monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+        unifetch.get("http://h/", timeout=5)
+
+    backend.meanwhile = meanwhile
+    for _ in range(2):
+        unifetch.get("http://h/", timeout=5)
+
+    assert [False, True, False] == [proxy is None for proxy in seen]
+
+
+@pytest.mark.parametrize("call", [{"timeout": 5}, {}])
+def test_nothing_of_a_call_is_kept_beyond_its_use(call: dict[str, Any]) -> None:
+    """Neither a backend that was given for it alone, nor that of a client that is closed."""
+    for_one, client = Stub("one"), Client(Stub("all"))
+    theirs = [weakref.ref(for_one), weakref.ref(client.backend)]
+    client.get("http://h/", backend=for_one, **call)
+    client.exchange("GET", "http://h/", backend=for_one).close()
+    del for_one
+    gc.collect()
+    assert theirs[0]() is None
+
+    client.get("http://h/", **call)
+    client.exchange("GET", "http://h/").close()
+    client.close()
+
+    assert (None, None, None, None) == (client._plan, client._settled, client._timed, client._exact)
 
 
 # --- use_backend stays where it is ----------------------------------------------------------------

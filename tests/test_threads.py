@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import unifetch
-from unifetch import Client, Response, api, get, use_backend
+from unifetch import Bearer, Client, Response, api, get, use_backend
 from unifetch.client.shared_client import SHARED
 from unifetch.testing import RecordedRequest, Server, reply
 
@@ -50,6 +50,30 @@ def in_child(work: Callable[[], bool]) -> bool:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_credentials_are_fetched() -> None:
+    """The child waits for nobody who is not there, and fetches its own; the parent goes on."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def fetch() -> str:
+        begun.set()
+        may_end.wait(20)
+        return "a-token"
+
+    with Server(reply(200, b"it")) as server, Client("socket", auth=Bearer(fetch)) as client:
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(client.get, server.url)
+            begun.wait(20)
+
+            def child() -> bool:
+                may_end.set()  # a copy of it, in a process without the other thread
+                return client.get(server.url).body == b"it"
+
+            assert in_child(child)
+            may_end.set()
+            assert b"it" == waiting.result().body
 
 
 # --- Threads --------------------------------------------------------------------------------------

@@ -291,7 +291,8 @@ class _Way:
         except _RAISED as error:
             raise await dialer.failure(error) from error
         finally:
-            _DIALER.reset(token)
+            with suppress(ValueError):  # of another context, if it is the garbage collector that ends this
+                _DIALER.reset(token)
 
     def _destination(self, request: RawRequest) -> aiohttp.ClientRequest:
         # The connector tells connections apart by the server's name and the context. We begin TLS, and our resolver

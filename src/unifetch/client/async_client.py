@@ -323,6 +323,7 @@ class AsyncClient(LoopClient):
             return response
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
+            steps.close()
             if isinstance(outcome, (AsyncRawResponse, AsyncBodyStream)):  # it will reach nobody
                 await outcome.close()
             slots.give_back(journey)
@@ -333,11 +334,8 @@ class AsyncClient(LoopClient):
         if not step.begin(done.ring):
             await done.wait(inf if step.seconds is None else step.seconds)
             return None
-        try:
-            found = await in_thread(step.start)  # it may block
-            return step.finish(await found if isinstance(found, Awaitable) else found)
-        finally:
-            step.end()
+        found = await in_thread(step.start)  # it may block
+        return step.finish(await found if isinstance(found, Awaitable) else found)
 
     async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream:
         if not step.whole:
@@ -387,6 +385,7 @@ class AsyncClient(LoopClient):
         A client that `with_` has made has no connections of its own to close.
         """
         self._closed = True
+        self._forget_plans()
         if self._root is not None:
             return
         await self._slots.await_abandoned()

@@ -164,7 +164,7 @@ class BaseClient:
             own = own.without(*filter(is_secret, own.by_name()))
             always = _without_secrets(always)
             if plan.auth is not None and "auth" not in call:
-                plan = self._planned(plan.settings.replace(auth=None), plan.backend)
+                plan = self._planned(plan.settings.replace(auth=None), plan.backend, plan.process, plan.environment)
         if always is not None:
             params = merged_params(always, params)
         if params is not None:
@@ -185,21 +185,27 @@ class BaseClient:
     def _plan_for(self, named: BackendTypes | None, call: CallArguments) -> Plan:
         if self.notices_environment and self._environment != (now := environment()):
             self._notice_environment(now)
+        # Read before what follows from them: if another thread changes them meanwhile, the plan does not hold.
+        process, seen = PROCESS.settings, self._environment
         backend, interception = self._backend(named), SEAM.interception
         if interception is not None:
             backend = interception.before(backend)
         if call:
             said, timed = call.get("timeout"), self._timed
             if len(call) > 1 or type(said) not in (Timeout, int, float):
-                return self._planned(self.settings.replace(**call), backend)
-            if timed is None or timed[0] != said or not timed[1].holds(backend, PROCESS.settings):
-                timed = self._timed = said, self._planned(self.settings.replace(**call), backend)
+                return self._planned(self.settings.replace(**call), backend, process, seen)
+            if timed is None or timed[0] != said or not timed[1].holds(backend, process, seen):
+                timed = said, self._planned(self.settings.replace(**call), backend, process, seen)
+                if self._keeps_plan(named):
+                    self._timed = timed
             return timed[1]
         plan = self._plan
-        if plan is None or not plan.holds(backend, PROCESS.settings):
-            plan = self._plan = self._planned(self.settings, backend)
-            if self._keeps_backend and named is None and interception is None and not self._closed:
-                self._settled = plan
+        if plan is None or not plan.holds(backend, process, seen):
+            plan = self._planned(self.settings, backend, process, seen)
+            if self._keeps_plan(named):
+                self._plan = plan
+                if self._keeps_backend and named is None:
+                    self._settled = plan
         return plan
 
     def _exchange(self, method: str, url: str, headers: HeaderTypes, content: Body, call: ExchangeArguments) -> Journey:
@@ -213,17 +219,18 @@ class BaseClient:
                 add_trailers(content, trailers)
         if self.notices_environment and self._environment != (now := environment()):
             self._notice_environment(now)
+        process, seen = PROCESS.settings, self._environment  # as in `_plan_for`
         backend, interception, plan = self._backend(named), SEAM.interception, self._exact
         if interception is not None:
             backend = interception.before(backend)
         if (
             call
             or plan is None
-            or not plan.holds(backend, PROCESS.settings)
+            or not plan.holds(backend, process, seen)
             or (plan.timeout is not timeout and plan.timeout != timeout)
         ):
-            plan = self._planned(self.settings.replace(timeout=timeout, **call), backend, exact=True)
-            if not call:
+            plan = self._planned(self.settings.replace(timeout=timeout, **call), backend, process, seen, exact=True)
+            if not call and self._keeps_plan(named):
                 self._exact = plan
         if type(headers) is not Headers:
             headers = Headers(headers)
@@ -239,15 +246,24 @@ class BaseClient:
 
     def _notice_environment(self, now: Environment) -> None:
         self._environment = now
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self._plan = self._settled = self._exact = self._timed = None
 
-    def _planned(self, settings: Settings, backend: Any, *, exact: bool = False) -> Plan:
+    def _keeps_plan(self, named: BackendTypes | None) -> bool:
+        # Not one that would keep an object of the caller's, or a test's, from its end.
+        return (named is None or isinstance(named, str)) and SEAM.interception is None and not self._closed
+
+    def _planned(
+        self, settings: Settings, backend: Any, process: Settings, seen: Environment, *, exact: bool = False
+    ) -> Plan:
         check_settings(backend, settings)
-        if "proxy" not in vars(settings) and (rules := environment_rules(self._environment)) is not None:
+        if "proxy" not in vars(settings) and (rules := environment_rules(seen)) is not None:
             settings = settings.replace(proxy=rules)
         if exact:
             settings = settings.replace(redirects=0, retry=None, auth=None)
-        return Plan(settings, backend, PROCESS.settings, self.settings.limits, exact=exact)
+        return Plan(settings, backend, process, seen, self.settings.limits, exact=exact)
 
     def with_(self: C, **settings: Unpack[ClientArguments]) -> C:
         """A client with other settings, over the connections and the cookies of this one.
@@ -377,8 +393,10 @@ class BaseClient:
         # In the child of a fork: the sockets and locks are the parent's. Dropping them closes our copies.
         self._lock = threading.Lock()
         self._memory.lock = threading.Lock()
+        if self._memory.auth is not None:
+            self._memory.auth.forget_fetch(self._memory.lock)
         self._slots.reset()
-        self._plan = self._settled = self._exact = self._timed = None
+        self._forget_plans()
         self._backends = {}
 
 

@@ -16,6 +16,8 @@ A body that came with its head and needs no decoding takes no step.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 
@@ -70,7 +72,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 # The credentials that the running code is fetching: a request that it makes meanwhile must not wait for them.
-_fetching: ContextVar[tuple[object, ...]] = ContextVar("unifetch_fetching", default=())
+_fetching: ContextVar[tuple[Fetch, ...]] = ContextVar("unifetch_fetching", default=())
 
 
 class Fetch:
@@ -80,23 +82,25 @@ class Fetch:
         seconds: the longest wait; None for any.
     """
 
-    __slots__ = ("_is_one", "_outer", "auth", "memory", "request", "seconds")
+    __slots__ = ("_coroutine", "_is_one", "_is_over", "_outer", "auth", "memory", "request", "seconds")
 
     def __init__(self, auth: Auth, request: FinalRequest, memory: AuthMemory, seconds: float | None) -> None:
         self.auth = auth
         self.request = request
         self.memory = memory
         self.seconds = seconds
-        self._is_one = auth.is_fetched_for_all and memory not in _fetching.get()
+        self._is_one = auth.is_fetched_for_all and all(each.memory is not memory for each in _running())
+        self._is_over = False
         self._outer: Any = None
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
 
     def begin(self, ring: Callable[[], object]) -> bool:
-        """Whether to fetch, and then to call `end`; if not, `ring` is called once another has fetched or failed."""
+        """Whether to fetch; if not, `ring` is called once another has fetched or failed."""
         if not self._is_one:
             return True
-        if not self.memory.begin_fetch(ring):
+        if not self.memory.begin_fetch(self, ring):
             return False
-        self._outer = _fetching.set((*_fetching.get(), self.memory))
+        self._outer = _fetching.set((*_running(), self))
         if self.auth.wants(self.memory):
             return True
         self.end()  # another has, just now
@@ -105,17 +109,32 @@ class Fetch:
 
     def start(self) -> Any:
         """What was fetched, or an awaitable of it."""
-        return self.auth.fetch(self.request, self.memory)
+        found = self.auth.fetch(self.request, self.memory)
+        if isinstance(found, Coroutine):
+            self._coroutine = found
+            if self._is_over:  # this is a thread, and whoever was to await it is gone
+                found.close()
+        return found
 
     def finish(self, found: Any) -> Pairs:
         """The header fields made of what was fetched."""
         return self.auth.fetched(found, self.request, self.memory)
 
     def end(self) -> None:
-        """Let the calls that wait go on, whether it was fetched or not."""
-        if self._is_one:
-            _fetching.reset(self._outer)
-            self.memory.end_fetch()
+        """Let the calls that wait go on, whether it was fetched or not. To say it again does no harm."""
+        self._is_over = True
+        if self._outer is not None:
+            outer, self._outer = self._outer, None
+            with suppress(ValueError):  # of another context, if it is the garbage collector that ends the call
+                _fetching.reset(outer)
+        self.memory.end_fetch(self)
+        if self._coroutine is not None:
+            self._coroutine.close()  # in case nobody has awaited it
+
+
+def _running() -> tuple[Fetch, ...]:
+    # Those that the running code is within. One that an interrupt has ended may still be named.
+    return tuple(each for each in _fetching.get() if each.memory.fetched_by is each)
 
 
 class ReadBody:
@@ -450,7 +469,12 @@ class Journey:
         self._answer = None
         while self._answer is None and auth.wants(memory):
             seconds = None if self.deadline is None else max(self.deadline - self.memory.clock(), 0)
-            yield Fetch(auth, request, memory, seconds)
+            fetch = Fetch(auth, request, memory, seconds)
+            try:
+                yield fetch
+                fetch.end()
+            finally:
+                fetch.end()  # an interrupt may have cut the first short
             self._check_deadline("no")
             self._answer = self.outcome  # None if another call has fetched
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..model.messages import RawResponse, Request
     from ..policies.bodies import Body
     from ..policies.limits import Limits
+    from .config import Environment
     from .settings import Settings
 
 
@@ -38,7 +39,8 @@ class Plan:
     Args:
         settings: what is asked for; the backend can do all of it.
         backend: who carries the requests.
-        process: the settings of the process; the plan holds while these and the backend are the same.
+        process: the settings of the process when it was made.
+        environment: what was read of the environment then. The plan holds while these and the backend are the same.
         shared: the client's own limits, by which its connections are counted.
         exact: whether it is for one exchange as its caller wrote it, to which only Host and framing are added.
     """
@@ -50,6 +52,7 @@ class Plan:
         "base_url",
         "body_there",
         "decodes",
+        "environment",
         "events",
         "exact",
         "fields",
@@ -73,11 +76,19 @@ class Plan:
     )
 
     def __init__(
-        self, settings: Settings, backend: Backend, process: Settings, shared: Limits, *, exact: bool = False
+        self,
+        settings: Settings,
+        backend: Backend,
+        process: Settings,
+        environment: Environment,
+        shared: Limits,
+        *,
+        exact: bool = False,
     ) -> None:
         self.settings = settings
         self.backend = backend
         self.process = process
+        self.environment = environment
         self.shared = shared
         self.exact = exact
         self.body_there: Callable[[RawResponse], Any]
@@ -110,9 +121,9 @@ class Plan:
         # Most calls go straight to their host.
         self.is_direct = not (settings.proxy or settings.unix_socket or settings.resolve or settings.forbid_private)
 
-    def holds(self, backend: Backend, process: Settings) -> bool:
-        """Whether it is still what a call goes by: nobody has changed the backend or the settings of the process."""
-        return self.backend is backend and self.process is process
+    def holds(self, backend: Backend, process: Settings, environment: Environment) -> bool:
+        """Whether it is still what a call goes by: nobody has changed the backend, the process or the environment."""
+        return self.backend is backend and self.process is process and self.environment is environment
 
     def raw_fields(self, request: Request, body: Body) -> dict[str, Any]:
         """The fields of a `RawRequest`, but for its deadline and for credentials."""

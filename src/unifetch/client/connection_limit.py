@@ -168,11 +168,8 @@ def wait_for_slot(
     Raises:
         PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
     """
-    from contextlib import suppress
-    from queue import Empty, SimpleQueue
-
-    bell: SimpleQueue[None] = SimpleQueue()  # its put() may be called in a finalizer
-    place = Place(call, origin, limits, lambda: bell.put(None))
+    bell = ThreadBell()
+    place = Place(call, origin, limits, bell.ring)
     ends = _ends(timeout, deadline)
     try:
         slots.join(place)
@@ -180,8 +177,7 @@ def wait_for_slot(
             left = ends - monotonic()
             if left <= 0:
                 raise _none_free(origin, limits)
-            with suppress(Empty):
-                bell.get(timeout=min(left, _LOOK))
+            bell.wait(min(left, _LOOK))
             slots.serve()
     except BaseException:
         place.left = True  # before anything that can be interrupted
@@ -197,6 +193,27 @@ def _ends(timeout: Timeout, deadline: float | None) -> float:
 def _none_free(origin: str, limits: Limits) -> PoolTimeout:
     allowed = f"{limits.connections} in all, {limits.connections_per_origin} to {origin}"
     return PoolTimeout(f"no connection became free in time; the limits are {allowed}")
+
+
+class ThreadBell:
+    """One thread waits for it; any may ring it, even from a finalizer. No interrupt can leave a lock of it taken."""
+
+    def __init__(self) -> None:
+        from queue import SimpleQueue
+
+        self._unheard: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake whoever waits."""
+        self._unheard.put(None)
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait until it rings, but no longer than that; None for as long as it takes."""
+        from contextlib import suppress
+        from queue import Empty
+
+        with suppress(Empty):
+            self._unheard.get(timeout=seconds)
 
 
 class AsyncSlots(Slots):

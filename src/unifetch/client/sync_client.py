@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from io import BytesIO
-from threading import Lock
 from time import sleep
 from warnings import warn
 
@@ -18,7 +17,7 @@ from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
 from .call import Abandon, Discard, Fetch, ReadBody, Sleep
-from .connection_limit import Slots, wait_for_slot
+from .connection_limit import Slots, ThreadBell, wait_for_slot
 from .signatures import EDITOR, describe
 
 TYPE_CHECKING: bool = False
@@ -312,6 +311,7 @@ class Client(BaseClient):
             return response
         except BaseException:
             slots.held.pop(journey, None)  # before anything that can be interrupted
+            steps.close()
             if isinstance(outcome, (RawResponse, BodyStream)):  # it will reach nobody
                 outcome.close()
             slots.give_back(journey)
@@ -320,15 +320,11 @@ class Client(BaseClient):
     def _fetch(self, step: Fetch) -> Pairs | None:
         from ..policies.auth import at_once
 
-        done = Lock()  # not an Event: an interrupt might leave the lock within it taken, and whoever rings would wait
-        done.acquire()
-        if not step.begin(done.release):
-            done.acquire(timeout=-1 if step.seconds is None else step.seconds)
+        done = ThreadBell()
+        if not step.begin(done.ring):
+            done.wait(step.seconds)
             return None
-        try:
-            return step.finish(at_once(step.start()))
-        finally:
-            step.end()
+        return step.finish(at_once(step.start()))
 
     def _receive(self, step: ReadBody) -> bytes | BodyStream:
         if not step.whole:
@@ -380,7 +376,7 @@ class Client(BaseClient):
         A client that `with_` has made has no connections of its own to close.
         """
         self._closed = True
-        self._plan = self._settled = None
+        self._forget_plans()
         if self._root is not None:
             return
         self._slots.close_abandoned()

@@ -78,9 +78,12 @@ class AuthMemory:
     Args:
         cnonce: makes the client's nonce of Digest.
         lock: held for a moment, by whoever begins a fetch or ends it.
+
+    Attributes:
+        fetched_by: who fetches credentials now, for all who wait meanwhile; None for nobody.
     """
 
-    __slots__ = ("_is_fetching", "_lock", "_waiting", "cnonce", "is_stale", "netrc", "nonces", "token")
+    __slots__ = ("_lock", "_waiting", "cnonce", "fetched_by", "is_stale", "netrc", "nonces", "token")
 
     def __init__(
         self,
@@ -89,28 +92,34 @@ class AuthMemory:
     ) -> None:
         self.cnonce = cnonce
         self._lock = lock
-        self._is_fetching = False
+        self.fetched_by: object = None
         self._waiting: list[Callable[[], object]] = []
         self.nonces: dict[str, Nonce] = {}
         self.netrc: NetrcEntries | None = None
         self.token: str | None = None
         self.is_stale = False
 
-    def begin_fetch(self, ring: Callable[[], object]) -> bool:
-        """Whether who asks is to fetch; if not, another does, and `ring` is called when that is over."""
+    def begin_fetch(self, by: object, ring: Callable[[], object]) -> bool:
+        """Whether who asks is to fetch; if not, another does, and `ring` is called when that is over, perhaps twice."""
         with self._lock:
-            if self._is_fetching:
+            if self.fetched_by is not None:
                 self._waiting.append(ring)
                 return False
-            self._is_fetching = True
+            self.fetched_by = by
             return True
 
-    def end_fetch(self) -> None:
-        """Wake whoever waits for it."""
+    def end_fetch(self, by: object) -> None:
+        """Wake whoever waits for it. Where an interrupt has cut that short, it is said again, and goes on."""
         with self._lock:
-            self._is_fetching, waiting, self._waiting = False, self._waiting, []
-        for ring in waiting:
-            ring()
+            if self.fetched_by is by:
+                while self._waiting:
+                    self._waiting[-1]()  # before it is forgotten
+                    self._waiting.pop()
+                self.fetched_by = None
+
+    def forget_fetch(self, lock: AbstractContextManager[Any]) -> None:
+        """Nobody fetches: in the child of a fork, where whoever did is not there, and the lock is another."""
+        self._lock, self.fetched_by, self._waiting = lock, None, []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AuthMemory, ()

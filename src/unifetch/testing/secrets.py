@@ -37,6 +37,7 @@ _IN_BASE64 = bytes(
 )
 _NAME_IN_JSON = re.compile(rb'"([A-Za-z0-9_.%-]{1,64})"\s*:\s*(?=")')
 _VALUE_IN_JSON = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_LONG = 4096  # bytes or characters, in which each secret is sought by itself sooner than all by an expression
 _SHORT = 8  # characters; anything shorter is replaced only as a whole word
 _SHORTEST = 4
 
@@ -192,8 +193,8 @@ class Secrets:
             return text
         if self._pattern is None:
             self._pattern = self._compile()
-        folded = text.casefold()
-        if any(variant in folded for variant in self._folded):  # an expression takes ten times as long to find none
+        folded = text.casefold() if len(text) > _LONG else ""
+        if not folded or any(variant in folded for variant in self._folded):
             text = self._pattern.sub(lambda found: self._placeholder(found[0]), text)
         if depth and len(text) >= _SHORT:
             if has_runs:
@@ -209,15 +210,16 @@ class Secrets:
         if not self._variants:
             return data
         self._pattern = self._pattern or self._compile()
-        has_runs = self._run in data.translate(_IN_BASE64)
-        if not has_runs and not self._may_hold_one(data):
+        if len(data) > _LONG and not self._may_hold(data):
             return data
         text = data.decode("utf-8", "surrogateescape")
-        replaced = self.replace(text, has_runs=has_runs)
+        replaced = self.replace(text, has_runs=self._run in data.translate(_IN_BASE64))
         return data if replaced == text else replaced.encode("utf-8", "surrogateescape")
 
-    def _may_hold_one(self, data: bytes) -> bool:
-        """Whether a secret may be in these bytes, but for one in base64 or hexadecimal: a quick search for too much."""
+    def _may_hold(self, data: bytes) -> bool:
+        """Whether a secret may be in these bytes: a quick search, which finds too much."""
+        if self._run in data.translate(_IN_BASE64):
+            return True
         lowered = data.lower()
         return any(variant in lowered for variant in self._in_bytes) or (b"%" in data and self._has_percent(data))
 
@@ -271,7 +273,7 @@ class Secrets:
         for start in range(group):
             if not (decoded := decode(run[start:])):
                 continue
-            if not self._may_hold_one(decoded) and self._run not in decoded.translate(_IN_BASE64):
+            if len(decoded) > _LONG and not self._may_hold(decoded):
                 continue
             text = decoded.decode("utf-8", "surrogateescape")
             replaced = self.replace(text, depth - 1)
