@@ -26,7 +26,10 @@ from unifetch import (
     ConfigError,
     Headers,
     InvalidSetting,
+    ReadTimeout,
+    TimedOut,
     Timeout,
+    TotalTimeout,
     UnknownBackend,
     UnsupportedCapability,
     available_backends,
@@ -229,6 +232,22 @@ def test_a_timeout_of_a_call_goes_with_the_environment_of_now(monkeypatch: pytes
 
     with pytest.raises(UnsupportedCapability, match=r"proxy\.invalid"):
         unifetch.get("http://h/", timeout=5)
+
+
+class Late(Stub):
+    """No response comes in time, by its own word."""
+
+    def send(self, request: RawRequest) -> RawResponse:
+        raise ReadTimeout("no response came in time", request_sent="yes")
+
+
+@pytest.mark.parametrize(("total", "expected"), [(0.005, TotalTimeout), (60, ReadTimeout)])
+def test_a_wait_that_the_deadline_cuts_short_and_that_ends_a_little_early(total: float, expected: type) -> None:
+    """The system counts in ticks, and may end a wait a few milliseconds before the deadline that has bounded it."""
+    with pytest.raises(TimedOut) as caught:
+        Client(Late()).get("http://h/", timeout=total)
+
+    assert expected is type(caught.value)
 
 
 class Planned(Noting):

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 _calls = count(1)  # next() is atomic
 
+_TICK = 0.01  # seconds by which the system may end a wait too early: it counts in ticks
+
 # RFC 9110 §9.2.2: repeating one of these does what sending it once did.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
@@ -705,13 +707,13 @@ class Journey:
             return
         if isinstance(error, TimedOut) and not isinstance(error, TotalTimeout):
             try:
-                self._check_deadline(error.request_sent)
+                self._check_deadline(error.request_sent, _TICK)
             except TotalTimeout as total:
                 raise total from error
         error.request, error.backend = self.request, self.backend.name
 
-    def _check_deadline(self, sent: RequestSent) -> None:
-        if self.deadline is None or self.memory.clock() < self.deadline:
+    def _check_deadline(self, sent: RequestSent, early: float = 0) -> None:
+        if self.deadline is None or self.memory.clock() < self.deadline - early:
             return
         error = TotalTimeout(
             f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent
