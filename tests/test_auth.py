@@ -11,6 +11,7 @@ from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -38,6 +39,21 @@ def request(
     url: str = "http://example.test/", method: str = "GET", content: Any = None, **headers: str
 ) -> FinalRequest:
     return FinalRequest(method, URL(url), Headers(headers), content)
+
+
+def test_who_fetches_nothing_ends_it_without_the_lock() -> None:
+    """The garbage collector may end an old call at any moment, also while this thread holds the lock."""
+    lock = Lock()
+    memory = AuthMemory(lock=lock)
+    rung: list[str] = []
+    assert memory.begin_fetch("one", list)
+    assert not memory.begin_fetch("another", lambda: rung.append("another"))
+    with lock:
+        memory.end_fetch("another")
+    memory.end_fetch("one")
+    memory.end_fetch("one")
+
+    assert (["another"], None) == (rung, memory.fetched_by)
 
 
 def authorized(auth: Auth | None, asked: FinalRequest | None = None) -> Any:

@@ -256,7 +256,7 @@ class Planned(Noting):
     meanwhile: Callable[[], object] | None = None
 
     @property
-    def capabilities(self) -> frozenset[Capability]:  # type: ignore[override]  # which are looked at just then
+    def capabilities(self) -> frozenset[Capability]:  # type: ignore[override]  # a property in place of an attribute
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()

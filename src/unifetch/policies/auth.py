@@ -110,12 +110,13 @@ class AuthMemory:
 
     def end_fetch(self, by: object) -> None:
         """Wake whoever waits for it. Where an interrupt has cut that short, it is said again, and goes on."""
+        if self.fetched_by is not by:  # without the lock: the garbage collector may end a call while it is held
+            return
         with self._lock:
-            if self.fetched_by is by:
-                while self._waiting:
-                    self._waiting[-1]()  # before it is forgotten
-                    self._waiting.pop()
-                self.fetched_by = None
+            while self._waiting:
+                self._waiting[-1]()  # before it is forgotten
+                self._waiting.pop()
+            self.fetched_by = None
 
     def forget_fetch(self, lock: AbstractContextManager[Any]) -> None:
         """Nobody fetches: in the child of a fork, where whoever did is not there, and the lock is another."""
