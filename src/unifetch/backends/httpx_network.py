@@ -252,13 +252,12 @@ class NetworkStream(Exchanges):
         if not buffer:
             return
         left = memoryview(buffer)
-        seconds = partial(exchange.within, exchange.timeout.write)
         try:
-            seconds()
+            exchange.within(exchange.timeout.write)
             self._sock.settimeout(0)
             exchange.sent = "maybe"
             while left:
-                count = send_or_hear(self._sock, left[:RECEIVE], seconds)
+                count = send_or_hear(self._sock, left, exchange.timeout.write, exchange.deadline)
                 if not count and self._hears():
                     raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
                 left = left[count:]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import select
+import selectors
 import socket
 import sys
 from functools import partial
 from struct import pack
+
+from ..backends.base import within
+from .reader import RECEIVE
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -78,7 +82,7 @@ def arrivals(sock: Any) -> Callable[[], object]:
     return come if pending is None else lambda: come() or pending()
 
 
-def send_or_hear(sock: BlockingWire, data: bytes | memoryview, within: Callable[[], float | None]) -> int:
+def send_or_hear(sock: BlockingWire, data: memoryview, seconds: float | None, deadline: float | None) -> int:
     """Send some of the data as soon as the server takes any, unless something comes first.
 
     RFC 9112 §9.5 asks a client to watch the connection while it uploads: a server that refuses answers and reads no
@@ -86,8 +90,8 @@ def send_or_hear(sock: BlockingWire, data: bytes | memoryview, within: Callable[
 
     Args:
         sock: the connection, with a timeout of 0. After 0 bytes, TLS has to be handed the same data again.
-        data: what is to be sent.
-        within: the seconds that the next wait may take.
+        data: what is to be sent; no more than `RECEIVE` bytes of it go at once.
+        seconds, deadline: how long a wait may take, and until when; see `within`.
 
     Returns:
         The number of bytes; 0 if something has come: an answer, an end, a message of TLS.
@@ -96,11 +100,9 @@ def send_or_hear(sock: BlockingWire, data: bytes | memoryview, within: Callable[
         TimeoutError: neither happened in time.
         OSError: the connection broke.
     """
-    import selectors
-
     while True:
         try:
-            return sock.send(data)
+            return sock.send(data[:RECEIVE])
         except OSError as error:
             # By name: `ssl` is not imported for plain HTTP.
             name = type(error).__name__
@@ -110,7 +112,7 @@ def send_or_hear(sock: BlockingWire, data: bytes | memoryview, within: Callable[
         has_to_read = name == "SSLWantReadError"
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ | (0 if has_to_read else selectors.EVENT_WRITE))
-            ready = selector.select(within())
+            ready = selector.select(within(seconds, deadline))
         if not ready:
             raise TimeoutError("the server takes no more")
         if ready[0][1] == selectors.EVENT_READ and not has_to_read:

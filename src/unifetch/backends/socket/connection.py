@@ -152,12 +152,12 @@ class Connection(ConnectionState):
         return None
 
     def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:
-        left, seconds = memoryview(data), partial(within, self._write_timeout, self._deadline)
+        left = memoryview(data)
         while left:
             if self._poll() and (early := self._listen(steps)) is not None:
                 return early
             try:
-                left = left[send_or_hear(self.sock, left[:RECEIVE], seconds) :]
+                left = left[send_or_hear(self.sock, left, self._write_timeout, self._deadline) :]
             except OSError as error:
                 raise self._not_sent(error) from error
         return None
