@@ -16,10 +16,10 @@ from typing import Any, Literal
 import pytest
 
 import unifetch
-from unifetch import AsyncClient, Client, Limits, Timeout, aio, configure, use_backend
-from unifetch.backends import in_threads
+from unifetch import AsyncClient, Bearer, Client, Limits, Timeout, aio, configure, use_backend
+from unifetch.backends import BACKENDS, in_threads, is_installed
 from unifetch.backends.base import Capability
-from unifetch.errors import ConnectionLost, InvalidBody, InvalidSetting, PoolTimeout, StreamError
+from unifetch.errors import ConnectionLost, InvalidBody, InvalidSetting, PoolTimeout, StreamError, TotalTimeout
 from unifetch.model.headers import Headers
 from unifetch.model.messages import AsyncRawResponse, RawRequest
 from unifetch.testing import Close, Pause, Server, Signal, Wait, reply
@@ -458,6 +458,87 @@ def test_an_upload_ends_with_its_task() -> None:
         server.errors.clear()  # it was cut off in the middle
 
     assert [0, 1, 2, 3] == taken
+
+
+@pytest.mark.parametrize("awaits", [True, False], ids=["awaited", "in a thread"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_upload_whose_source_stalls_ends_with_the_deadline(backend: str, awaits: bool) -> None:
+    """The total is for what the caller's own iterator takes as well; what was sent by then may have an effect."""
+    if not is_installed(BACKENDS[backend]):
+        pytest.skip(f"the library of {backend} is not installed")
+    go_on = threading.Event()
+    ended: list[type[BaseException]] = []
+
+    async def awaited_blocks() -> AsyncIterator[bytes]:
+        yield b"x"
+        try:
+            await asyncio.sleep(3600)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    def blocks() -> Iterator[bytes]:
+        yield b"x"
+        go_on.wait(60)
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend=backend) as client:
+            with pytest.raises(TotalTimeout) as caught:
+                await client.post(url, body=awaited_blocks() if awaits else blocks(), timeout=0.3)
+            assert "maybe" == caught.value.request_sent
+            assert not client._slots.held
+            go_on.set()
+
+    with Server() as server:
+        asyncio.run(scenario(server.url))
+        server.errors.clear()  # it was cut off in the middle
+
+    assert ([asyncio.CancelledError] if awaits else []) == ended
+
+
+@pytest.mark.parametrize("awaits", [True, False], ids=["awaited", "in a thread"])
+def test_credentials_that_do_not_come_end_with_the_deadline(awaits: bool) -> None:
+    """They are waited for as long as the call may take: nothing was sent, and the next call fetches them itself."""
+    go_on = threading.Event()
+
+    async def awaited_fetch() -> str:
+        if not go_on.is_set():
+            await asyncio.sleep(3600)
+        return "t"
+
+    def fetch() -> str:
+        go_on.wait(60)
+        return "t"
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend="socket", auth=Bearer(awaited_fetch if awaits else fetch)) as client:
+            with pytest.raises(TotalTimeout) as caught:
+                await client.get(url, timeout=0.2)
+            assert "no" == caught.value.request_sent
+            go_on.set()
+            assert 200 == (await client.get(url, timeout=10)).status
+
+    with Server() as server:
+        asyncio.run(scenario(server.url))
+
+        assert ["Bearer t"] == [request.header("authorization") for request in server.requests]
+
+
+def test_an_error_of_time_that_is_the_callers_stays_his() -> None:
+    """A TimeoutError of the iterator is raised as it is."""
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise TimeoutError("mine")
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend="socket", timeout=5) as client:
+            with pytest.raises(TimeoutError, match=r"^mine$"):
+                await client.post(url, body=blocks())
+
+    with Server() as server:
+        asyncio.run(scenario(server.url))
+        server.errors.clear()  # it was cut off in the middle
 
 
 def test_waiting_for_a_thread_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

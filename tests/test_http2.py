@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import ssl
 import subprocess
 import sys
 import threading
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from suspensions import cancel_everywhere
 from test_cancellation import settled, sockets
 from unifetch import AsyncClient, Client
 from unifetch.backends.socket import AsyncSocketBackend, SocketBackend
+from unifetch.backends.socket.negotiation import connection_kind
 from unifetch.cli.main import main
 from unifetch.errors import (
     BackendNotInstalled,
@@ -25,9 +28,13 @@ from unifetch.errors import (
     ConnectTimeout,
     IncompleteBody,
     InvalidSetting,
+    ProtocolError,
     TLSError,
     UnifetchError,
 )
+from unifetch.model.messages import RawRequest
+from unifetch.model.timeouts import Timeout
+from unifetch.model.url import URL
 from unifetch.testing import Close, Pause, Script, Wait, reply
 from unifetch.testing import Server as HTTP11Server
 
@@ -374,6 +381,70 @@ def test_a_server_that_never_says_how_many_streams() -> None:
         asyncio.run(scenario(server))
 
         assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_a_second_connection_after_a_421_cancelled_at_every_await(tls: bool) -> None:
+    """Nobody else knows of that connection: it is closed with its exchange."""
+    settings: dict[str, Any] = {"http2": "only", "timeout": 10}
+    if tls:
+        settings["tls"] = trusted()
+
+    async def scenario(url: str) -> None:
+        before = sockets()
+        client = AsyncClient(backend="socket", **settings)
+
+        async def check(count: int) -> None:
+            nonlocal client
+            await client.close()
+            await settled(lambda: sockets() <= before, f"sockets are open after suspension {count}")
+            client = AsyncClient(backend="socket", **settings)
+
+        async def begin() -> None:
+            assert 200 == (await client.get(f"{url}/{next(numbers)}")).status
+
+        await cancel_everywhere(begin, check)
+        await client.close()
+        await settled(lambda: sockets() <= before, "sockets are open at the end")
+
+    def misdirected(request: Any) -> Script:
+        asked.append(request.target)
+        return peer.reply(421 if asked.count(request.target) == 1 else 200)
+
+    numbers, asked = count(), list[str]()
+    with peer.Server(misdirected, tls=alpn("h2") if tls else None, lifetime=100) as server:
+        asyncio.run(scenario(server.url))
+
+
+@pytest.mark.parametrize("sends", [None, b"x" * 100_000], ids=["before a request", "while one is sent"])
+def test_a_flood_that_does_not_end_is_not_listened_to(sends: bytes | None) -> None:
+    """Whoever sends without end is left once it is too much, though the socket is never empty."""
+    ping = peer.frame(peer.PING, 0, 0, bytes(8)) * 1_000
+
+    here, there = socket.socketpair()
+
+    class Flood:
+        fileno = here.fileno
+
+        def recv(self, size: int) -> bytes:
+            return ping[:size]
+
+        def send(self, data: Any) -> int:
+            raise BrokenPipeError
+
+        def settimeout(self, seconds: float | None) -> None: ...
+        def close(self) -> None: ...
+
+    with here, there:
+        there.send(b"x")  # from now on, and for ever, there is something to read
+        flood: Any = Flood()
+        connection = connection_kind()(flood)
+        if sends is None:
+            assert not connection.is_fit()
+        else:
+            request = RawRequest("POST", URL("http://h/"), (("Host", "h"),), sends, 0, Timeout(5))
+            with pytest.raises(ProtocolError, match="too many frames"):
+                connection.send(request)
 
 
 def test_one_dials_for_all() -> None:

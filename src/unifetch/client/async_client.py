@@ -20,7 +20,7 @@ from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
 from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import AsyncSlots, await_slot
-from .event_loops import Bell, in_thread, sleep
+from .event_loops import Bell, Late, in_thread, in_time, sleep
 from .loop_client import LoopClient
 from .signatures import EDITOR, describe
 
@@ -334,8 +334,10 @@ class AsyncClient(LoopClient):
         if not step.begin(done.ring):
             await done.wait(inf if step.seconds is None else step.seconds)
             return None
-        found = await in_thread(step.start)  # it may block
-        return step.finish(await found if isinstance(found, Awaitable) else found)
+        try:
+            return step.finish(await in_time(step.seconds, _found, step))
+        except Late:
+            return None  # the deadline has passed, which the call tells
 
     async def _receive(self, step: ReadBody) -> bytes | AsyncBodyStream:
         if not step.whole:
@@ -399,6 +401,11 @@ class AsyncClient(LoopClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _found(step: Fetch) -> Any:
+    found = await in_thread(step.start)  # it may block
+    return await found if isinstance(found, Awaitable) else found
 
 
 async def _collect(whole: BytesIO, pieces: Iterable[bytes], journey: Journey) -> None:

@@ -470,8 +470,7 @@ class Journey:
         memory = self._auth_memory(auth)
         self._answer = None
         while self._answer is None and auth.wants(memory):
-            seconds = None if self.deadline is None else max(self.deadline - self.memory.clock(), 0)
-            fetch = Fetch(auth, request, memory, seconds)
+            fetch = Fetch(auth, request, memory, self.left())
             try:
                 yield fetch
                 fetch.end()
@@ -687,6 +686,10 @@ class Journey:
         )
 
     # --- Time and errors --------------------------------------------------------------------------
+
+    def left(self, spare: float = 0) -> float | None:
+        """Seconds until the deadline, and so many more; None if there is none."""
+        return None if self.deadline is None else max(self.deadline - self.memory.clock(), 0) + spare
 
     def check_deadline(self) -> None:
         """Called at each piece of a body: one that drips never lets a read time out.

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -59,6 +59,34 @@ async def sleep(seconds: float) -> None:
         import asyncio
 
         await asyncio.sleep(seconds)
+
+
+class Late(Exception):
+    """What was awaited was not there in time, and is cancelled."""
+
+
+async def in_time(seconds: float | None, function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    """Await what it gives, but no longer than that; None for ever.
+
+    Raises:
+        Late: it took longer.
+    """
+    if seconds is None:
+        return await function(*given)
+    if in_trio():
+        with sys.modules["trio"].move_on_after(seconds):
+            return await function(*given)
+        raise Late
+    import asyncio
+
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            return await function(*given)
+    except TimeoutError as error:  # which one of its own may be, too
+        if not scope.expired():
+            raise
+        raise Late from error
 
 
 async def in_thread(function: Callable[..., T], *given: Any) -> T:

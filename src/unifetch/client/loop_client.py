@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from ..backends import load_async, with_capability, wrap_async
 from ..backends.base import Capability
-from ..errors import InvalidSetting, UnsupportedCapability
+from ..errors import InvalidSetting, UnsupportedCapability, WriteTimeout
 from .base_client import BaseClient
 from .connection_limit import AsyncSlots
-from .event_loops import in_thread, in_trio, is_running, running_loop
+from .event_loops import Late, in_thread, in_time, in_trio, is_running, running_loop
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..model.messages import RawRequest
     from .call import Journey
     from .config import BackendTypes
+
+SPARE = 0.1  # seconds beyond the deadline, before what is awaited is cancelled from outside
 
 
 class LoopClient(BaseClient):
@@ -78,7 +80,11 @@ class LoopClient(BaseClient):
         blocks = journey.body.open_async(in_thread)
         send: Any = journey.backend.send
         try:
-            return await send(step.routed(step.route, body=blocks))
+            # The backend keeps to the deadline where it waits itself, and knows best what was sent; but not where the
+            # caller's iterator does.
+            return await in_time(journey.left(SPARE), send, step.routed(step.route, body=blocks))
+        except Late as error:
+            raise WriteTimeout("the body that is sent did not come in time", request_sent="maybe") from error
         finally:
             # An early answer leaves some of it unsent. It is still running if a thread asked for it and is cancelled.
             with suppress(RuntimeError):

@@ -60,8 +60,10 @@ class Incoming:
         self.expected = expected = _expected_length(method, status, by_name)
         self.received = 0
         self._most = most = inf if limits is None or limits.body is None or not whole else limits.body
-        if expected is not None and expected > most:
-            raise self._too_large()
+        if expected is not None:
+            if expected > most:
+                raise self._too_large()
+            self._most = expected
         coding = by_name.get("content-encoding")
         self._decoder: Decoder | None = None
         if coding is not None and expected != 0 and decode:
@@ -78,11 +80,14 @@ class Incoming:
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         """What this piece of the body decodes to, in limited pieces. An empty one is a pause; see `Decoder.feed`.
 
-        Raises `TooLarge` for a body over `limits.body`, before or after decoding.
+        Raises `TooLarge` for a body over `limits.body`, before or after decoding, and `IncompleteBody` for one that is
+        longer than declared, which may never end.
         """
         self.received += len(chunk)
         if self.received > self._most:
-            raise self._too_large()
+            if self.expected is None:
+                raise self._too_large()
+            raise IncompleteBody("more came than was declared", request_sent="yes")
         return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
 
     def is_all(self, chunk: bytes) -> bool:

@@ -9,7 +9,8 @@ one is at fault, stands here, in the order in which the bytes travel:
 - A GOAWAY never reaches h2, which would take it for the end: streams that the server still answers go on (§6.8).
 - A response that is malformed ends its stream, and no other (§8.1.1). h2's own checks would end the connection.
 - A server that sends much which is of no use is left (§10.5).
-- Window is given back when the caller takes the bytes, so that a slow caller slows the server, not fills the memory.
+- The window of a stream is given back when the caller takes the bytes, so that a slow caller slows the server, not
+  fills the memory; that of the connection as they come, so that he slows nobody else.
 
 A `Session` does no I/O and waits for nothing: bytes go in by `receive` and come out by `outgoing`, and a driver looks
 at its `HTTP2Stream` again whenever something came.
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from .http2_fields import Fields
     from .reader import Steps
 
-# Bytes. What a server may send ahead of the caller, on a stream and on a connection.
+# Bytes. What a server may send ahead of the caller, on a stream; and ahead of us, on a connection.
 STREAM_WINDOW = 1024**2
 CONNECTION_WINDOW = 16 * 1024**2
 # Streams on one connection at once, whatever more a server allows; the number of the last one (§5.1.1).
@@ -274,8 +275,7 @@ class Session:
         stream.is_sent = True
 
     def abandon(self, stream: HTTP2Stream) -> None:
-        """Want no more of this stream, nor go on with its request. The window of what was not taken is given back."""
-        self._return(stream)
+        """Want no more of this stream, nor go on with its request."""
         stream._pieces.clear()
         if stream.failure is None and not (stream.is_over and stream.is_sent):
             self._reset_stream(stream, ErrorCodes.CANCEL)
@@ -314,7 +314,6 @@ class Session:
     def _return(self, stream: HTTP2Stream) -> None:
         # What was taken may be sent anew; that is told once it is worth a frame.
         size, stream._untaken = stream._untaken, 0
-        self._return_to_connection(size)
         stream._unreturned += size
         if stream._unreturned >= STREAM_WINDOW // 2 and not stream.is_over and stream.failure is None:
             self._updates.append(_window_update(stream.number, stream._unreturned))
@@ -391,6 +390,7 @@ class Session:
 
     def _read_frames(self) -> Steps[None]:
         reader, h2 = self._reader, self._h2
+        is_in_block = False
         while True:
             while len(reader) < 9:
                 yield
@@ -411,8 +411,12 @@ class Session:
                 yield
             frame = reader.take(9 + length)
             number = int.from_bytes(frame[5:9]) & LAST_NUMBER
+            if is_in_block and kind != _CONTINUATION:  # §6.10; h2 does not see all of them
+                raise _Fatal("another frame within a header block", ErrorCodes.PROTOCOL_ERROR)
+            if kind in (_HEADERS, _PUSH_PROMISE, _CONTINUATION):
+                is_in_block = not flags & _END_HEADERS
             if kind == _GOAWAY:
-                self._go_away(frame[9:])
+                self._go_away(frame[9:], number)
                 continue
             if kind == _DATA:
                 frame = self._data(frame, flags, number)
@@ -458,14 +462,12 @@ class Session:
             stream._window -= size
             if stream._window < 0:
                 raise _Fatal("more data than the window of the stream allows", ErrorCodes.FLOW_CONTROL_ERROR)
+        self._return_to_connection(size)
         if number in self._reset:
-            self._return_to_connection(size)
             if flags & _END_STREAM:
                 del self._reset[number]
             return b""
-        if stream is None or stream.head is None or stream.is_over:
-            self._return_to_connection(size)
-        else:
+        if stream is not None and stream.head is not None and not stream.is_over:
             stream._untaken += size
             if data:
                 stream._pieces.append(data)
@@ -486,15 +488,19 @@ class Session:
         if frame[3] == _HEADERS and flags & _END_STREAM and flags & _END_HEADERS:
             del self._reset[number]
 
-    def _go_away(self, payload: bytes) -> None:
+    def _go_away(self, payload: bytes, number: int) -> None:
         # §6.8. What is above was not processed; what is not goes on to be answered.
         if len(payload) < 8:
             raise _Fatal("a GOAWAY that is too short", ErrorCodes.FRAME_SIZE_ERROR)
+        if number:
+            raise _Fatal("a GOAWAY on a stream", ErrorCodes.PROTOCOL_ERROR)
         self.is_closing = True
         last, code = int.from_bytes(payload[:4]) & LAST_NUMBER, int.from_bytes(payload[4:8])
         for stream in [each for each in self.streams.values() if each.number > last]:
             self._reset_stream(stream, ErrorCodes.CANCEL)
-            self._fail(stream, _unprocessed(f"the server goes away ({_code(code)})"))
+            reason = f"the server goes away ({_code(code)})"
+            # Its word is not believed of a request that it is answering already.
+            self._fail(stream, _unprocessed(reason) if stream.head is None else self._broken_off(stream, reason))
 
     # === §4 Events =====================================================================================
 
@@ -548,6 +554,10 @@ class Session:
         self._reset.pop(event.stream_id, None)
         if stream is None or stream.is_over:  # after a complete response it only says: send no more (§8.1)
             return
+        if not event.remote_reset:  # h2 has, for something that ends one stream alone (§5.4.2)
+            wrong = f"not as HTTP/2 has it: the stream was reset ({_code(event.error_code)})"
+            self._fail(stream, ProtocolError(wrong, request_sent="yes"))
+            return
         reason = f"the server reset the stream ({_code(event.error_code)})"
         if stream.head is None and event.error_code == ErrorCodes.REFUSED_STREAM:
             self._fail(stream, _unprocessed(reason))
@@ -584,7 +594,6 @@ class Session:
     def _malformed(self, stream: HTTP2Stream, error: ProtocolError) -> None:
         error.request_sent = "yes"
         self._reset_stream(stream, ErrorCodes.PROTOCOL_ERROR)
-        self._return(stream)
         self._fail(stream, error)
 
     # === §5 The fields of a response (RFC 9113 §8.2, §8.3.2) ===========================================

@@ -70,7 +70,11 @@ class AsyncSocketBackend:
             return response
         from .async_http2_connection import StreamExchange
 
-        exchange = StreamExchange(connection, request)
+        try:
+            exchange = StreamExchange(connection, request)
+        finally:
+            if request.fresh:
+                connection.retire()  # nobody else knows of it: it closes with this stream
         stream = exchange.stream
         try:
             head = await exchange.send()
@@ -78,8 +82,6 @@ class AsyncSocketBackend:
             exchange.abandon()
             raise
         interim = stream.interim
-        if request.fresh:
-            connection.retire()
         content = exchange.whole()
         if content is not None:
             pieces = Pieces((content,) if content else ())

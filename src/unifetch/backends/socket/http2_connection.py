@@ -182,7 +182,7 @@ class HTTP2Connection(Connection):
             self.sock.settimeout(None)
             self._set_timeout(self._seconds if self._seconds != -1.0 else None)
         self._take_in(data)
-        return bool(data)
+        return self._session.failure is None  # after that nothing is listened to, be there ever so much
 
     def _take_in(self, data: bytes) -> None:
         if data:

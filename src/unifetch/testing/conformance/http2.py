@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -58,6 +59,16 @@ MALFORMED = {
     "a tab after a value": [(":status", "200"), ("a", "1\t")],
     "a length that is none": [(":status", "200"), ("content-length", "+5")],
     "two lengths": [(":status", "200"), ("content-length", "5"), ("content-length", "6")],
+}
+_BEGUN = http2.Frame(http2.HEADERS, 0, b"\x88")  # :status 200, and the block goes on
+MISPLACED: dict[str, Script] = {
+    "PING in a header block": [_BEGUN, http2.Frame(http2.PING, 0, bytes(8), 0)],
+    "GOAWAY in a header block": [_BEGUN, http2.GoAway(2**31 - 1)],
+    "DATA in a header block": [_BEGUN, http2.Data(b"hello")],
+    "DATA in a block of trailers": [http2.Head(GET), _BEGUN, http2.Data(b"hello")],
+    "a frame of no known kind in a header block": [_BEGUN, http2.Frame(77)],
+    "GOAWAY on a stream": http2.Frame(http2.GOAWAY, 0, b"\x7f\xff\xff\xff\0\0\0\0"),
+    "a window that is too large": http2.Window(2**31 - 1),
 }
 FLOODS = {
     "PING": http2.frame(http2.PING, 0, 0, bytes(8)),
@@ -219,6 +230,17 @@ class TestHTTP2(Conformance):
             assert (b"hello", 2) == (response.body, server.connections)
 
     @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_goaway_below_an_answer(self, client: Client, method: str) -> None:
+        """A request that is being answered was processed, whatever the server says: it is not sent again."""
+        script = [http2.Head(GET), http2.Data(b"hel"), http2.GoAway(0)]
+        with http2.Server(script, http2.reply()) as server:
+            with pytest.raises(IncompleteBody) as caught:
+                ask(client, server, method, body=b"12" if method == "POST" else None)
+
+            assert ("yes", 1) == (caught.value.request_sent, len(server.requests))
+
+    @requires(Capability.HTTP2)
     def test_a_graceful_goaway(self, client: Client) -> None:
         """A stream that goes on to be answered is (§6.8); the next request has another connection."""
         script = [
@@ -307,6 +329,27 @@ class TestHTTP2(Conformance):
         with http2.Server([http2.Head(GET), http2.Data(data, end=True)]) as server:
             with pytest.raises(ProtocolError):
                 ask(client, server)
+
+    @requires(Capability.HTTP2)
+    def test_data_beyond_the_length(self, client: Client) -> None:
+        """Too much is an error when it comes, not at an end which may never come."""
+        script = [http2.Head(GET), http2.Data(b"hello!"), Wait(threading.Event())]
+        with http2.Server(script, script) as server:
+            with pytest.raises(IncompleteBody, match="more came than was declared, after 6 of 5 bytes"):
+                ask(client, server)
+            with client.stream("GET", server.url, http2="only") as response:
+                with pytest.raises(IncompleteBody, match="more came than was declared, after 6 of 5 bytes"):
+                    b"".join(response.body)
+
+    @requires(Capability.HTTP2)
+    @pytest.mark.parametrize("row", MISPLACED)
+    def test_misplaced_frames(self, client: Client, row: str) -> None:
+        """A block is not interrupted (§6.10), GOAWAY is of the connection (§6.8), a window has a most (§6.9.1)."""
+        with http2.Server([MISPLACED[row], http2.Head(GET), http2.Data(b"hello", end=True)]) as server:
+            with pytest.raises(ProtocolError) as caught:
+                ask(client, server)
+
+            assert "yes" == caught.value.request_sent
 
     @requires(Capability.HTTP2)
     @pytest.mark.parametrize("row", MALFORMED)
@@ -572,6 +615,18 @@ class TestMultiplex(Conformance):
                 size = sum(map(len, response.body))
 
             assert ({b"hello"}, 5_000_000, 1) == (answers, size, server.connections)
+
+    @requires(Capability.MULTIPLEX)
+    def test_many_neighbours_that_do_not_read(self, client: Client) -> None:
+        """However many they are, each holds up itself alone: the last is read first."""
+        with http2.Server(*[http2.reply(body=bytes(1_500_000))] * 24) as server, ExitStack() as held:
+            streams = [
+                held.enter_context(client.stream("GET", server.url, http2="only", timeout={"read": 5}))
+                for _ in range(24)
+            ]
+            sizes = [sum(map(len, response.body)) for response in reversed(streams)]
+
+            assert ([1_500_000] * 24, 1) == (sizes, server.connections)
 
     @requires(Capability.MULTIPLEX)
     def test_goaway_between(self, client: Client, at_once: ThreadPoolExecutor) -> None:
