@@ -290,6 +290,17 @@ def test_the_map_of_the_socket_client() -> None:
     assert sum(len((PACKAGE / path).read_text().splitlines()) for path in on_the_map) <= 1900
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_a_map_shows_every_room(page: str) -> None:
+    """Each folder of the package is on the map, in the order of the layers."""
+    rooms = {path.partition("/")[0] for path in FILES if "/" in path}
+    shown = re.findall(r"(\w+)/(?=  |`)", (Path(__file__).parent.parent / page).read_text("utf-8"))
+    drawn = [room for room in dict.fromkeys(shown) if room in rooms]
+
+    assert rooms == set(drawn)
+    assert drawn == sorted(drawn, key=lambda room: next(at for at, layer in enumerate(LAYERS) if room in layer))
+
+
 EXCEPTION = re.compile(r"# (?:noqa|type: ignore)\b(.*)")
 
 
