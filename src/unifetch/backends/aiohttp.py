@@ -47,9 +47,9 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
 from ..wire.asyncio_wire import AsyncioTLS, look_up
-from ..wire.dial import dial, refusal
+from ..wire.dial import dial
 from ..wire.reader import RECEIVE
-from ..wire.sockets import new_socket
+from ..wire.sockets import new_socket, refusal
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
 from .base import (

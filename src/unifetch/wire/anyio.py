@@ -14,11 +14,11 @@ import anyio
 from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
 from .anyio_wire import AnyioWire
-from .dial import carried_out_awaited, refusal
+from .dial import carried_out_awaited
 from .happy_eyeballs import race
 from .reader import RECEIVE
 from .resolution import begin, numeric, settled
-from .sockets import new_socket
+from .sockets import SocketDialer, new_socket, refusal
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -34,14 +34,8 @@ async def dial(request: RawRequest) -> AnyioWire:
     return await carried_out_awaited(dialing.dial(AnyioDialer(connect_ends(request)), request))
 
 
-class AnyioDialer:
+class AnyioDialer(SocketDialer):
     """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
-
-    def __init__(self, ends: float | None) -> None:
-        self.wire: Any = None
-        self._ends = ends
-        self._racing: list[socket.socket] = []
-        self._failures: list[OSError] = []
 
     # --- The address and the connection -----------------------------------------------------------
 
@@ -69,34 +63,7 @@ class AnyioDialer:
         if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise refusal(code)
 
-    # --- The attempts -----------------------------------------------------------------------------
-
-    def begin(self, address: Address) -> None:
-        sock = None
-        try:
-            sock = new_socket(address[0])
-            self._racing.append(sock)
-            sock.setblocking(False)
-            sock.connect(address[1])
-        except (BlockingIOError, InterruptedError):
-            pass  # it is on its way
-        except OSError as error:
-            self._failed(sock, error)
-
-    async def wait(self, seconds: float | None) -> list[OSError] | None:
-        for sock in () if self._failures else await self._decided(within(seconds, self._ends)):
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not code:
-                self._racing.remove(sock)
-                self.wire = AnyioWire(sock)
-                self._end_race()
-                return None
-            self._failed(sock, refusal(code))
-        failures, self._failures = self._failures, []
-        return failures
-
-    async def _decided(self, seconds: float | None) -> list[socket.socket]:
-        # An attempt that has succeeded or failed is writable.
+    async def wait(self, seconds: float | None) -> bool:
         decided = []
 
         async def watch(sock: socket.socket) -> None:
@@ -104,22 +71,13 @@ class AnyioDialer:
             decided.append(sock)
             group.cancel_scope.cancel()
 
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(within(seconds, self._ends)):
             async with anyio.create_task_group() as group:
-                for sock in self._racing:
+                for sock in self.racing:
                     group.start_soon(watch, sock)
-        return decided
-
-    def _failed(self, sock: socket.socket | None, error: OSError) -> None:
-        if sock is not None:
-            self._racing.remove(sock)
-            sock.close()
-        self._failures.append(error)
-
-    def _end_race(self) -> None:
-        for sock in self._racing:
-            sock.close()
-        self._racing.clear()
+        if (connected := self._connected(decided)) is not None:
+            self.wire = AnyioWire(connected)
+        return self.wire is not None
 
     # --- The proxy --------------------------------------------------------------------------------
 
@@ -136,13 +94,6 @@ class AnyioDialer:
 
     async def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
         await self.wire.start_tls(context, host, partial(time_left, self._ends))
-
-    # --- The end ----------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        self._end_race()
-        if self.wire is not None:
-            self.wire.close()
 
 
 async def look_up(host: str, port: int, seconds: float | None) -> list[Address]:

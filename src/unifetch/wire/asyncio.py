@@ -12,10 +12,10 @@ import socket
 from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
 from .asyncio_wire import AsyncioTLS, AsyncioWire, look_up
-from .dial import carried_out_awaited, refusal
+from .dial import carried_out_awaited
 from .happy_eyeballs import race
 from .reader import RECEIVE
-from .sockets import new_socket
+from .sockets import new_socket, refusal
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ async def dial(request: RawRequest, clock: Clock, session: ssl.SSLSession | None
 class AsyncioDialer:
     """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
+    failure: OSError
+
     def __init__(self, ends: float | None, clock: Clock) -> None:
         self.wire: Any = None
         self._ends = ends
         self._clock = clock
-        self._racing: list[asyncio.Task[socket.socket]] = []
+        self.racing: list[asyncio.Task[socket.socket]] = []
 
     # --- The address and the connection -----------------------------------------------------------
 
@@ -64,32 +66,30 @@ class AsyncioDialer:
             raise
         return wire
 
-    # --- The attempts -----------------------------------------------------------------------------
+    def begin(self, address: Address) -> bool:
+        self.racing.append(asyncio.create_task(_attempt(*address)))
+        return True
 
-    def begin(self, address: Address) -> None:
-        self._racing.append(asyncio.create_task(_attempt(*address)))
-
-    async def wait(self, seconds: float | None) -> list[OSError] | None:
+    async def wait(self, seconds: float | None) -> bool:
         seconds = within(seconds, self._ends)
-        decided, _ = await asyncio.wait(self._racing, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        failures = []
+        decided, _ = await asyncio.wait(self.racing, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in decided:
-            self._racing.remove(task)
+            self.racing.remove(task)
             try:
                 sock = task.result()
             except OSError as error:
-                failures.append(error)
+                self.failure = error
             else:
                 self._end_race()
                 self.wire = await self._on_transport(sock)
-                return None
-        return failures
+                return True
+        return False
 
     def _end_race(self) -> None:
-        for task in self._racing:
+        for task in self.racing:
             task.cancel()
             task.add_done_callback(_discard)
-        self._racing.clear()
+        self.racing.clear()
 
     # --- The proxy --------------------------------------------------------------------------------
 

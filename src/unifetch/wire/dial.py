@@ -12,7 +12,6 @@ look-up. If anything fails, what was opened is closed, and the request has not l
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import contextmanager
 
@@ -185,11 +184,6 @@ def _no_connection(request: RawRequest) -> Iterator[None]:
 
 def _reason(error: BaseException) -> object:
     return getattr(error, "strerror", None) or error
-
-
-def refusal(code: int) -> OSError:
-    """The error of an attempt to connect that ended with this code."""
-    return OSError(code, os.strerror(code))
 
 
 # --- How a driver goes through the steps ----------------------------------------------------------

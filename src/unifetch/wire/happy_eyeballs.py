@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     class Attempts(Protocol):
         """A driver that makes the attempts."""
 
-        def begin(self, address: Address) -> None:
-            """Begin one; a failure is for `wait` to tell."""
+        racing: Any  # those that are under way
+        failure: OSError  # of the last one that failed
+
+        def begin(self, address: Address) -> bool:
+            """Begin one; whether it is under way, and has not failed already."""
 
         def wait(self, seconds: float | None) -> Any:
-            """What has failed, once something has or these seconds are over; None once one has connected."""
+            """Whether one has connected, once one has, or has failed, or these seconds are over."""
 
 
 # RFC 8305 §5: the Connection Attempt Delay, in seconds.
@@ -36,21 +39,17 @@ def taking_turns(addresses: list[Address]) -> list[Address]:
     return [each for pair in zip_longest(first, second) for each in pair if each is not None]
 
 
-def race(attempts: Attempts, addresses: list[Address]) -> Generator[Any, list[OSError] | None, None]:
+def race(attempts: Attempts, addresses: list[Address]) -> Generator[Any, bool, None]:
     """RFC 8305 §5: try these addresses until one has connected.
 
     Raises:
         OSError: none has; the failure that came last.
         TimeoutError: none has in time.
     """
-    waiting, under_way = list(addresses), 0
-    while waiting or under_way:
-        if waiting:
-            attempts.begin(waiting.pop(0))
-            under_way += 1
-        failures = yield attempts.wait(ATTEMPT_DELAY if waiting else None)
-        if failures is None:
+    waiting = list(addresses)
+    while waiting or attempts.racing:
+        if waiting and not attempts.begin(waiting.pop(0)):
+            continue
+        if (yield attempts.wait(ATTEMPT_DELAY if waiting else None)):
             return
-        under_way -= len(failures)
-        if failures and not waiting and not under_way:
-            raise failures[-1]
+    raise attempts.failure

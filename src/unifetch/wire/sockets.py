@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import selectors
 import socket
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .blocking import BlockingWire
+    from .resolution import Address
 
 
 # Seconds until the system first asks a silent peer whether it is still there, and between two such questions; its own
@@ -44,6 +46,61 @@ def new_socket(family: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+class SocketDialer:
+    """What the drivers of `dial.py` that wait for sockets have in common: attempts to connect, side by side."""
+
+    failure: OSError
+
+    def __init__(self, ends: float | None) -> None:
+        self.wire: Any = None
+        self.racing: list[socket.socket] = []
+        self._ends = ends
+
+    def begin(self, address: Address) -> bool:
+        sock = None
+        try:
+            sock = new_socket(address[0])
+            self.racing.append(sock)
+            sock.setblocking(False)
+            sock.connect(address[1])
+        except (BlockingIOError, InterruptedError):
+            pass  # it is on its way
+        except OSError as error:
+            self.failure = error
+            if sock is not None:
+                self.racing.remove(sock)
+                sock.close()
+            return False
+        return True
+
+    def _connected(self, decided: list[socket.socket]) -> socket.socket | None:
+        # Each is writable: it has connected, or failed.
+        for sock in decided:
+            self.racing.remove(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                self._end_race()
+                return sock
+            sock.close()
+            self.failure = refusal(code)
+        return None
+
+    def _end_race(self) -> None:
+        for sock in self.racing:
+            sock.close()
+        self.racing.clear()
+
+    def close(self) -> None:
+        self._end_race()
+        if self.wire is not None:
+            self.wire.close()
+
+
+def refusal(code: int) -> OSError:
+    """The error of an attempt to connect that ended with this code."""
+    return OSError(code, os.strerror(code))
 
 
 def kernel_timeouts(sock: Any) -> Callable[[float | None], None] | None:
