@@ -146,7 +146,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each backend of the table in turn; skips those whose library is not installed."""
     name: str = request.param
-    if not is_installed(BACKENDS[name]):
+    if not is_installed(name):
         pytest.skip(f"the library of {name} is not installed")
     return name
 

@@ -67,7 +67,7 @@ SHARED = {
     "httpx": {"httpx_family"},
     "httpx2": {"httpx_family"},
     "httpx_family": {"httpx_network", "poisoning"},
-    "httpx_network": {"poisoning", "pooled_body"},
+    "httpx_network": {"poisoning"},
     "asyncio_stream": {"socket.async_connection"},
     "aiohttp": {"asyncio_stream"},
     "in_loop": {"workers"},

@@ -22,7 +22,7 @@ import pytest
 import servers
 from servers import silent_addresses
 from suspensions import cancel_everywhere
-from unifetch.backends import BACKENDS, is_installed, load_async
+from unifetch.backends import is_installed, load_async
 from unifetch.backends.base import AsyncBackend, Capability
 from unifetch.errors import (
     ConfigConflict,
@@ -97,7 +97,7 @@ def loop(request: pytest.FixtureRequest) -> Loop:
 def library(request: pytest.FixtureRequest) -> str:
     """The name of each of the two, in turn."""
     name: str = request.param
-    if not is_installed(BACKENDS[name]):
+    if not is_installed(name):
         pytest.skip(f"{name} is not installed")
     return name
 

@@ -20,7 +20,7 @@ import pytest
 import servers
 from suspensions import cancel_everywhere
 from unifetch import UnsupportedCapability
-from unifetch.backends import BACKENDS, is_installed, load, load_async
+from unifetch.backends import is_installed, load, load_async
 from unifetch.backends.base import Capability
 from unifetch.testing import Close, Drip, OnConnect, Pause, Script, Server, StartTLS, refused_port, reply
 
@@ -46,7 +46,7 @@ class Front:
     def __init__(self, library: str, backend: str, *, awaited: bool) -> None:
         self.name = library
         self.library: Any = pytest.importorskip(library)
-        if not is_installed(BACKENDS[backend]):
+        if not is_installed(backend):
             pytest.skip(f"the library of {backend} is not installed")
         self.backend = backend
         self.awaited = awaited

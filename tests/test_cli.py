@@ -681,7 +681,7 @@ def test_backends_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(BACKENDS) == list(found)
     assert found["urllib"] == "Python {}.{}.{}".format(*sys.version_info)
     for name in ("requests", "httpx", "httpx2", "urllib3"):
-        if not is_installed(BACKENDS[name]):
+        if not is_installed(name):
             assert found[name] == f"not installed: pip install 'unifetch-http[{name}]'"
             continue
         engine = {"requests": "urllib3", "httpx": "httpcore", "httpx2": "httpcore2"}.get(name)
@@ -716,7 +716,7 @@ def test_backends_says_what_http2_lacks(
 
 def test_backends_without_a_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not installed says how to install it, and has no column."""
-    monkeypatch.setattr(command_line, "is_installed", lambda entry: entry.library == "urllib")
+    monkeypatch.setattr(command_line, "is_installed", lambda name: name == "urllib")
     code = main(["backends"])
     out = capsys.readouterr().out
 

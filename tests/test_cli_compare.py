@@ -15,7 +15,7 @@ from unifetch.cli.compare import OWN
 from unifetch.cli.main import main
 from unifetch.testing import Server, refused_port, reply
 
-SUBJECTS = [name for name in OWN if is_installed(BACKENDS[name])]
+SUBJECTS = [name for name in OWN if is_installed(name)]
 SUBJECTS += [f"unifetch:{name}" for name in available_backends() if name in BACKENDS]
 
 

@@ -54,7 +54,7 @@ def rows(heading: str) -> list[tuple[str, ...]]:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if not is_installed(BACKENDS[name]):
+    if not is_installed(name):
         pytest.skip(f"the library of {name} is not installed")
     return name
 

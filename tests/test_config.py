@@ -528,7 +528,7 @@ def test_available_backends() -> None:
     """The names whose libraries are there, in the order of the table; urllib always is."""
     names = available_backends()
 
-    assert names == tuple(name for name in BACKENDS if is_installed(BACKENDS[name]))
+    assert names == tuple(name for name in BACKENDS if is_installed(name))
     assert {"urllib", "socket"} <= set(names)
 
 

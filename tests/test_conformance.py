@@ -19,6 +19,6 @@ KINDS = [
 def backend_factory(request: pytest.FixtureRequest) -> BackendFactory:
     """Each backend of the table whose library is installed, in turn: for threads, and for an event loop."""
     name, _, kind = request.param.partition(", ")
-    if not is_installed(BACKENDS[name]):
+    if not is_installed(name):
         pytest.skip(f"the library of {name} is not installed")
     return (load_async if kind else load)(name)

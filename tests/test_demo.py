@@ -21,21 +21,21 @@ Change = Callable[[RawRequest, RawResponse], None]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
-    """Adds a backend `odd` to the table, which is urllib's but for what the change makes of its responses."""
+    """Adds a backend `json` to the table, which is urllib's but for what the change makes of its responses."""
 
     def add(change: Change) -> None:
         class Odd(UrllibBackend):
-            name = "odd"
+            name = "json"
 
             def send(self, request: RawRequest) -> RawResponse:
                 raw = super().send(request)
                 change(request, raw)
                 return raw
 
-        module = ModuleType("unifetch.backends.odd")
+        module = ModuleType("unifetch.backends.json")
         module.Odd = Odd  # type: ignore[attr-defined]  # a module made by hand
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setitem(BACKENDS, "odd", Entry("odd", "Odd", "json"))
+        monkeypatch.setitem(BACKENDS, "json", Entry("Odd"))
 
     return add
 
@@ -113,11 +113,11 @@ def escapes(request: RawRequest, raw: RawResponse) -> None:
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
-        (status, "/missing by odd (status)"),
-        (headers, "/json by odd (headers)"),
-        (body, "/gzip by odd (headers, body)"),
-        (bytes_of_body, "/json by odd (body)"),
-        (escapes, "/json by odd (headers)"),
+        (status, "/missing by json (status)"),
+        (headers, "/json by json (headers)"),
+        (body, "/gzip by json (headers, body)"),
+        (bytes_of_body, "/json by json (body)"),
+        (escapes, "/json by json (headers)"),
     ],
 )
 def test_a_difference_is_found(
@@ -138,7 +138,7 @@ def test_a_difference_where_it_is_awaited(
     """The awaited side of a backend is compared with its other one, and has a row where it is not the same."""
 
     class AwaitedOdd(AsyncSocketBackend):
-        name = "odd"
+        name = "json"
 
         async def send(self, request: RawRequest) -> AsyncRawResponse:
             raw = await super().send(request)
@@ -146,13 +146,13 @@ def test_a_difference_where_it_is_awaited(
             return raw
 
     install(lambda request, raw: None)
-    monkeypatch.setattr(sys.modules["unifetch.backends.odd"], "AwaitedOdd", AwaitedOdd, raising=False)
-    monkeypatch.setitem(BACKENDS, "odd", Entry("odd", "Odd", "json", async_factory="AwaitedOdd"))
+    monkeypatch.setattr(sys.modules["unifetch.backends.json"], "AwaitedOdd", AwaitedOdd, raising=False)
+    monkeypatch.setitem(BACKENDS, "json", Entry("Odd", async_factory="AwaitedOdd"))
     code = main(["demo"])
     lines = capsys.readouterr().out.splitlines()
 
-    assert (1, "Not the same answers: /missing by odd, awaited (status)") == (code, lines[-1])
-    assert [["awaited", "odd", "410"]] == [line.split()[:3] for line in lines if line.startswith("  awaited")]
+    assert (1, "Not the same answers: /missing by json, awaited (status)") == (code, lines[-1])
+    assert [["awaited", "json", "410"]] == [line.split()[:3] for line in lines if line.startswith("  awaited")]
 
 
 @pytest.mark.parametrize("kind", [ConnectError, AttributeError, ImportError])
@@ -171,8 +171,8 @@ def test_a_backend_that_fails(
     table, _, verdict = out.partition("Not the same answers: ")
 
     assert code == 1
-    assert table.count(rf"odd       {kind.__name__}: no\x1b[2J\nno") == len(demo.PAGES)
-    assert " ".join(verdict.split()) == "; ".join(f"{path} by odd (failed)" for path in demo.PAGES)
+    assert table.count(rf"json      {kind.__name__}: no\x1b[2J\nno") == len(demo.PAGES)
+    assert " ".join(verdict.split()) == "; ".join(f"{path} by json (failed)" for path in demo.PAGES)
     assert [] == [line for line in out.splitlines() if len(line) > 80 or not line.isprintable()]
 
 

@@ -24,7 +24,7 @@ trio = pytest.importorskip("trio", reason="trio is not installed")
 def awaited(request: pytest.FixtureRequest) -> str:
     """The name of each backend that is awaited, in turn; skips those whose library is not installed."""
     name: str = request.param
-    if not is_installed(BACKENDS[name]):
+    if not is_installed(name):
         pytest.skip(f"the library of {name} is not installed")
     return name
 

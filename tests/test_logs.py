@@ -40,7 +40,7 @@ def test_what_the_libraries_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, backend: str, kind: Any
 ) -> None:
     """With the three loggers that the page names at INFO, no credential shows, though all others are at DEBUG."""
-    if not is_installed(BACKENDS[backend]):
+    if not is_installed(backend):
         pytest.skip(f"the library of {backend} is not installed")
     page = (Path(__file__).parent.parent / "docs/how-to/events.md").read_text("utf-8")
     for name in ("urllib3", "httpcore", "httpcore2"):

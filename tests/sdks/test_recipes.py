@@ -34,7 +34,7 @@ def recipe(name: str, library: str) -> ModuleType:
 @pytest.fixture(params=BACKENDS)
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     """A client of each backend."""
-    if not is_installed(BACKENDS[request.param]):
+    if not is_installed(request.param):
         pytest.skip(f"the library of {request.param} is not installed")
     with Client(request.param, cookies=False, redirects=0, timeout=10) as client:
         yield client

@@ -21,55 +21,38 @@ DEFAULT = "urllib"
 
 
 class Entry(Value):
-    """One row of the table.
+    """One row of the table, by the name of the library; the module of this package with the adapter has it, too.
 
     Attributes:
-        module: the module of this package that holds the adapter.
-        factory: the name of the adapter's class in it; "" where the library can only be awaited.
-        library: the top-level module of the library that carries the requests.
+        factory: the name of the adapter's class; "" where the library can only be awaited.
         natives: the types that are recognised as this backend's, as `module.Class`.
-        async_factory: the name of the class in it that is an `AsyncBackend`; "" where the library has no such side.
+        async_factory: the name of the class that is an `AsyncBackend`; "" where the library has no such side.
         async_natives: the types that are recognised as that one's.
     """
 
-    module: str
     factory: str
-    library: str
     natives: tuple[str, ...]
     async_factory: str
     async_natives: tuple[str, ...]
 
     def __init__(
         self,
-        module: str,
         factory: str,
-        library: str,
         natives: tuple[str, ...] = (),
         async_factory: str = "",
         async_natives: tuple[str, ...] = (),
     ) -> None:
-        vars(self).update(
-            module=module,
-            factory=factory,
-            library=library,
-            natives=natives,
-            async_factory=async_factory,
-            async_natives=async_natives,
-        )
+        vars(self).update(factory=factory, natives=natives, async_factory=async_factory, async_natives=async_natives)
 
 
 BACKENDS: dict[str, Entry] = {
-    "urllib": Entry("urllib", "UrllibBackend", "urllib"),
-    "requests": Entry("requests", "RequestsBackend", "requests", ("requests.sessions.Session",)),
-    "httpx": Entry("httpx", "HttpxBackend", "httpx", ("httpx.Client",), "AsyncHttpxBackend", ("httpx.AsyncClient",)),
-    "httpx2": Entry(
-        "httpx2", "Httpx2Backend", "httpx2", ("httpx2.Client",), "AsyncHttpx2Backend", ("httpx2.AsyncClient",)
-    ),
-    "urllib3": Entry("urllib3", "Urllib3Backend", "urllib3", ("urllib3.poolmanager.PoolManager",)),
-    "aiohttp": Entry(
-        "aiohttp", "", "aiohttp", async_factory="AiohttpBackend", async_natives=("aiohttp.client.ClientSession",)
-    ),
-    "socket": Entry("socket", "SocketBackend", "socket", async_factory="AsyncSocketBackend"),
+    "urllib": Entry("UrllibBackend"),
+    "requests": Entry("RequestsBackend", ("requests.sessions.Session",)),
+    "httpx": Entry("HttpxBackend", ("httpx.Client",), "AsyncHttpxBackend", ("httpx.AsyncClient",)),
+    "httpx2": Entry("Httpx2Backend", ("httpx2.Client",), "AsyncHttpx2Backend", ("httpx2.AsyncClient",)),
+    "urllib3": Entry("Urllib3Backend", ("urllib3.poolmanager.PoolManager",)),
+    "aiohttp": Entry("", async_factory="AiohttpBackend", async_natives=("aiohttp.client.ClientSession",)),
+    "socket": Entry("SocketBackend", async_factory="AsyncSocketBackend"),
 }
 
 
@@ -124,14 +107,13 @@ def adapter(name: str) -> Any:
     """
     from importlib import import_module
 
-    entry = BACKENDS[name]
     try:
-        return import_module(f".{entry.module}", __name__)
+        return import_module(f".{name}", __name__)
     except ImportError as error:
-        if is_installed(entry):
+        if is_installed(name):
             raise  # the library is there, and broken: its own error says more
         raise BackendNotInstalled(
-            f"backend {name!r} needs the library {entry.library}, which is not installed: {how_to_install(name)}"
+            f"backend {name!r} needs the library {name}, which is not installed: {how_to_install(name)}"
         ) from error
 
 
@@ -206,16 +188,16 @@ def _recognised(native: object) -> tuple[str, bool]:
     raise InvalidSetting(f"backend: must be a name, a Backend, or one of {known}, not {type(native).__name__}")
 
 
-def is_installed(entry: Entry) -> bool:
-    """Whether the library of this row can be found, without importing it."""
+def is_installed(name: str) -> bool:
+    """Whether the library of this name can be found, without importing it."""
     from importlib.util import find_spec
 
-    return find_spec(entry.library) is not None
+    return find_spec(name) is not None
 
 
 def available_backends() -> tuple[str, ...]:
     """The names of the backends whose libraries are installed, in the order of the table; then those of others."""
-    ours = [name for name, entry in BACKENDS.items() if is_installed(entry)]
+    ours = filter(is_installed, BACKENDS)
     return (*ours, *dict.fromkeys(point.name for point in _entry_points()))
 
 
@@ -226,7 +208,7 @@ def how_to_install(name: str) -> str:
 
 def with_capability(capability: Capability) -> list[str]:
     """The names of the installed backends of ours that declare a capability; an error names them."""
-    return [name for name, entry in BACKENDS.items() if is_installed(entry) and capability in capabilities(name)]
+    return [name for name in BACKENDS if is_installed(name) and capability in capabilities(name)]
 
 
 def capabilities(name: str) -> frozenset[Capability]:

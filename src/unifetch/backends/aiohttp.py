@@ -134,9 +134,8 @@ class AiohttpBackend:
             self.capabilities = CAPABILITIES
         elif not isinstance(native, aiohttp.ClientSession):
             raise InvalidSetting(f"backend: aiohttp takes a ClientSession, not {type(native).__name__}")
-        elif lost := conflict(native):
-            refuse_conflicts(native, {lost: True})
         else:
+            refuse_conflicts(native, conflicts(native))
             self.capabilities = INJECTED_CAPABILITIES
         self.native = self._session = native
         self._ways: dict[Route, _Way] = {}
@@ -523,24 +522,18 @@ class _SessionBody:
         self._response.release()
 
 
-def conflict(session: aiohttp.ClientSession) -> str | None:
-    """What a session carries that would be lost, or None."""
-    for name, is_carried in _CARRIED.items():
-        if is_carried(session):
-            return name
-    return None
-
-
-# aiohttp gives some of them no public name. They are looked at nevertheless: better than to lose them unseen.
-_CARRIED: dict[str, Any] = {
-    "auth": lambda session: session.auth is not None,
-    "cookies": lambda session: len(session.cookie_jar) > 0,
-    "headers": lambda session: bool(session.headers),
-    "raise_for_status": lambda session: bool(session.raise_for_status),
-    "timeout": lambda session: session.timeout != aiohttp.client.DEFAULT_TIMEOUT,
-    "trace_configs": lambda session: bool(session.trace_configs),
-    "trust_env": lambda session: bool(session.trust_env),
-    "base_url": lambda session: getattr(session, "_base_url", None) is not None,
-    "middlewares": lambda session: bool(getattr(session, "_middlewares", ())),
-    "proxy": lambda session: getattr(session, "_default_proxy", None) is not None,
-}
+def conflicts(session: aiohttp.ClientSession) -> dict[str, bool]:
+    """What a session may carry that would be lost, and whether it does."""
+    return {
+        "auth": session.auth is not None,
+        "cookies": len(session.cookie_jar) > 0,
+        "headers": bool(session.headers),
+        "raise_for_status": bool(session.raise_for_status),
+        "timeout": session.timeout != aiohttp.client.DEFAULT_TIMEOUT,
+        "trace_configs": bool(session.trace_configs),
+        "trust_env": bool(session.trust_env),
+        # aiohttp gives these no public name. They are looked at nevertheless: better than to lose them unseen.
+        "base_url": getattr(session, "_base_url", None) is not None,
+        "middlewares": bool(getattr(session, "_middlewares", ())),
+        "proxy": getattr(session, "_default_proxy", None) is not None,
+    }

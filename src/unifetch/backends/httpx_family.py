@@ -232,23 +232,14 @@ def _for_pool(family: Family, request: RawRequest, exchange: Exchange) -> Any:
 
 
 def _for_client(family: Family, request: RawRequest, exchange: Exchange, stream: Any) -> Any:
+    phases = {name: exchange.within(getattr(exchange.timeout, name)) for name in ("pool", "connect", "write", "read")}
     return family.library.Request(
         request.method,
         request.url,
         headers=encoded(request.headers),
         stream=stream,
-        extensions={"timeout": _timeouts(exchange), "target": request.target.encode("ascii")},
+        extensions={"timeout": phases, "target": request.target.encode("ascii")},
     )
-
-
-def _timeouts(exchange: Exchange) -> dict[str, float | None]:
-    within, phases = exchange.within, exchange.timeout
-    return {
-        "pool": within(phases.pool),
-        "connect": within(phases.connect),
-        "write": within(phases.write),
-        "read": within(phases.read),
-    }
 
 
 def _uploads(library: Any) -> tuple[type, type]:
@@ -355,6 +346,19 @@ class _AsyncChunks:
 # --- Errors and conflicts -------------------------------------------------------------------------
 
 
+# By the names that both the library and its engine have. The first that fits is taken.
+_ERRORS = {
+    "PoolTimeout": PoolTimeout,
+    "ConnectTimeout": ConnectTimeout,
+    "WriteTimeout": WriteTimeout,
+    "ReadTimeout": ReadTimeout,
+    "ConnectError": ConnectError,
+    "NetworkError": ConnectionLost,
+    "LocalProtocolError": InvalidRequest,
+    "ProtocolError": ProtocolError,
+}
+
+
 class Family:
     """One of the two.
 
@@ -371,22 +375,7 @@ class Family:
         self.upload, self.async_upload = _uploads(library)
         self.default_timeout = library.Timeout(5.0)  # what a client has that was given none
         self.errors: dict[type[Exception], type[UnifetchError]] = {
-            engine.PoolTimeout: PoolTimeout,
-            engine.ConnectTimeout: ConnectTimeout,
-            engine.WriteTimeout: WriteTimeout,
-            engine.ReadTimeout: ReadTimeout,
-            engine.ConnectError: ConnectError,
-            engine.NetworkError: ConnectionLost,
-            engine.LocalProtocolError: InvalidRequest,
-            engine.ProtocolError: ProtocolError,
-            library.PoolTimeout: PoolTimeout,
-            library.ConnectTimeout: ConnectTimeout,
-            library.WriteTimeout: WriteTimeout,
-            library.ReadTimeout: ReadTimeout,
-            library.ConnectError: ConnectError,
-            library.NetworkError: ConnectionLost,
-            library.LocalProtocolError: InvalidRequest,
-            library.ProtocolError: ProtocolError,
+            **{getattr(module, name): ours for module in (engine, library) for name, ours in _ERRORS.items()},
             library.TimeoutException: ReadTimeout,
             library.HTTPError: ProtocolError,
             TimeoutError: ConnectTimeout,  # no time was left before the library was called

@@ -22,7 +22,6 @@ from ..wire.sockets import arrivals, send_or_hear
 from ..wire.tls_errors import certificate_refused
 from .base import IDLE_SECONDS
 from .poisoning import Exchanges
-from .pooled_body import PooledBody
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -224,6 +223,67 @@ class PooledConnection:
 
     def info(self) -> str:
         return f"{self._origin}, HTTP/1.1, {self._state}"
+
+
+class PooledBody:
+    """The chunks of one awaited response, as the pool's HTTP/1.1 gives them.
+
+    Only a connection whose response was read to its end serves another. With anything else that ends a body it is
+    closed first, by an ordinary call, which no cancellation can interrupt; then their generators come to their end.
+
+    Args:
+        connection: what they come by.
+        stream: what gives them.
+
+    Attributes:
+        interrupted: what ended `aclose`, which never raises: the pool would not finish its own.
+    """
+
+    def __init__(self, connection: PooledConnection, stream: Any) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._chunks: Any = None
+        self._ended = False
+        self._closed = False
+        self.interrupted: BaseException | None = None
+
+    def __aiter__(self) -> PooledBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = self._stream.__aiter__()
+        try:
+            chunk: bytes = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            self._ended = True
+            raise
+        except BaseException:
+            self._closed = True
+            self._connection.close()
+            raise
+        return chunk
+
+    async def aclose(self) -> None:
+        """Let the connection serve another if all was read, else close it."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._ended:
+            self._connection.close()
+        try:
+            if self._ended:
+                await self._stream.aclose()
+                self._connection.release()
+            elif self._chunks is not None:
+                # The next read fails, and so ends each generator inside; closing the outermost leaves the inner ones.
+                async for _ in self._chunks:
+                    pass
+        except Exception:  # noqa: BLE001  # it ends, by the closed connection or by a deadline that has passed
+            self._connection.close()
+        except BaseException as error:  # noqa: BLE001  # a cancellation; raised by who has called the pool
+            self._connection.close()
+            self.interrupted = error
 
 
 # --- The stream -----------------------------------------------------------------------------------

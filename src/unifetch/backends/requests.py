@@ -69,8 +69,8 @@ class RequestsBackend:
                 native.mount(scheme, TransportAdapter(pool_connections=100, pool_maxsize=100))
         elif not isinstance(native, requests.Session):
             raise InvalidSetting(f"backend: requests takes a Session, not {type(native).__name__}")
-        elif lost := conflict(native):
-            refuse_conflicts(native, {lost: True})
+        else:
+            refuse_conflicts(native, conflicts(native))
         self.native = self._session = native
 
     # --- The request ------------------------------------------------------------------------------
@@ -114,19 +114,17 @@ class RequestsBackend:
             self._session.close()
 
 
-def conflict(session: requests.Session) -> str | None:
-    """What a session carries that would be lost, or None."""
-    for name in ("auth", "params", "proxies", "cookies"):
-        if getattr(session, name):
-            return name
-    if any(session.hooks.values()):
-        return "hooks"
-    if dict(session.headers) != dict(requests.utils.default_headers()):
-        return "headers"
-    for prefix, adapter in session.adapters.items():
-        if getattr(getattr(adapter, "max_retries", None), "total", 0):
-            return f"max_retries in the adapter of {prefix}"
-    return None
+def conflicts(session: requests.Session) -> dict[str, bool]:
+    """What a session may carry that would be lost, and whether it does."""
+    return {
+        **{name: bool(getattr(session, name)) for name in ("auth", "params", "proxies", "cookies")},
+        "hooks": any(session.hooks.values()),
+        "headers": dict(session.headers) != dict(requests.utils.default_headers()),
+        **{
+            f"max_retries in the adapter of {prefix}": bool(getattr(getattr(adapter, "max_retries", 0), "total", 0))
+            for prefix, adapter in session.adapters.items()
+        },
+    }
 
 
 class TransportAdapter(HTTPAdapter):

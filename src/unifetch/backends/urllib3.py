@@ -95,8 +95,8 @@ class Urllib3Backend:
             native.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
         elif not isinstance(native, PoolManager):
             raise InvalidSetting(f"backend: urllib3 takes a PoolManager, not {type(native).__name__}")
-        elif lost := conflict(native):
-            refuse_conflicts(native, {lost: True})
+        else:
+            refuse_conflicts(native, conflicts(native))
         self.native = self._manager = native
 
     # --- The request ------------------------------------------------------------------------------
@@ -150,13 +150,14 @@ def close_pools(manager: PoolManager) -> None:
     manager.clear()
 
 
-def conflict(manager: PoolManager) -> str | None:
-    """What a manager carries that would be lost, or None."""
-    if manager.proxy is not None:
-        return "proxy"
-    if manager.headers:
-        return "headers"
-    return next((f"{name}=" for name in ("retries", "timeout") if name in manager.connection_pool_kw), None)
+def conflicts(manager: PoolManager) -> dict[str, bool]:
+    """What a manager may carry that would be lost, and whether it does."""
+    return {
+        "proxy": manager.proxy is not None,
+        "headers": bool(manager.headers),
+        "retries=": "retries" in manager.connection_pool_kw,
+        "timeout=": "timeout" in manager.connection_pool_kw,
+    }
 
 
 # --- The exchange, on its way through a pool --------------------------------------------------------

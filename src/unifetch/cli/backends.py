@@ -35,13 +35,13 @@ def run(word: str, arguments: Sequence[str]) -> int:
     default, reason = map(str, chosen_backend())
     capabilities: dict[str, frozenset[Capability]] = {}
     for name in dict.fromkeys((*BACKENDS, *available_backends())):
-        entry = BACKENDS.get(name)
-        if entry is not None and not is_installed(entry):
+        is_ours = name in BACKENDS
+        if is_ours and not is_installed(name):
             found = style.dim(f"not installed: {how_to_install(name)}")
         else:
             try:
                 capabilities[name] = capabilities_of(name)
-                found = _version(entry.library) if entry else "of another distribution"
+                found = _version(name) if is_ours else "of another distribution"
             except Exception as error:  # noqa: BLE001  # a broken library raises what it likes when it is imported
                 found = style.red(printable(f"broken: {type(error).__name__}: {error}")[:66])
         mark = style.green("*" if name == default else " ")

@@ -185,7 +185,7 @@ def _subjects() -> list[tuple[str, Call]]:
     for name in available_backends():
         if name in BACKENDS:
             load(name)  # so that no time is that of an import
-    own = [(name, call) for name, call in OWN.items() if is_installed(BACKENDS[name])]
+    own = [(name, call) for name, call in OWN.items() if is_installed(name)]
     return own + [(f"unifetch:{name}", _over(name)) for name in available_backends() if name in BACKENDS]
 
 
