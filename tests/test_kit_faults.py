@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,19 @@ from unifetch import (
     post,
 )
 from unifetch.backends import load, load_async
-from unifetch.testing import Answer, Faults, Intercepted, Mock, RecordedRequest, Server, Unmet, intercept, reply, sweep
+from unifetch.testing import (
+    Answer,
+    Faults,
+    Intercepted,
+    Mock,
+    RecordedRequest,
+    Server,
+    Unanswered,
+    Unmet,
+    intercept,
+    reply,
+    sweep,
+)
 from unifetch.testing.awaited import client_of
 
 BODY = bytes(range(200))
@@ -241,3 +254,53 @@ def test_awaited() -> None:
 
     assert 200 == points[0].result
     assert {200} == {point.result for point in points}
+
+
+def test_a_sweep_that_tests_nothing() -> None:
+    """A kind that there is not, and a call that asks for nothing, fail."""
+    for kinds in (("lst",), (), "lost"):
+        with pytest.raises(ValueError, match="kinds= is a tuple of 'lost' and 'stalled'"):
+            list(sweep(lambda: None, kinds=kinds))  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(Unmet, match="asked for nothing"):
+        list(sweep(lambda: None))
+
+
+def test_a_call_that_would_wait_for_ever() -> None:
+    """Where no timeout ends a silence, the sweep says so; it does not take the body for whole."""
+    with Mock() as mock:
+        mock.get("https://api.test/").reply(chunks=[b"a", b"b"])
+        with pytest.raises(Unanswered, match="fallen silent, and no timeout ends the wait"):
+            list(sweep(lambda: get("https://api.test/", timeout=None)))
+
+
+async def _sweeping() -> None:
+    async def call() -> None: ...
+
+    with pytest.raises(TypeError, match="in a test that is not awaited"):
+        list(sweep(call))
+
+
+def test_a_sweep_in_a_loop() -> None:
+    """It says what to do instead, and leaves no coroutine behind."""
+    asyncio.run(_sweeping())
+
+
+def test_no_credential_is_shown() -> None:
+    """Neither by a point, nor by what has fired, nor by a request of the kit."""
+    url = "https://api.test/?api_key=s3cret"
+    with Mock() as mock:
+        mock.get("https://api.test/").reply(200)
+        with Faults() as faults:
+            faults.status(500, at=1)
+            get(url)
+        shown = [*faults.fired, *sweep(lambda: get(url)), *mock.calls]
+
+    assert "api_key=REDACTED" in repr(shown)
+    assert "s3cret" not in repr(shown)
+
+
+@pytest.mark.parametrize("when", [{"at": 0}, {"at": True}, {"probability": 0}, {"probability": 20}])
+def test_a_fault_that_cannot_be_meant(when: Any) -> None:
+    """It is refused where it is announced."""
+    with pytest.raises(ValueError, match=r"status\(500\): (at|probability)= is"):
+        Faults().status(500, **when)

@@ -144,6 +144,31 @@ class TestRequests:
 
         assert [{"n": 1}] == [call.json() for call in route.requests] == [call.json() for call in unifetch_mock.calls]
 
+    @pytest.mark.parametrize(
+        ("announced", "asked"),
+        [
+            ("https://api.test/café/{id}", "https://api.test/café/7"),
+            ("https://bücher.test/", "https://bücher.test/"),
+            ("HTTPS://API.test/x", "https://api.test/x"),
+            ("https://api.test/x#part", "https://api.test/x#part"),
+            ("https://api.test/x?a=%FF", "https://api.test/x?a=%ff"),
+            ("/see/https://api.test", "https://api.test/see/https://api.test"),
+        ],
+    )
+    def test_one_url(self, unifetch_mock: Mock, announced: str, asked: str) -> None:
+        """A URL is announced as it is asked for."""
+        unifetch_mock.get(announced).reply(200)
+
+        assert 200 == get(asked).status
+
+    def test_values_of_a_query_and_a_form(self, unifetch_mock: Mock) -> None:
+        """They are as the client takes them, and `ANY` is any of them."""
+        told = {"a": True, "b": None, "c": [2, 1], "d": ANY}
+        unifetch_mock.post("https://api.test/", params=told, form=told).reply(200)
+        said = {"d": "x", "a": True, "b": None, "c": [2, 1]}
+
+        assert 200 == post("https://api.test/", params=said, form=said).status
+
 
 class TestAnswers:
     """What a route answers."""
@@ -390,6 +415,23 @@ class TestStrict:
         assert "✗ header Authorization: another credential" in message
         assert not [word for word in ("announced", "secret", "hidden") if word in message]
 
+    @pytest.mark.parametrize(
+        ("announced", "said"),
+        [
+            ({"json": {"n": 1}}, {"json": {"n": True}}),
+            ({"json": [False]}, {"json": [0]}),
+            ({"params": {"a": [1, 2]}}, {"params": {"a": [2, 1]}}),
+            ({"params": {"a": b"\xff"}}, {"params": {"a": b"\xfe"}}),
+        ],
+    )
+    def test_what_only_looks_the_same(self, announced: Any, said: Any) -> None:
+        """It is another request."""
+        mock = Mock()
+        mock.post(f"{API}/", **announced)
+        criterion = next(iter(announced))
+
+        assert f"✗ {criterion}" in miss(mock, lambda: post(f"{API}/", **said))
+
     def test_a_route_that_is_spent(self) -> None:
         """One call too many says so."""
         mock = Mock()
@@ -402,6 +444,7 @@ class TestStrict:
         [
             (lambda mock: mock.get(f"{API}/x"), "GET https://api.test/x: never called"),
             (lambda mock: mock.get(f"{API}/").times(2), "called 1 times, not 2"),
+            (lambda mock: mock.get(f"{API}/").reply(500).then(200).times(1), ".times(1) leaves some unused"),
             (lambda mock: mock.get(f"{API}/").reply(500).then(200), "called 1 times, and has 2 answers"),
         ],
     )
@@ -421,6 +464,14 @@ class TestStrict:
         mock.get(f"{API}/")
         with pytest.raises(ZeroDivisionError), mock:
             _ = 1 / 0
+
+    @pytest.mark.parametrize("time", [VirtualTime(), None], ids=["virtual", "real"])
+    def test_a_wait_that_nothing_ends(self, time: VirtualTime | None) -> None:
+        """Where the server falls silent and there is no timeout, the test fails; the body is not taken for whole."""
+        with Mock(time=time) as mock:
+            mock.get(f"{API}/").reply(chunks=[b"a", Stall()])
+            with pytest.raises(Unanswered, match="fallen silent, and no timeout ends the wait"):
+                get(f"{API}/", timeout=None)
 
     def test_real_time(self) -> None:
         """A mock without virtual time waits."""
@@ -499,6 +550,13 @@ def test_the_suite_over_sockets(pytester_of: pytest.Pytester) -> None:
         (lambda: Answer(headers={"X": "a\r\nY: b"}), "the field 'X' has a line break or NUL in it"),
         (lambda: Answer(trailers={"X\n": "a"}), r"the field 'X\\n' has a line break or NUL in it"),
         (lambda: Answer(headers={"X": 1}), "the name and the value of a field are text, not 'X': int"),
+        (lambda: Mock().get("ftp://a.test/"), "a URL must start with http:// or https://"),
+        (
+            lambda: Mock().get("/").reply({"id": 7}),
+            "a mapping as a reply is a script by paths.*; json= answers with JSON",
+        ),
+        (lambda: Mock().get("/").reply(ConnectionLost), r"an error is given by \.fail\(ConnectionLost\)"),
+        (lambda: Mock().get("/").fail(OSError), "fail takes an error of unifetch, such as ConnectionLost, not OSError"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: Mock().get(3), "the url of a route is text or a compiled expression, not int"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: Mock().get("/").reply("hello"), "a status is a number such as 200, not 'hello'; a body is given by "),
     ],

@@ -55,6 +55,8 @@ def _orphans(options: argparse.Namespace) -> int:
 
 def orphans(directory: Path) -> Iterator[str]:
     """Cassettes that the fixture `unifetch_cassette` made for a test which is no more, and bodies that none has."""
+    from ..testing.cassette import bodies_of
+
     for path in sorted(directory.rglob("cassettes/*/*.har")):
         module = path.parent.parent.parent / f"{path.parent.name}.py"
         test = re.split(r"[\[.]", path.stem)[-1] if "[" not in path.stem else path.stem.partition("[")[0].split(".")[-1]
@@ -62,11 +64,7 @@ def orphans(directory: Path) -> Iterator[str]:
             yield f"{path}: there is no {module}"
         elif not re.search(rf"\bdef {re.escape(test)}\b", module.read_text("utf-8")):
             yield f"{path}: {module} has no {test}"
-    used = {
-        match
-        for path in directory.rglob("*.har")
-        for match in re.findall(r'"file": "([^"]+)"', path.read_text("utf-8"))
-    }
+    used = {name for path in directory.rglob("*.har") for name in bodies_of(path)}
     for path in sorted(directory.rglob("*.body")):
         if path.name not in used:
             yield f"{path}: no cassette names it"
@@ -109,10 +107,9 @@ def _import_vcr(options: argparse.Namespace) -> int:
 
 def _write(path: Path, records: list[Any], secrets: Secrets) -> None:
     from ..testing.cassette import clean, write
-    from ..testing.har import to_har
 
     clean(records, secrets)
-    write(path, to_har(records, path.stem, path.parent, secrets), secrets)
+    write(path, records, secrets)
 
 
 def _cassettes(paths: list[Path]) -> Iterator[Path]:

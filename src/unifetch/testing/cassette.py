@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,12 +27,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .. import errors
 from ..backends.base import Capability
-from ..errors import UnifetchError
+from ..errors import UnifetchError, evidence
 from ..masking import is_secret, masked_url
 from ..model.messages import RawResponse
 from .answer import Answer, Pieces
-from .har import LARGE, CassetteError, Content, Recorded, read, to_har
+from .har import LARGE, CassetteError, Content, Recorded, read, to_har, without_coding
 from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Unanswered, Unmet
+from .mock import difference, lines
 from .secrets import PLACEHOLDER, Secrets, texts
 from .steps import Pause
 from .taps import Tap, tapped, tapped_upload
@@ -53,7 +55,8 @@ class Cassette(Handler):
         secrets: values by name that must not be recorded.
         secret_keys: further names whose values are secret.
         allow: expressions for what looks like a key but is none.
-        match: what tells requests apart, of `"method"`, `"url"`, `"body"`, and names of fields.
+        match: what tells requests apart, of `"method"`, `"url"` (with its query, whose parameters may come in another
+            order), `"body"`, and names of fields.
         ignore: for `"check"`: paths of JSON that may differ, such as `"items[].price"`.
         paced: whether playing takes as long as recording did; otherwise waits take no time.
         unplayed: whether a recorded exchange may remain unplayed.
@@ -80,7 +83,7 @@ class Cassette(Handler):
         if self.mode not in MODES:
             raise ValueError(f"the mode of a cassette is one of {', '.join(MODES)}, not {self.mode!r}")
         self.secrets = Secrets(secrets, keys=secret_keys, allowed=allow)
-        self._match = tuple(texts("match", match))
+        self._match = _told_apart_by(texts("match", match))
         self._ignore = frozenset(texts("ignore", ignore))
         self._unplayed = unplayed
         self._lock = Lock()
@@ -118,9 +121,12 @@ class Cassette(Handler):
     def _take(self, request: Intercepted) -> Recorded | None:
         with self._lock:
             for each in self._old:
-                if not each.played and not self._differences(each, request):
+                if each.played:
+                    continue
+                differ, bound = self._compared(each, request)
+                if not differ:
                     each.played = True
-                    self._learn(each, request)
+                    self._bound |= bound
                     return each
         return None
 
@@ -153,82 +159,90 @@ class Cassette(Handler):
 
     # --- Telling requests apart -------------------------------------------------------------------
 
-    def _differences(self, each: Recorded, request: Intercepted) -> list[str]:
-        found = []
+    def _compared(self, each: Recorded, request: Intercepted) -> tuple[list[str], dict[str, str]]:
+        """How a request differs; and what it says in place of recorded credentials from outside."""
+        found: list[str] = []
         replace, url = self.secrets.replace, request.url
+        texts: list[tuple[str, str]] = []
         for what in self._match:
-            if what == "method":
-                if each.method != request.method:
-                    found.append(f"method: {request.method} is not {each.method}")
+            parts = self._parts(what, each, request)
+            bound = None if parts is None else self._bindings([*texts, *parts])
+            if parts is not None and bound is not None:
+                texts += parts
+            elif what == "method":
+                found.append(f"method: {request.method} is not {each.method}")
             elif what == "url":
-                if not self._same_url(each.url, replace(url)):
-                    found.append(f"url: {masked_url(url)} is not {masked_url(each.url)}")
+                found.append(f"url: {masked_url(url)} is not {masked_url(each.url)}")
             elif what == "body":
-                if not self._same_body(each, request):
-                    found.append("body: it says something else")
-            elif not self._same(each.request_header(what), replace(request.headers.get(what, ""))):
+                found.append(f"body: {self._difference(each, request)}")
+            else:
                 found.append(f"header {what}: another value")
         for name, value in each.request_headers:
             # A credential from a recorded answer has to be the one that is sent.
             given = is_secret(name) and any(each in self._issued for each in PLACEHOLDER.findall(value))
             if given and value != replace(request.headers.get(name, "")):
                 found.append(f"header {name}: not the credential that was given")
-        return found
+        return found, self._bindings(texts) or {}
 
-    def _same(self, recorded: str, said: str) -> bool:
-        return recorded == said or self._bindings(recorded, said) is not None
-
-    def _bindings(self, recorded: str, said: str) -> dict[str, str] | None:
-        """The value at the place of a recorded placeholder for a credential from outside; None if the rest differs."""
-        names = PLACEHOLDER.findall(recorded)
-        if not names or any(name in self._issued for name in names):
-            return None
-        parts = PLACEHOLDER.split(recorded)
-        match = re.fullmatch("(.+?)".join(map(re.escape, parts)), said, re.DOTALL)
-        if match is None:
-            return None
-        bound = dict(zip(names, match.groups(), strict=True))
-        return bound if all(self._bound.get(name, value) == value for name, value in bound.items()) else None
-
-    def _learn(self, each: Recorded, request: Intercepted) -> None:
-        self._bound.update(self._bindings(each.url, self.secrets.replace(request.url)) or {})
-
-    def _same_url(self, recorded: str, said: str) -> bool:
-        if recorded == said:
-            return True
-        one, other = urlsplit(recorded), urlsplit(said)
-        if one[:2] != other[:2] or not self._same(one.path, other.path):
-            return False
-        ours, theirs = sorted(parse_qsl(one.query, True)), sorted(parse_qsl(other.query, True))
-        return len(ours) == len(theirs) and all(
-            name == key and self._same(value, text) for (name, value), (key, text) in zip(ours, theirs, strict=True)
-        )
-
-    def _same_body(self, each: Recorded, request: Intercepted) -> bool:
+    def _parts(self, what: str, each: Recorded, request: Intercepted) -> list[tuple[str, str]] | None:
+        """The texts that have to agree, as recorded and as said; None if it is built in another way."""
+        replace = self.secrets.replace
+        if what == "method":
+            return [(each.method, request.method)]
+        if what == "url":
+            return _parts_of_url(each.url, replace(request.url))
+        if what != "body":
+            return [(each.request_header(what), replace(request.headers.get(what, "")))]
         if each.request_digest:
-            return hashlib.sha256(request.body).hexdigest() == each.request_digest
-        recorded = each.request_body.read()
-        said = self.secrets.replace_bytes(request.body)
-        if recorded == said:
-            return True
-        kind = request.headers.get("content-type", "")
-        boundary = re.search(r'boundary="?([^";]+)', kind)
-        if boundary is not None:
-            theirs = re.search(r'boundary="?([^";]+)', each.request_header("content-type"))
-            mark = (theirs[1] if theirs else "").encode()
-            return recorded == said.replace(boundary[1].encode(), mark)
-        with contextlib.suppress(ValueError):
-            return self._same(json.dumps(json.loads(recorded), sort_keys=True), _sorted_json(said))
-        return self._same(recorded.decode("utf-8", "surrogateescape"), said.decode("utf-8", "surrogateescape"))
+            return [(each.request_digest, hashlib.sha256(request.body).hexdigest())]
+        return _parts_of_body(each.decoded_request(), each.request_header("content-type"), *self._said(request))
+
+    def _said(self, request: Intercepted) -> tuple[bytes, str]:
+        """The body of a request as it would be recorded, and its type."""
+        content = without_coding(request.body, request.headers.get("content-encoding", ""))
+        body = self.secrets.replace_bytes(request.body if content is None else content)
+        return body, request.headers.get("content-type", "")
+
+    def _bindings(self, texts: list[tuple[str, str]]) -> dict[str, str] | None:
+        """The values in place of recorded placeholders for credentials from outside; None if the rest differs.
+
+        Each placeholder stands for one value throughout.
+        """
+        bound: dict[str, str] = {}
+        for recorded, said in texts:
+            if recorded == said:
+                continue
+            names = PLACEHOLDER.findall(recorded)
+            if not names or any(name in self._issued for name in names):
+                return None
+            match = re.fullmatch("(.+?)".join(map(re.escape, PLACEHOLDER.split(recorded))), said, re.DOTALL)
+            if match is None:
+                return None
+            for name, value in zip(names, match.groups(), strict=True):
+                if bound.setdefault(name, self._bound.get(name, value)) != value:
+                    return None
+        return bound
+
+    def _difference(self, each: Recorded, request: Intercepted) -> str:
+        """How the body of a request differs from the recorded one, without its credentials."""
+        if each.request_digest:
+            return f"another one than the recorded one, of which only the SHA-256 is kept ({len(request.body)} bytes)"
+        content, kind = self._said(request)
+        hidden = _Hidden()
+        hidden.discover(request.url, request.headers.pairs, content, kind)
+        said, recorded = hidden.replace_bytes(content), each.decoded_request()
+        if (boundary := _boundary(kind)) and (theirs := _boundary(each.request_header("content-type"))):
+            said = said.replace(boundary, theirs)
+        return difference(_lines(recorded), _lines(said), "- recorded, + sent")
 
     def explain(self, request: Intercepted) -> str:
         """The most similar recorded exchange, and how it differs."""
         records = [each for each in self._old if not each.played]
         lines = [f"the cassette {self.path} (mode {self.mode!r}) does not have it; mode 'new' would record it"]
         if records:
-            nearest = min(records, key=lambda each: len(self._differences(each, request)))
+            nearest = min(records, key=lambda each: len(self._compared(each, request)[0]))
             lines += [f"the nearest of {len(records)} that are left: {nearest.method} {masked_url(nearest.url)}"]
-            lines += [f"  ✗ {difference}" for difference in self._differences(nearest, request)]
+            lines += [f"  ✗ {how}" for how in self._compared(nearest, request)[0]]
         elif self._old:
             lines += [f"all {len(self._old)} exchanges of it have been played"]
         return "\n".join(lines)
@@ -277,26 +291,32 @@ class Cassette(Handler):
             SecretFound: what was recorded holds what looks like a key.
         """
         if self._records and self._new:
-            self._write()
+            self._save()
         if self._checked:
             self._compare()
         left = [f"  {each.method} {masked_url(each.url)}" for each in self._old if not each.played]
         if left and not self._unplayed and self.mode != "all":
             raise Unmet("\n".join([f"recorded in {self.path}, and not asked for (unplayed=True allows that):", *left]))
 
-    def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path):
-            kept = read(self.path) if self.mode == "new" and self.path.exists() else []
-            clean(self._new, self.secrets)
-            log = to_har([*kept, *self._new], self.path.stem, self.path.parent, self.secrets)
-            write(self.path, log, self.secrets)
+    def _save(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(self.path):
+                kept = read(self.path) if self.mode == "new" and self.path.exists() else []
+                clean(self._new, self.secrets)
+                write(self.path, [*kept, *self._new], self.secrets)
+        except OSError as error:
+            what = f"{type(error).__name__}: {error.strerror or error}"
+            raise CassetteError(
+                f"the cassette {self.path} cannot be written ({what}), and the {len(self._new)} recorded exchanges are "
+                "lost; is its directory yours to write to, and is there room?"
+            ) from error
 
     def _compare(self) -> None:
         wrong = []
         for old, new in self._checked:
-            for difference in differences(old, new, self._ignore):
-                wrong.append(f"  {new.method} {masked_url(new.url)}: {difference}")
+            for each in differences(old, new, self._ignore):
+                wrong.append(f"  {new.method} {masked_url(new.url)}: {each}")
         if wrong:
             raise Unmet("\n".join([f"the service says something else than {self.path}:", *wrong]))
 
@@ -351,6 +371,102 @@ def _error(described: Mapping[str, str]) -> UnifetchError:
     return error
 
 
+# --- Comparing with a recording ---------------------------------------------------------------------
+
+# By these names, vcrpy compares what is part of "url" here; as names of fields they would fit any request.
+_PARTS_OF_URL = frozenset({"scheme", "port", "path", "query", "uri"})
+_BODIES = frozenset({"raw_body", "headers", "json", "content"})
+
+
+def _told_apart_by(match: list[str]) -> tuple[str, ...]:
+    if not match or (wrong := next((each for each in match if each in _PARTS_OF_URL | _BODIES), None)) is not None:
+        what = "names nothing, and any request would fit" if not match else f"has {wrong!r}"
+        raise ValueError(
+            f"match= {what}; it takes 'method', 'url' (all of it, with the query), 'body' and names of fields"
+        )
+    return tuple(match)
+
+
+def _parts_of_url(recorded: str, said: str) -> list[tuple[str, str]] | None:
+    if recorded == said:
+        return []
+    one, other = urlsplit(recorded), urlsplit(said)
+    query = _parts_of_form(one.query, other.query)
+    if query is None or one.path.count("/") != other.path.count("/"):
+        return None
+    segments = zip(one.path.split("/"), other.path.split("/"), strict=True)
+    return [(one.scheme, other.scheme), (one.netloc, other.netloc), *segments, *query]
+
+
+def _parts_of_form(recorded: str, said: str) -> list[tuple[str, str]] | None:
+    # By name alone: values of the same name keep their order.
+    one, other = (
+        sorted(parse_qsl(each, True, errors="surrogateescape"), key=itemgetter(0)) for each in (recorded, said)
+    )
+    if [name for name, _ in one] != [name for name, _ in other]:
+        return None
+    return [(value, text) for (_, value), (_, text) in zip(one, other, strict=True)]
+
+
+def _parts_of_body(recorded: bytes, kind: str, said: bytes, other: str) -> list[tuple[str, str]] | None:
+    if recorded == said:
+        return []
+    if (boundary := _boundary(kind)) and (theirs := _boundary(other)):
+        parts = [recorded.split(boundary), said.split(theirs)]
+        texts = [[part.decode("utf-8", "surrogateescape") for part in each] for each in parts]
+        return list(zip(*texts, strict=True)) if len(texts[0]) == len(texts[1]) else None
+    with contextlib.suppress(ValueError, RecursionError):
+        return _leaves(json.loads(recorded), json.loads(said))
+    text, sent = (each.decode("utf-8", "surrogateescape") for each in (recorded, said))
+    if "x-www-form-urlencoded" in kind and "x-www-form-urlencoded" in other:
+        # In the same order, unlike a query: nobody has asked for more.
+        pairs = [each.split("&") for each in (text, sent)]
+        return list(zip(*pairs, strict=True)) if len(pairs[0]) == len(pairs[1]) else None
+    return [(text, sent)]
+
+
+def _boundary(kind: str) -> bytes:
+    found = re.search(r'boundary="?([^";]+)', kind)
+    return b"" if found is None else found[1].encode("latin-1")
+
+
+def _leaves(recorded: Any, said: Any) -> list[tuple[str, str]] | None:
+    """The values of two documents of JSON that have to agree; None if the documents are not built alike."""
+    if isinstance(recorded, dict) and isinstance(said, dict) and recorded.keys() == said.keys():
+        pairs = [(value, said[key]) for key, value in recorded.items()]
+    elif isinstance(recorded, list) and isinstance(said, list) and len(recorded) == len(said):
+        pairs = list(zip(recorded, said, strict=True))
+    elif isinstance(recorded, (dict, list)) or isinstance(said, (dict, list)):
+        return None
+    else:
+        return [
+            (recorded, said)
+            if isinstance(recorded, str) and isinstance(said, str)
+            else (json.dumps(recorded), json.dumps(said))
+        ]
+    found = []
+    for one, other in pairs:
+        if (leaves := _leaves(one, other)) is None:
+            return None
+        found += leaves
+    return found
+
+
+class _Hidden(Secrets):
+    """The secrets of a message, which only says that there are some."""
+
+    placeholder = "[a credential]"
+
+
+def _lines(body: bytes) -> list[str]:
+    with contextlib.suppress(ValueError, RecursionError):
+        return lines(json.loads(body))
+    try:
+        return body.decode().splitlines()
+    except UnicodeDecodeError:
+        return [evidence(body)]
+
+
 # --- Writing --------------------------------------------------------------------------------------
 
 
@@ -359,10 +475,11 @@ def clean(records: list[Recorded], secrets: Secrets) -> None:
     for each in records:
         if each.request_body.is_large:
             each.request_digest = each.request_body.digest
-        body = b"" if each.request_body.is_large else each.request_body.read()
+        body = b"" if each.request_body.is_large else each.decoded_request()
         secrets.discover(each.url, each.request_headers, body, each.request_header("content-type"))
         content, kind = b"" if each.body.is_large else each.decoded() or b"", each.response_header("content-type")
-        secrets.discover("", each.headers, content, kind)
+        fields = [*each.headers, *each.trailers, *(pair for _, interim in each.interim for pair in interim)]
+        secrets.discover("", fields, content, kind)
         if each.body.is_large and (kind.startswith("text/") or "json" in kind or next(each.body.pieces([1])) in b"{["):
             for part in each.parts():
                 secrets.discover_in_part(part)
@@ -370,26 +487,41 @@ def clean(records: list[Recorded], secrets: Secrets) -> None:
         each.without_secrets(secrets)
 
 
-def write(path: Path, log: dict[str, Any], secrets: Secrets) -> None:
-    """Write a cassette, at once or not at all.
+def write(path: Path, records: list[Recorded], secrets: Secrets) -> None:
+    """Write a cassette, at once or not at all; large bodies that it had before and has no more are removed.
 
     Raises:
         SecretFound: it holds what looks like a key.
     """
-    for number, entry in enumerate(log["log"]["entries"], 1):
-        asked = f"exchange {number} ({entry['request']['method']} {masked_url(entry['request']['url'])})"
-        for part in ("request", "response"):
-            for key, value in entry[part].items():
-                secrets.scan(f"{asked}: {part}, {key}", value if isinstance(value, str) else json.dumps(value))
-    text = json.dumps(log, indent=1, ensure_ascii=False)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    before, needed = bodies_of(path), set[str]()
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(f"{text}\n")
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        log = to_har(records, path.stem, path.parent, secrets)
+        for number, entry in enumerate(log["log"]["entries"], 1):
+            asked = f"exchange {number} ({entry['request']['method']} {masked_url(entry['request']['url'])})"
+            for part in ("request", "response"):
+                for key, value in entry[part].items():
+                    secrets.scan(f"{asked}: {part}, {key}", value if isinstance(value, str) else json.dumps(value))
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(f"{json.dumps(log, indent=1, ensure_ascii=False)}\n")
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    finally:
+        # Whatever has happened: what the file names stays.
+        needed = bodies_of(path)
+        stored = {each.body.path.name for each in records if each.body.path is not None}
+        for left in (before | stored) - needed:
+            (path.parent / left).unlink(missing_ok=True)
+
+
+def bodies_of(path: Path) -> set[str]:
+    """The names of the files beside a cassette that it needs."""
+    with contextlib.suppress(OSError):
+        return set(re.findall(r'"file": "([^"/]+\.body)"', path.read_text("utf-8", "replace")))
+    return set()
 
 
 @contextlib.contextmanager
@@ -445,10 +577,6 @@ def _shape(path: str, value: Any) -> Iterator[tuple[str, str]]:
     else:
         kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", type(None): "null"}
         yield path, kinds[type(value)]
-
-
-def _sorted_json(data: bytes) -> str:
-    return json.dumps(json.loads(data), sort_keys=True)
 
 
 def _placeholders_of_responses(records: list[Recorded]) -> set[str]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody, UnifetchError
+from ..masking import masked_url
 from .answer import Answer, Fields, Pieces
 from .intercept import Drop, Forward, Handler, Intercepted, Steps, Unmet
 from .steps import Pause
@@ -37,6 +38,10 @@ class Fault:
     def __init__(self, name: str, happening: Happening, at: int | None, probability: float | None) -> None:
         if (at is None) == (probability is None):
             raise TypeError(f"{name}: say when: at=n for the n-th exchange, or probability=p")
+        if at is not None and (isinstance(at, bool) or not isinstance(at, int) or at < 1):
+            raise ValueError(f"{name}: at= is the number of an exchange, 1 for the first, not {at!r}")
+        if probability is not None and not 0 < probability <= 1:
+            raise ValueError(f"{name}: probability= is above 0, and 1 at most, not {probability!r}")
         self.name = name
         self.fired = 0
         self.happening = happening
@@ -163,7 +168,7 @@ class Faults(Handler):
 
     def _fire(self, number: int, fault: Fault, request: Intercepted) -> None:
         fault.fired += 1
-        self.fired.append((number, fault.name, f"{request.method} {request.url}"))
+        self.fired.append((number, fault.name, f"{request.method} {masked_url(request.url)}"))
 
     def finish(self) -> None:
         """Check that every fault has fired.

@@ -215,6 +215,17 @@ def _clean_cut(data: bytes, secrets: Secrets) -> int:
     return cut
 
 
+def without_coding(raw: bytes, coding: str) -> bytes | None:
+    """A body without its content coding; None if that cannot be undone."""
+    undo = decoder(coding or None)
+    if undo is None:
+        return None if coding else raw
+    try:
+        return b"".join(undo.feed(raw))
+    except (DecodingError, TooLarge):
+        return None
+
+
 @dataclass
 class Recorded:
     """One exchange, as it really went."""
@@ -251,14 +262,13 @@ class Recorded:
 
     def decoded(self) -> bytes | None:
         """The content of the response without its coding; None if that cannot be undone."""
-        raw = self.body.read()
-        undo = decoder(self.response_header("content-encoding") or None)
-        if undo is None:
-            return raw if not self.response_header("content-encoding") else None
-        try:
-            return b"".join(undo.feed(raw))
-        except (DecodingError, TooLarge):
-            return None
+        return without_coding(self.body.read(), self.response_header("content-encoding"))
+
+    def decoded_request(self) -> bytes:
+        """The body of the request without its coding, or as it is if that cannot be undone."""
+        raw = self.request_body.read()
+        content = without_coding(raw, self.request_header("content-encoding"))
+        return raw if content is None else content
 
     def parts(self) -> Iterator[bytes]:
         """The content of a large body without its coding, in parts that overlap."""
@@ -285,8 +295,10 @@ class Recorded:
         if self.error:
             self.error = {key: secrets.replace(value) for key, value in self.error.items()}
         if not self.request_body.is_large:
-            sent = self.request_body.read()
+            sent = self.decoded_request()
             if (replaced := secrets.replace_bytes(sent)) != sent:
+                if sent != self.request_body.read():  # it is kept without its coding
+                    self.request_headers = _without(self.request_headers, "content-encoding")
                 self.request_body = Content(replaced)
                 self.request_headers = _with_length(self.request_headers, len(replaced))
         if not self.body.is_large:
@@ -302,7 +314,7 @@ class Recorded:
             if coding in ("gzip", "x-gzip"):
                 replaced = gzip.compress(replaced, mtime=0)
             else:  # what cannot be coded again is kept as it is
-                self.headers = [pair for pair in self.headers if pair[0].lower() != "content-encoding"]
+                self.headers = _without(self.headers, "content-encoding")
             self.resize(raw, replaced, lambda data: replaced[: len(data)])
         elif (replaced := secrets.replace_bytes(raw)) != raw:
             self.resize(raw, replaced, secrets.replace_bytes)
@@ -328,7 +340,7 @@ class Recorded:
         content = Content(directory=directory)
         for number, part in enumerate(self.parts()):
             content.write(part[_OVERLAP:] if number else part)
-        self.headers = [pair for pair in self.headers if pair[0].lower() != "content-encoding"]
+        self.headers = _without(self.headers, "content-encoding")
         self.body = content
 
     def resize(self, raw: bytes, replaced: bytes, change: Any) -> None:
@@ -348,6 +360,10 @@ class Recorded:
 
 def _with_length(fields: list[tuple[str, str]], length: int) -> list[tuple[str, str]]:
     return [(name, str(length) if name.lower() == "content-length" else value) for name, value in fields]
+
+
+def _without(fields: list[tuple[str, str]], *names: str) -> list[tuple[str, str]]:
+    return [pair for pair in fields if pair[0].lower() not in names]
 
 
 # --- Out ------------------------------------------------------------------------------------------
@@ -445,7 +461,12 @@ def read(path: Path) -> list[Recorded]:
     """
     again = "record it again (mode 'all'), or restore it"
     try:
-        log = json.loads(path.read_text("utf-8"))["log"]
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            what = f"{type(error).__name__}: {error.strerror or error}"
+            raise CassetteError(f"the cassette {path} cannot be read ({what})") from error
+        log = json.loads(text)["log"]
         version, ours = log["version"], log.get("_unifetch")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CassetteError(f"the cassette {path} is damaged ({type(error).__name__}: {error}); {again}") from error
@@ -466,41 +487,84 @@ def _recorded(entry: dict[str, Any], directory: Path, *, is_ours: bool) -> Recor
     request, response = entry["request"], entry["response"]
     headers = _pairs(response["headers"])
     data = request.get("postData", {})
-    if (raw := response.get("_raw")) is None:
-        body = Content(_data(response["content"], "encoding"))
-        if not is_ours:  # a browser's: its text is decoded
-            headers = [pair for pair in headers if pair[0].lower() not in ("content-encoding", "content-length")]
-            headers = [pair for pair in headers if not pair[0].startswith(":")]
-    elif isinstance(raw, dict):
-        body = Content(path=directory / raw["file"])
+    raw, shown = response.get("_raw"), _data(response["content"], "encoding")
+    if isinstance(raw, dict):
+        if (name := raw["file"]) != Path(name).name:
+            raise ValueError(f"a body is beside its cassette, and not at {name}")
+        body = Content(path=directory / name)
+        if body.size != response["bodySize"]:
+            raise ValueError(f"{name} has {body.size} bytes, and not {response['bodySize']!r:.99}")
+    elif raw is None:
+        body = Content(shown)
+        if shown or not is_ours:  # of a browser, or written by hand: without a coding
+            headers = _without(headers, "content-encoding")
     else:
-        body = Content(base64.b64decode(raw))
+        coded = base64.b64decode(raw)
+        coding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
+        if without_coding(coded, coding) in (None, shown):
+            body = Content(coded)
+        else:  # somebody changed the text, which is what he reads
+            body, headers = Content(shown), _without(headers, "content-encoding")
+    if not is_ours:
+        headers = [pair for pair in _without(headers, "content-length") if not pair[0].startswith(":")]
+    is_whole = not response.get("_truncated") and not response.get("_error")
+    if is_whole and body.size:
+        headers = _with_length(headers, body.size)
+    error, status = response.get("_error"), _number(response["status"])
+    if not 200 <= status <= 999 and (status or error is None):
+        raise ValueError(f"a status is from 200 to 999, not {status}")
+    if error is not None:
+        error = {key: _text_of(error[key]) for key in ("class", "request_sent", "message")}
     return Recorded(
-        method=request["method"],
-        url=request["url"],
+        method=_text_of(request["method"]),
+        url=_text_of(request["url"]),
         request_headers=_pairs(request["headers"]),
         request_body=Content(_data(data, "_encoding")),
-        request_digest=data.get("_sha256", ""),
-        started=entry["startedDateTime"],
-        backend=entry.get("_backend", ""),
+        request_digest=_text_of(data.get("_sha256", "")),
+        started=_text_of(entry["startedDateTime"]),
+        backend=_text_of(entry.get("_backend", "")),
         wait=float(entry["timings"]["wait"]),
-        status=response["status"],
-        reason=response["statusText"],
-        http_version=response["httpVersion"] if is_ours else "HTTP/1.1",
+        status=status,
+        reason=_text_of(response["statusText"]),
+        http_version=_text_of(response["httpVersion"]) if is_ours else "HTTP/1.1",
         headers=headers,
         body=body,
-        chunks=response.get("_chunks") or [[0, body.size]],
+        chunks=_chunks(response.get("_chunks") or [[0, body.size]], body.size),
         trailers=_pairs(response.get("_trailers", ())),
-        interim=[(each["status"], _pairs(each["headers"])) for each in response.get("_interim", ())],
-        error=response.get("_error"),
+        interim=[(_number(each["status"]), _pairs(each["headers"])) for each in response.get("_interim", ())],
+        error=error,
         ended=not response.get("_truncated"),
     )
 
 
 def _pairs(fields: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
-    return [(each["name"], each["value"]) for each in fields]
+    return [(_text_of(each["name"]), _text_of(each["value"])) for each in fields]
+
+
+def _chunks(told: Iterable[list[float]], size: int) -> list[list[float]]:
+    """The times and sizes of the pieces, which make up the body, also if that was changed by hand."""
+    chunks: list[list[float]] = []
+    left = size
+    for at, length in told:
+        chunks.append([float(at), min(_number(length), left)])
+        left -= int(chunks[-1][1])
+    if chunks:
+        chunks[-1][1] += left
+    return chunks
+
+
+def _text_of(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.99} stands where a text has to")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r:.99} stands where a number has to")
+    return value
 
 
 def _data(holder: dict[str, Any], key: str) -> bytes:
-    text: str = holder.get("text", "")
+    text = _text_of(holder.get("text", ""))
     return base64.b64decode(text) if holder.get(key) == "base64" else text.encode()

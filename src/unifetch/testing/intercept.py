@@ -112,7 +112,7 @@ class Intercepted:
         self.raw = self.raw.routed(changes.pop("route", self.raw.route), **changes)
 
     def __repr__(self) -> str:
-        return f"<{self.method} {self.url}>"
+        return f"<{self.method} {masked_url(self.url)}>"
 
 
 class ReadBody:

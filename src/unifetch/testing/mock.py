@@ -17,8 +17,9 @@ import json as json_module
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from ..errors import (
     ConnectError,
@@ -32,7 +33,8 @@ from ..errors import (
     WriteTimeout,
     evidence,
 )
-from ..masking import is_secret
+from ..masking import is_secret, masked_url
+from ..model.url import URL, form_urlencode, spread
 from .answer import Answer, Fields, Pieces
 from .intercept import Handler, Intercepted, ReadBody, Steps, Unmet, intercept
 from .steps import Step
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from .on_the_wire import Wire
 
 _NOTHING: Any = object()
-_PORTS = {"http": "80", "https": "443"}
 
 
 class Mock(Handler):
@@ -86,16 +87,17 @@ class Mock(Handler):
             method: the method.
             url: the URL, or a path for any host. `{name}` stands for one segment of the path, `{name...}` for any
                 number of them. Or a compiled expression for all of the URL.
-            params: the whole query, in any order; if left out, any query fits.
+            params: the whole query, its names in any order; if left out, any query fits. A value is as the client
+                would write it, or `unittest.mock.ANY`, which fits all.
             headers: fields that are required: a value, a compiled expression, a function of the value, or None for a
                 field that must be absent.
             json: the body as JSON, in which `unittest.mock.ANY` fits anything.
-            form: the body as application/x-www-form-urlencoded.
+            form: the body as application/x-www-form-urlencoded, told as `params`.
             body: the body: bytes, text, a compiled expression of bytes, or a function of the bytes.
         """
         if not isinstance(url, (str, re.Pattern)):
             raise TypeError(f"the url of a route is text or a compiled expression, not {type(url).__name__}")
-        if isinstance(url, str) and not url.startswith(("http://", "https://")):
+        if isinstance(url, str) and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
             url = f"{self._base_url}/{url.lstrip('/')}"
         route = Route(method, url, params=params, headers=headers, json=json, form=form, body=body)
         self._routes.append(route)
@@ -212,15 +214,15 @@ class Route:
         self._times: int | None = None
         self._is_optional = False
         self._origin, self._path = "", None
+        self._params = None if params is None else _query_pairs(params)
         if isinstance(url, str):
-            place, _, query = url.partition("?")
-            origin, self._path = _split(place)
-            self._origin = origin
-            params = parse_qsl(query, keep_blank_values=True) if query and params is None else params
-        self._params = None if params is None else sorted(_query_pairs(params))
+            place, _, query = url.partition("#")[0].partition("?")
+            self._origin, self._path = _split(place)
+            if query and params is None:
+                self._params = _parsed(query)
         self._headers = dict(headers or {})
         self._json = json
-        self._form = None if form is None else sorted(_query_pairs(form))
+        self._form = None if form is None else _query_pairs(form)
         self._body = body.encode() if isinstance(body, str) else body
 
     # --- What it answers --------------------------------------------------------------------------
@@ -242,6 +244,12 @@ class Route:
         Instead of a status it takes an `Answer`, a script of `testing.Server`, or a function of the request that
         returns one of these. Called again, or as `then`, it gives the answer to the next call; the last one repeats.
         """
+        if isinstance(status, BaseException) or (isinstance(status, type) and issubclass(status, BaseException)):
+            raise TypeError(f"an error is given by .fail({getattr(status, '__name__', '…')}), not as a reply")
+        if isinstance(status, Mapping) and not (status and all("/" in path for path in status)):
+            raise TypeError(
+                "a mapping as a reply is a script by paths, such as {'/orders': …}; json= answers with JSON"
+            )
         if isinstance(status, (int, str)):
             said: dict[str, Any] = {"status": status, "body": body, "chunks": chunks, "headers": headers}
             said |= {"trailers": trailers, "interim": interim, "reason": reason}
@@ -258,6 +266,9 @@ class Route:
             error: its class, or an error to raise as it is.
             sent: whether the request was sent (`request_sent`); by default the usual value of the class.
         """
+        kind = error if isinstance(error, type) else type(error)
+        if not issubclass(kind, UnifetchError):
+            raise TypeError(f"fail takes an error of unifetch, such as ConnectionLost, not {kind.__name__}")
         self._replies.append(Failure(error, sent))
         return self
 
@@ -292,6 +303,8 @@ class Route:
         """What was announced and did not happen; "" if everything did."""
         if self._is_optional or (self._times is None and self.calls >= max(1, len(self._replies))):
             return ""
+        if self._times is not None and len(self._replies) > self._times:
+            return f"it has {len(self._replies)} answers, of which .times({self._times}) leaves some unused"
         if self._times is not None:
             return "" if self.calls == self._times else f"called {self.calls} times, not {self._times}"
         return f"called {self.calls} times, and has {len(self._replies)} answers" if self.calls else "never called"
@@ -305,7 +318,7 @@ class Route:
             *self._place(request),
         ]
         if self._params is not None:
-            asked = sorted(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
+            asked = _parsed(request.target.partition("?")[2])
             found.append(("params", asked == self._params, f"{_shown(asked)} is not {_shown(self._params)}"))
         for name, expected in self._headers.items():
             value = request.headers.get(name)
@@ -313,11 +326,11 @@ class Route:
         if self._json is not _NOTHING:
             found.append(self._check_json(request))
         if self._form is not None:
-            form = sorted(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+            form = _parsed(request.body.decode("utf-8", "replace"))
             found.append(("form", form == self._form, f"{_shown(form)} is not {_shown(self._form)}"))
         if self._body is not None:
             is_exact = isinstance(self._body, bytes)
-            why = _difference([repr(self._body)], [repr(request.body)]) if is_exact else evidence(request.body)
+            why = difference([repr(self._body)], [repr(request.body)]) if is_exact else evidence(request.body)
             found.append(("body", _fits(self._body, request.body), why))
         return found
 
@@ -350,7 +363,7 @@ class Route:
             said = json_module.loads(request.body)
         except ValueError:
             return "json", False, f"the body is not JSON: {evidence(request.body)}"
-        return "json", self._json == said, _difference(_lines(self._json), _lines(said))
+        return "json", _is_json(self._json, said), difference(lines(self._json), lines(said))
 
     def __repr__(self) -> str:
         return f"{self.method} {self.url if isinstance(self.url, str) else self.url.pattern}"
@@ -402,14 +415,14 @@ _SENT: list[tuple[type[UnifetchError], RequestSent]] = [
 
 
 def _split(url: str) -> tuple[str, str]:
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return "", url or "/"
-    authority, _, path = rest.partition("/")
-    host, colon, port = authority.rpartition(":")
-    if not colon or "]" in port:
-        host, port = authority, _PORTS[scheme]
-    return f"{scheme}://{host.strip('[]').lower()}:{port}", f"/{path}"
+    """The origin of a pattern, "" if it fits any, and its path, both as a request has them."""
+    scheme, _, rest = ("", "", url.lstrip("/")) if url[:1] == "/" else url.partition("://")
+    authority, _, path = rest.partition("/") if scheme else ("", "", rest)
+    path = re.sub("[^\x00-\x7f]+", lambda letters: quote(letters[0]), f"/{path}")
+    if not scheme:
+        return "", path
+    origin = URL(f"{scheme}://{authority}/")
+    return f"{origin.scheme}://{origin.host}:{origin.port}", path
 
 
 def _pattern(path: str) -> str:
@@ -419,8 +432,27 @@ def _pattern(path: str) -> str:
     return "".join(re.escape(text) + hole for text, hole in zip(texts, [*holes, ""], strict=True))
 
 
-def _query_pairs(params: Any) -> list[tuple[str, str]]:
-    return parse_qsl(urlencode(params, doseq=True), keep_blank_values=True)
+def _parsed(query: str) -> list[tuple[str, Any]]:
+    # By name alone: values of the same name keep their order.
+    return sorted(parse_qsl(query, keep_blank_values=True, errors="surrogateescape"), key=itemgetter(0))
+
+
+def _query_pairs(params: Any) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in spread(params):
+        # `unittest.mock.ANY` is what equals anything.
+        found += [(key, value)] if value == object() else _parsed(form_urlencode([(key, value)]))
+    return sorted(found, key=itemgetter(0))
+
+
+def _is_json(announced: Any, said: Any) -> bool:
+    if isinstance(announced, dict) and isinstance(said, dict):
+        return announced.keys() == said.keys() and all(_is_json(value, said[key]) for key, value in announced.items())
+    if isinstance(announced, (list, tuple)) and isinstance(said, list):
+        return len(announced) == len(said) and all(map(_is_json, announced, said))
+    # In Python, True equals 1; in JSON it does not.
+    is_number = isinstance(announced, (bool, int, float))
+    return bool(announced == said) and not (is_number and isinstance(announced, bool) != isinstance(said, bool))
 
 
 def _fits(expected: Any, value: Any) -> bool:
@@ -439,19 +471,24 @@ def _why_header(name: str, expected: Any, value: str | None) -> str:
         return "it is not there"
     if is_secret(name):
         return "another credential"
+    if callable(expected):
+        return f"{evidence(value)}, to which {getattr(expected, '__qualname__', 'the function')} says no"
     wanted = expected.pattern if isinstance(expected, re.Pattern) else expected
     return "it is there" if expected is None else f"{evidence(value)} is not {wanted!r}"
 
 
-def _shown(pairs: list[tuple[str, str]]) -> str:
-    return urlencode(pairs) or "nothing"
+def _shown(pairs: list[tuple[str, Any]]) -> str:
+    plain = [(name, value if isinstance(value, (str, bytes)) else repr(value)) for name, value in pairs]
+    return masked_url(urlencode(plain, safe="<>", errors="surrogateescape")) or "nothing"
 
 
-def _lines(value: Any) -> list[str]:
+def lines(value: Any) -> list[str]:
+    """A value as lines of JSON."""
     return json_module.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=repr).splitlines()
 
 
-def _difference(expected: list[str], said: list[str]) -> str:
-    lines = list(difflib.unified_diff(expected, said, lineterm="", n=2))[3:]
-    shown = [line if len(line) <= 200 else f"{line[:200]}…" for line in lines[:40]]
-    return "\n".join(["- announced, + sent", *(f"      {line}" for line in shown)])
+def difference(expected: list[str], said: list[str], signs: str = "- announced, + sent") -> str:
+    """How two texts differ, line by line, cut short."""
+    changes = list(difflib.unified_diff(expected, said, lineterm="", n=2))[3:]
+    shown = [line if len(line) <= 200 else f"{line[:200]}…" for line in changes[:40]]
+    return "\n".join([signs, *(f"      {line}" for line in shown)])

@@ -101,6 +101,8 @@ class Secrets:
         allowed: expressions of what looks like a key and is none.
     """
 
+    placeholder = "SECRET-{}"  # of what is found, by its number
+
     def __init__(
         self, named: Mapping[str, str] | None = None, *, keys: Iterable[str] = (), allowed: Iterable[str] = ()
     ) -> None:
@@ -136,13 +138,13 @@ class Secrets:
             body: its body, decoded.
             kind: its Content-Type.
         """
-        for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+        for name, value in _of_url(url):
             self._note(name, value)
-        if "@" in (authority := url.partition("://")[2].partition("/")[0]):
-            self._found_one(unquote(authority.rpartition("@")[0].partition(":")[2]))
         for name, value in headers:
             for secret in _of_field(name, value, self._is_secret):
                 self._found_one(secret)
+            for within, secret in _of_text(value):
+                self._note(within, secret)
         for name, value in _of_body(body, kind):
             self._note(name, value)
 
@@ -160,19 +162,22 @@ class Secrets:
                     self._note(name, json.loads(value[0]))
 
     def _is_secret(self, name: str) -> bool:
-        return is_secret(name) or _plain(name) in self._keys
+        return is_secret(name) or (bool(self._keys) and _plain(name) in self._keys)
 
     def _note(self, name: str, value: str) -> None:
-        plain = _plain(name)
-        if not self._is_secret(name) or (plain in _AMBIGUOUS and plain not in self._keys and not _looks_random(value)):
-            return
-        self._found_one(value)
+        if not self._is_secret(name):
+            # Several may stand in a list under the plural of their name.
+            is_one = name.lower().endswith("tokens") and _looks_random(value)
+        else:
+            is_one = (plain := _plain(name)) not in _AMBIGUOUS or plain in self._keys or _looks_random(value)
+        if is_one:
+            self._found_one(value)
 
     def _found_one(self, value: str) -> None:
         if len(value) < _SHORTEST or value in self._placeholders or PLACEHOLDER.fullmatch(value):
             return
         self._found += 1
-        self._add(value, f"SECRET-{self._found}")
+        self._add(value, self.placeholder.format(self._found))
 
     def _add(self, value: str, placeholder: str) -> None:
         self._placeholders[value] = placeholder
@@ -321,16 +326,22 @@ def _of_field(name: str, value: str, is_key: Any) -> Iterator[str]:
             yield pair.partition("=")[2].strip().strip('"')
     elif plain in ("authorization", "proxyauthorization"):
         yield from _of_authorization(value)
+    elif plain in ("wwwauthenticate", "proxyauthenticate"):
+        yield from re.findall(r"(?:Negotiate|NTLM) ([A-Za-z0-9+/=]+)", value, re.IGNORECASE)
     elif is_key(name):
         yield value
     elif plain in ("location", "referer", "contentlocation", "link"):
-        yield from (secret for key, secret in parse_qsl(value.partition("?")[2]) if is_key(key))
+        yield from (secret for key, secret in _of_url(value) if is_key(key))
 
 
 def _of_authorization(value: str) -> Iterator[str]:
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "basic":
-        yield (_from_base64(rest) or b"").decode("utf-8", "replace").partition(":")[2]
+        name, _, password = (_from_base64(rest) or b"").decode("utf-8", "replace").partition(":")
+        is_key = len(password) < _SHORTEST or _looks_random(name)  # some services have it in place of the name
+        yield from (name, password) if is_key else (password,)
+        if max(len(name) if is_key else 0, len(password)) < _SHORTEST:
+            yield rest
     elif "=" in rest.rstrip("=") and "," in rest:
         for name, secret in re.findall(r'([\w-]+)="?([^",]+)', rest):
             if is_secret(name) or name.lower() in ("response", "cnonce"):
@@ -339,32 +350,111 @@ def _of_authorization(value: str) -> Iterator[str]:
         yield rest or value
 
 
+def _of_url(url: str) -> Iterator[tuple[str, str]]:
+    """What stands in the query, in the fragment, and before the host."""
+    place, _, fragment = url.partition("#")
+    for part in (place.partition("?")[2], fragment.rpartition("?")[2]):
+        for name, value in parse_qsl(part, keep_blank_values=True):
+            yield name, value
+            yield from _of_text(value)  # a URL within a URL
+    user, at, _ = place.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        yield from _of_userinfo(user)
+
+
+def _of_userinfo(user: str) -> Iterator[tuple[str, str]]:
+    name, _, password = user.partition(":")
+    yield "password", unquote(password or name)
+
+
 def _of_body(body: bytes, kind: str) -> Iterator[tuple[str, str]]:
-    if "x-www-form-urlencoded" in kind:
-        yield from parse_qsl(body.decode("utf-8", "replace"))
-        return
-    try:
-        said = json.loads(body) if body[:1] in b'{["' and body else None
-    except ValueError:
-        # Lines and events of JSON, as streams have them.
-        for line in re.findall(rb"^(?:data:)?\s*([{\[].*)$", body, re.MULTILINE):
-            try:
-                yield from _of_json("", json.loads(line))
-            except ValueError:
-                continue
-        return
-    yield from _of_json("", said)
+    boundary = re.search(r'boundary="?([^";]+)', kind) if "multipart/" in kind else None
+    if boundary is not None:
+        for part in body.split(f"--{boundary[1]}".encode("latin-1"))[1:]:
+            yield from _of_part(part)
+    elif b"\0" not in body[:_LONG]:
+        text = body.decode("utf-8-sig", "replace")
+        if "x-www-form-urlencoded" in kind:
+            yield from parse_qsl(text)
+        elif (said := _json(text)) is not None:
+            yield from _of_json("", said)
+        else:
+            # Lines and events of JSON, as streams have them; then whatever else has names and values.
+            for line in re.findall(r"^(?:data:)?[ \t]*([{\[].*)$", text, re.MULTILINE):
+                yield from _of_json("", _json(line))
+            yield from _of_text(text)
+
+
+def _of_part(part: bytes) -> Iterator[tuple[str, str]]:
+    head, _, content = part.partition(b"\r\n\r\n")
+    content = content.removesuffix(b"\r\n")
+    fields = head.decode("utf-8", "replace")
+    name = re.search(r'[; ]name="([^"]*)"', fields)
+    if name is not None and len(content) <= _LONG:
+        yield name[1], content.decode("utf-8", "replace")
+    kind = re.search(r"content-type: *(.*)", fields, re.IGNORECASE)
+    yield from _of_body(content, "" if kind is None else kind[1])
+
+
+def _json(text: str) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[", '"') else None
+    return None
 
 
 def _of_json(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _of_json(name, each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _of_json(key, each)
-    elif isinstance(value, str):
-        yield key, value
+    left = [(key, value)]  # instead of recursion: it may be nested deeply
+    while left:
+        key, value = left.pop()
+        if isinstance(value, dict):
+            left += reversed(value.items())
+            # Many under one name: {"api_keys": {"main": …}}.
+            yield from ((key, each) for each in value.values() if isinstance(each, str) and _looks_random(each))
+        elif isinstance(value, list):
+            left += ((key, each) for each in reversed(value))
+        elif isinstance(value, str):
+            yield key, value
+            if (said := _json(value)) is not None:
+                left.append(("", said))
+            else:
+                yield from _of_text(value)
+
+
+# In a text of any kind: a parameter of a URL or a form, what is before the host of a URL, an element, an attribute or
+# a member with a quoted value, and what a form of HTML has in its two attributes.
+_PARAMETER = re.compile(r"""(?:^|[?&#;\s"'])([\w.-]{1,64})=([^&#;\s"'<>\\]+)""", re.MULTILINE)
+_USERINFO = re.compile(r"""://([^/?#\s"'<>@]+)@""")
+_ELEMENT = re.compile(r"<(?:\w+:)?([\w.-]{1,64})(?:\s[^<>]*)?>([^<>]+)</")
+_QUOTED = re.compile(
+    r"""(?<![\w.-])([\w.-]{1,64})\\?["']?[ ]{0,8}[:=][ ]{0,8}"""
+    r"""(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|\\"([^"\\\n]*)\\")(?![ ]{0,8}:)"""
+)
+_TAG = re.compile(r"<(?:input|meta)\s[^<>]*>", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z]?[a-z\s]*")
+_ATTRIBUTE = re.compile(r"""\b(name|value|content)=["']([^"']*)["']""", re.IGNORECASE)
+
+
+def _of_text(text: str) -> Iterator[tuple[str, str]]:
+    """Names and values in a text, but for values that are words, which tell of a credential and are none."""
+    if "=" in text or ":" in text or ">" in text:
+        yield from (named for named in _named_in_text(text, 3) if not _WORDS.fullmatch(named[1]))
+
+
+def _named_in_text(text: str, depth: int) -> Iterator[tuple[str, str]]:
+    for name, value in _PARAMETER.findall(text):
+        decoded = unquote_plus(value)
+        yield name, decoded
+        if depth and "=" in decoded:  # a URL within a URL
+            yield from _named_in_text(decoded, depth - 1)
+    for user in _USERINFO.findall(text):
+        yield from _of_userinfo(user)
+    for name, value in _ELEMENT.findall(text):
+        yield name, html.unescape(value.strip())
+    for name, *values in _QUOTED.findall(text):
+        yield name, "".join(values)
+    for tag in _TAG.findall(text):
+        said = {name.lower(): value for name, value in _ATTRIBUTE.findall(tag)}
+        yield said.get("name", ""), html.unescape(said.get("value") or said.get("content") or "")
 
 
 # --- How a secret may be written ------------------------------------------------------------------
@@ -392,8 +482,17 @@ def _variants(value: str) -> set[str]:
         html.escape(value, quote=False),
         "".join(f"&#{ord(letter)};" for letter in value),
         "".join(f"&#x{ord(letter):x};" for letter in value),
+        octets.decode("latin-1"),  # as a field has it
+        _in_latin(value),
         value[::-1] if len(value) >= 2 * _SHORT else value,
     }
+
+
+def _in_latin(value: str) -> str:
+    try:
+        return value.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value
 
 
 def _expression(variant: str) -> str:

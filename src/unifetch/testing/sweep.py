@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from ..errors import ConnectError, ConnectionLost, ConnectTimeout, IncompleteBody
+from ..masking import masked_url
 from .answer import Pieces
 from .faults import interrupted_upload
 from .intercept import Drop, Forward, Handler, Intercepted, Steps, Unmet, intercept
@@ -75,16 +76,22 @@ def sweep(call: Callable[[], Any], *, kinds: tuple[str, ...] = ("lost", "stalled
     The answers come from a handler around it (a `Mock`, a `Server`), or from the network.
 
     Args:
-        call: what to run: a function, or a coroutine function. Each run has to ask for the same.
-        kinds: in which ways to break.
+        call: what to run: a function, or a coroutine function, run in a loop of its own. Each run has to ask
+            for the same.
+        kinds: in which ways to break, of `"lost"` and `"stalled"`.
 
     Raises:
-        Unmet: a response was left open, or a run did not come to its point.
+        Unmet: the call asks for nothing, a response was left open, or a run did not come to its point.
+        Unanswered: a call would wait for ever where nothing comes any more, for it has no timeout.
     """
+    if isinstance(kinds, str) or not kinds or not set(kinds) <= {"lost", "stalled"}:
+        raise ValueError(f"kinds= is a tuple of 'lost' and 'stalled', or of one of them, not {kinds!r}")
     whole = Point(0, "connect", "lost", 0, "")
     seen = _run(call, whole)
     if whole.error is not None:
         raise whole.error
+    if not seen:
+        raise Unmet("the call has asked for nothing, so there is no point at which it can break")
     yield whole
     for point in [point for trace in seen for point in trace.points() if point.kind in kinds]:
         _run(call, point)
@@ -96,7 +103,7 @@ class _Trace:
 
     def __init__(self, number: int, request: Intercepted) -> None:
         self.number = number
-        self.request = f"{request.method} {request.url}"
+        self.request = f"{request.method} {masked_url(request.url)}"
         self.has_body = request.raw.body is not None
         self.up = 1 if isinstance(request.raw.body, bytes) else 0
         self.down = 0
@@ -120,7 +127,7 @@ def _run(call: Callable[[], Any], point: Point) -> list[_Trace]:
     with intercept(breaking):
         try:
             result = call()
-            point.result = asyncio.run(_outcome(result)) if inspect.isawaitable(result) else result
+            point.result = _outcome(result) if inspect.isawaitable(result) else result
         except Exception as error:  # noqa: BLE001  # it is for the test to judge
             point.error = error
     point.exchanges = len(breaking.traces)
@@ -131,7 +138,17 @@ def _run(call: Callable[[], Any], point: Point) -> list[_Trace]:
     return breaking.traces
 
 
-async def _outcome(work: Any) -> Any:
+def _outcome(work: Any) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(work))
+    if inspect.iscoroutine(work):
+        work.close()
+    raise TypeError("sweep awaits in a loop of its own, and one is running here: sweep in a test that is not awaited")
+
+
+async def _awaited(work: Any) -> Any:
     return await work
 
 

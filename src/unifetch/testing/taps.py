@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..client.event_loops import sleep
+from ..client.interception import Unanswered
 from ..errors import ReadTimeout, UnifetchError
+from ..masking import masked_url
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from .steps import Pause
@@ -141,6 +143,11 @@ def check_wait(pause: Pause, request: Intercepted, sent: Literal["maybe", "yes"]
     if request.raw.deadline is not None:
         now = time.monotonic() if request.time is None else request.time.clock()
         limits.append(max(0.0, request.raw.deadline - now))
+    if not limits and pause.seconds == float("inf"):
+        raise Unanswered(
+            f"{request.method} {masked_url(request.url)}: the server has fallen silent, and no timeout ends the wait; "
+            "on a network it would be for ever: give the call a timeout"
+        )
     if not limits or pause.seconds < min(limits):
         return pause.seconds, None
     return min(limits), ReadTimeout(f"no byte within {min(limits):g} s", request_sent=sent)
