@@ -119,6 +119,23 @@ def test_the_fields_that_are_refused() -> None:
     assert "\n".join(rows) in PAGES["how-to/header-fields.md"]
 
 
+PUBLIC = re.compile(r"unifetch(\.(aio|errors|observe|testing|bridges|backends\.base)\b.*)?")
+# These two show our own parser, and say so.
+OF_THE_PARSER = {"plain_backend.py": "unifetch.wire.", "walking.py": "unifetch.wire"}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_imports_what_is_public(name: str) -> None:
+    """Nobody is shown an import that may be gone after the next release."""
+    modules = set(re.findall(r"^\s*(?:from|import) (unifetch[\w.]*)", EXAMPLES[name].read_text("utf-8"), re.MULTILINE))
+
+    assert [] == [
+        module
+        for module in sorted(modules)
+        if not PUBLIC.fullmatch(module) and not module.startswith(OF_THE_PARSER.get(name, "\0"))
+    ]
+
+
 def test_the_walk_is_that_of_the_package() -> None:
     """The first page of the socket backend and its documentation show the same walk through an exchange."""
     walk = textwrap.indent(section("walking.py", "walk"), "    ")

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from unifetch import AsyncClient, Capability, Headers
-from unifetch.backends.base import HTTP_1_CAPABILITIES
-from unifetch.model.messages import AsyncRawResponse, RawRequest
+from unifetch.backends.base import HTTP_1_CAPABILITIES, AsyncRawResponse, RawRequest
 
 
 # [canned]

@@ -7,8 +7,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from unifetch import AsyncClient, Bearer, Client, Digest, Netrc
-from unifetch.policies.auth import FinalRequest
+from unifetch import AsyncClient, Bearer, Client, Digest, FinalRequest, Netrc
 
 
 # [sign]

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from unifetch import Capability, ConnectTimeout, ReadTimeout, UnifetchError, WriteTimeout, errors
-from unifetch.backends.base import Exchange, connect_error
-from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.backends.base import Exchange, RawRequest, RawResponse, connect_error
 from unifetch.wire.http11 import Head, read_body, read_head
 from unifetch.wire.reader import ByteReader
 from unifetch.wire.tls_errors import certificate_refused, handshake_failed

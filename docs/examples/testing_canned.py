@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from unifetch import Client, Headers
-from unifetch.backends.base import HTTP_1_CAPABILITIES
-from unifetch.model.messages import RawRequest, RawResponse
+from unifetch.backends.base import HTTP_1_CAPABILITIES, RawRequest, RawResponse
 
 
 # [canned]

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .many.fetch_all import Result, fetch_all
     from .model.lines import ServerSentEvent
     from .model.timeouts import Timeout
-    from .policies.auth import Auth, Basic, Bearer, Digest, Netrc
+    from .policies.auth import Auth, AuthMemory, Basic, Bearer, Digest, FinalRequest, Netrc
     from .policies.cookie_jar import CookieJar
     from .policies.cookies import Cookie
     from .policies.proxies import Proxy
@@ -81,7 +81,7 @@ else:
         "many.fetch_all": "Result fetch_all",
         "model.lines": "ServerSentEvent",
         "model.timeouts": "Timeout",  # see below
-        "policies.auth": "Auth Basic Bearer Digest Netrc",
+        "policies.auth": "Auth AuthMemory Basic Bearer Digest FinalRequest Netrc",
         "policies.cookie_jar": "CookieJar",
         "policies.cookies": "Cookie",
         "policies.proxies": "Proxy",
@@ -133,6 +133,7 @@ __all__ = [
     "URL",
     "AsyncClient",
     "Auth",
+    "AuthMemory",
     "BackendNotInstalled",
     "Basic",
     "Bearer",
@@ -148,6 +149,7 @@ __all__ = [
     "DecodingError",
     "Digest",
     "Download",
+    "FinalRequest",
     "Headers",
     "IncompleteBody",
     "InvalidBody",
