@@ -19,6 +19,7 @@ myst_heading_anchors = 4
 smartquotes = False  # what is quoted is code
 nitpicky = False  # signatures name types of the standard library, whose inventory is not at hand offline
 
+autodoc_mock_imports = ["httpx", "httpx2", "requests", "urllib3", "opentelemetry"]  # of bridges and listeners
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 default_role = "code"  # docstrings write `names` so

@@ -925,3 +925,15 @@ def test_the_list_fits_a_narrow_terminal(
 
     assert [] == [line for line in lines if len(line) > 40]
     assert "INTERIM_EVENTS" in lines or len(available_backends()) < 3
+
+
+def test_the_demonstration_fits_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 40 columns it leaves out columns, not the ends of lines."""
+    monkeypatch.setenv("COLUMNS", "40")
+
+    assert 0 == main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [] == [line for line in lines if len(line) > 40]
+    assert ["request", "backend", "status", "bytes"] in [line.split() for line in lines]

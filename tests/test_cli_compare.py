@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,20 +132,22 @@ def test_a_script_in_python(tmp_path: Path) -> None:
     assert {("GET /b HTTP/1.1",)} == {tuple(each["line"] for each in record["requests"]) for record in records.values()}
 
 
-def test_it_fits_a_terminal_and_masks_credentials() -> None:
-    """Eighty columns, each field once, and no secret of the URL or of the answer."""
+@pytest.mark.parametrize("columns", [80, 40])
+def test_it_fits_a_terminal_and_masks_credentials(columns: int) -> None:
+    """No line is too long, each field is there once, and no secret of the URL or of the answer."""
     with Server(reply(200, b"hello", {"Set-Cookie": "session=s3cret", "X-Long": "a" * 200})) as server:
         command = [sys.executable, "-m", "unifetch", "compare", server.url + "/?token=s3cret"]
-        out = subprocess.check_output(command, text=True, timeout=60)
+        out = subprocess.check_output(command, text=True, timeout=60, env={**os.environ, "COLUMNS": str(columns)})
 
-    assert [] == [line for line in out.splitlines() if len(line) > 79]
+    assert [] == [line for line in out.splitlines()[1:] if len(line) >= columns]  # the first is the URL
+    assert "200" in out
     assert "s3cret" not in out
     assert 1 == out.splitlines().count("  user-agent")
 
 
-@pytest.mark.parametrize("words", [[], ["--script", "missing.py"]])
+@pytest.mark.parametrize("words", [[], ["--script", "missing.py"], ["http://127.0.0.1:1/", "--script", __file__]])
 def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing to ask, and a file that is not there, are errors of usage."""
+    """Nothing to ask, a file that is not there, and both a server and a script are errors of usage."""
     try:
         code: object = main(["compare", *words])
     except SystemExit as end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import json
@@ -17,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from unifetch import Capability, Client, backends, errors
+from unifetch import TLS, Capability, Client, backends, errors
 from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.backends.base import ASYNC_CAPABILITIES
 from unifetch.client import config
 from unifetch.client.call_settings import REFUSED
+from unifetch.policies.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE
 from unifetch.testing import RecordedRequest, Server, conformance, refused_port, reply
 from unifetch.testing.conformance.base import BackendFactory
 
@@ -72,6 +74,18 @@ def test_blocks_are_excerpts(page: str) -> None:
             assert section(file, name or None) == code
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_where_its_names_are(page: str) -> None:
+    """What an example imports from elsewhere than `unifetch`, and a page shows, is named there with its module."""
+    for file, _, language, code in BLOCK.findall(PAGES[page]):
+        if language == "python" and file:
+            used = set(re.findall(r"\b\w+\b(?!=)", code))  # http2=True is an argument
+            for node in ast.walk(ast.parse((DOCS / "examples" / file).read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unifetch."):
+                    for alias in node.names:
+                        assert alias.name not in used or str(node.module) in PAGES[page], f"{alias.name} in {file}"
+
+
 def test_every_section_is_shown() -> None:
     """No section of an example is left over from a page that has changed."""
     shown = {(file, name) for text in PAGES.values() for file, name, _, _ in BLOCK.findall(text)}
@@ -110,6 +124,20 @@ def test_every_page_is_on_the_map() -> None:
 def test_a_how_to_is_short(page: str) -> None:
     """A page of instructions takes a minute to read."""
     assert len(PAGES[page].splitlines()) <= 60
+
+
+def test_the_limits_that_are_no_setting() -> None:
+    """The page has the numbers of the code."""
+    page = PAGES["how-to/limits.md"]
+
+    assert f"- {MAX_FIELDS:,} fields in the head of a response, {MAX_LINE // 1024} KiB for one line, " in page
+    assert f"{MAX_HEAD // 1024} KiB in all" in page
+
+
+def test_the_fields_of_tls() -> None:
+    """The table has them all."""
+    for field in TLS.__annotations__:
+        assert f"`{field}`" in PAGES["how-to/tls.md"]
 
 
 def test_the_fields_that_are_refused() -> None:

@@ -51,7 +51,7 @@ function matrix(form) {
       cell.hidden = subject.value !== "" && column !== subject.value;
     }
     table.classList.toggle("one", subject.value !== "");
-    form.querySelector("output").textContent = `${count} questions`;
+    form.querySelector("output").textContent = `${count} question${count === 1 ? "" : "s"}`;
   };
   state(form, show);
   // On a narrow screen one library at a time is what can be read.
@@ -153,11 +153,12 @@ function explorer(root) {
   function draw(sides) {
     // Two lanes in time, on one scale; the square root gives the first milliseconds some room.
     const last = Math.max(0.0001, ...sides.flatMap((side) => [...side.messages.map((message) => message.at), side.seconds]));
-    const x = (at) => 150 + 430 * Math.sqrt(at / last);
-    const svg = ["<svg viewBox='0 0 620 110' role='img' class='picture'><title>When bytes went which way</title>"];
+    const width = Math.max(lanes.clientWidth, 240); // so that text has one size on each screen
+    const x = (at) => 10 + (width - 30) * Math.sqrt(at / last);
+    const svg = [`<svg viewBox='0 0 ${width} 150' role='img' class='picture'><title>When bytes went which way</title>`];
     sides.forEach((side, index) => {
-      const y = 30 + index * 45;
-      svg.push(`<text x='0' y='${y + 4}'>${side.title}</text><path class='line' d='M150 ${y}H${x(side.seconds)}'/>`);
+      const y = 45 + index * 60;
+      svg.push(`<text x='10' y='${y - 22}'>${side.title}</text><path class='line' d='M10 ${y}H${x(side.seconds)}'/>`);
       for (const message of side.messages) {
         const size = message.pieces.reduce((sum, piece) => sum + piece.text.length, 0);
         const up = message.way === "sent" ? -1 : 1;
@@ -167,7 +168,7 @@ function explorer(root) {
       }
       svg.push(`<circle cx='${x(side.seconds)}' cy='${y}' r='3' fill='currentColor'><title>the call was over after ${(side.seconds * 1000).toFixed(1)} ms</title></circle>`);
     });
-    svg.push(`<text class='small' x='580' y='108' text-anchor='end'>${(last * 1000).toFixed(1)} ms</text><text class='small' x='150' y='108'>↑ sent ↓ received ● over</text></svg>`);
+    svg.push(`<text class='small' x='${width - 15}' y='142' text-anchor='end'>${(last * 1000).toFixed(1)} ms</text><text class='small' x='10' y='142'>↑ sent ↓ received ● over</text></svg>`);
     lanes.innerHTML = svg.join("");
   }
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from unifetch import Client
-from unifetch.aio import AsyncClient
+from unifetch import AsyncClient, Client
 from unifetch.testing import http2
 
 NEEDS = ["h2"]

@@ -528,7 +528,11 @@ def _machine() -> str:
     if not MACHINE.exists():
         return ""
     made = json.loads(MACHINE.read_text("utf-8"))
-    versions = ", ".join(f"{name} {version}".strip() for name, version in made["versions"].items())
+    versions = ", ".join(  # of unifetch once, which is the same over each backend
+        dict.fromkeys(
+            f"{name.partition(':')[0]} {version.partition(',')[0]}" for name, version in made["versions"].items()
+        )
+    )
     return f"<p>Measured on: {escape(made['machine'])}.</p><p><small>{escape(versions)}</small></p>"
 
 

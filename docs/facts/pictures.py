@@ -32,27 +32,28 @@ def who(backend: str) -> dict[str, str]:
 
 
 def who_does_what(backend: str) -> str:
-    """Six boxes: each is the library's or ours."""
+    """Six boxes in two rows, so that a phone has room for them: each is the library's or ours."""
     boxes = []
     does = who(backend)
     for index, step in enumerate(STEPS):
         each = does[step]
-        x = 10 + index * 100
+        x, y = 10 + index % 3 * 106, 10 + index // 3 * 76
         label = "unifetch" if each == OURS else NAMES[backend]
-        arrow = f'<path d="M{x - 12} 45h10" class="line"/>' if index else ""
+        line = f"M{x - 13} {y + 25}h12" if index % 3 else f"M{x + 255} {y - 25}v12h-212v12"
+        arrow = f'<path d="{line}" class="line"/>' if index else ""
         boxes.append(
-            f'{arrow}<rect x="{x}" y="20" width="86" height="50" rx="6" class="{each}"/>'
-            f'<text x="{x + 43}" y="42" text-anchor="middle" class="step">{step}</text>'
-            f'<text x="{x + 43}" y="60" text-anchor="middle" class="small">{escape(label)}</text>'
+            f'{arrow}<rect x="{x}" y="{y}" width="92" height="50" rx="6" class="{each}"/>'
+            f'<text x="{x + 46}" y="{y + 22}" text-anchor="middle" class="step">{step}</text>'
+            f'<text x="{x + 46}" y="{y + 40}" text-anchor="middle" class="small">{escape(label)}</text>'
         )
     done = ", ".join(f"{step}: {'unifetch' if each == OURS else NAMES[backend]}" for step, each in does.items())
-    return _svg(616, 90, f"Who does what on the backend {backend}: {done}", "".join(boxes))
+    return _svg(326, 148, f"Who does what on the backend {backend}: {done}", "".join(boxes))
 
 
 def journey() -> str:
     """The journey of a request through the rooms."""
     stops = [
-        ("get()", "api", "the front door", ""),
+        ("get()", "api", "the front door", "one client for each backend, shared"),
         ("Call", "client", "the generator that decides", "a redirect, a retry, a login: here"),
         ("policies", "policies", "headers, body, cookies, auth", "pure: no clock, no socket"),
         ("Backend.send", "backends", "one exchange, one library", "which one is configuration"),
@@ -60,23 +61,23 @@ def journey() -> str:
     ]
     parts = []
     for index, (name, room, text, note) in enumerate(stops):
-        y = 14 + index * 74
+        y = 14 + index * 92
         parts.append(
-            f'<rect x="10" y="{y}" width="270" height="52" rx="6" class="{OURS if room != "backends" else THEIRS}"/>'
+            f'<rect x="10" y="{y}" width="270" height="70" rx="6" class="{OURS if room != "backends" else THEIRS}"/>'
             f'<text x="22" y="{y + 22}" class="step">{escape(name)}</text>'
             f'<text x="22" y="{y + 40}" class="small">{escape(text)}</text>'
             f'<text x="268" y="{y + 22}" text-anchor="end" class="small">{room}/</text>'
-            f'<text x="300" y="{y + 30}" class="note">{escape(note)}</text>'
+            f'<text x="22" y="{y + 58}" class="note">{escape(note)}</text>'
         )
         if index:
-            parts.append(f'<path d="M90 {y - 22}v18m-5 -6l5 6l5 -6" class="line"/>')
-            parts.append(f'<path d="M200 {y - 2}v-18m-5 6l5 -6l5 6" class="line back"/>')
+            parts.append(f'<path d="M90 {y - 20}v16m-5 -6l5 6l5 -6" class="line"/>')
+            parts.append(f'<path d="M200 {y - 2}v-16m-5 6l5 -6l5 6" class="line back"/>')
     parts.append(
-        '<text x="60" y="396" class="small">request ↓</text><text x="172" y="396" class="small">↑ response</text>'
+        '<text x="60" y="476" class="small">request ↓</text><text x="172" y="476" class="small">↑ response</text>'
     )
     return _svg(
-        600,
-        410,
+        290,
+        490,
         "A request goes from get() through the call, the policies, a backend and the wire, and back",
         "".join(parts),
     )
@@ -85,10 +86,10 @@ def journey() -> str:
 def connection() -> str:
     """The states of a connection of the socket backend."""
     states = {
-        "new": (30, 60),
-        "in use": (210, 60),
-        "idle": (400, 60),
-        "closed": (400, 180),
+        "new": (20, 10),
+        "in use": (20, 120),
+        "idle": (230, 120),
+        "closed": (230, 240),
     }
     parts = []
     for name, (x, y) in states.items():
@@ -97,19 +98,17 @@ def connection() -> str:
             f'<text x="{x + 55}" y="{y + 27}" text-anchor="middle" class="step">{name}</text>'
         )
     arrows = [
-        ("M140 82h64m-6 -5l6 5l-6 5", 172, 50, "connect, TLS"),
-        ("M320 74h74m-6 -5l6 5l-6 5", 358, 36, "read to its end,"),
-        ("M400 92h-74m6 -5l-6 5l6 5", 358, 122, "next request"),
-        ("M265 104v98h129m-6 -5l6 5l-6 5", 300, 222, "an error, a cut body, Connection: close"),
-        ("M455 104v70m-5 -6l5 6l5 -6", 528, 146, "too old, or bytes"),
+        ("M75 54v61m-5 -6l5 6l5 -6", 124, 90, ["connect, TLS"]),
+        ("M130 134h94m-6 -5l6 5l-6 5", 180, 108, ["read to its end,", "and it persists"]),
+        ("M230 152h-94m6 -5l-6 5l6 5", 180, 172, ["next request"]),
+        ("M75 164v98h149m-6 -5l6 5l-6 5", 150, 282, ["an error, a cut body,", "Connection: close"]),
+        ("M285 164v71m-5 -6l5 6l5 -6", 212, 200, ["too old, or bytes", "that nobody asked for"]),
     ]
-    for path, x, y, text in arrows:
-        parts.append(
-            f'<path d="{path}" class="line"/><text x="{x}" y="{y}" text-anchor="middle" class="small">{text}</text>'
-        )
-    parts.append('<text x="358" y="50" text-anchor="middle" class="small">and it persists</text>')
-    parts.append('<text x="540" y="162" text-anchor="middle" class="small">that nobody asked for</text>')
-    return _svg(620, 240, "A connection is new, in use, idle, and at last closed", "".join(parts))
+    for path, x, y, lines in arrows:
+        parts.append(f'<path d="{path}" class="line"/>')
+        for index, line in enumerate(lines):
+            parts.append(f'<text x="{x}" y="{y + 14 * index}" text-anchor="middle" class="small">{line}</text>')
+    return _svg(350, 305, "A connection is new, in use, idle, and at last closed", "".join(parts))
 
 
 def _svg(width: int, height: int, title: str, body: str) -> str:

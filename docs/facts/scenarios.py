@@ -516,7 +516,9 @@ TIME = [
         "no-timeout",
         "time",
         "How long does a call wait for an answer, if you say nothing?",
-        "For ever is right for a long poll, and wrong for a worker that nobody watches.",
+        "For ever is right for a long poll, and wrong for a worker that nobody watches. urllib3's `request` has three "
+        "seconds of its own, for each of its four attempts; a PoolManager has no bound. unifetch ends it after thirty "
+        "seconds without a byte.",
         Ask(),
         always(Pause(20.0)),
         "patience",

@@ -40,6 +40,7 @@ PAGES = [
     "scenarios/long-line.html",
     "scenarios/http2-frames.html",
     "how-to/requests.html",
+    "course/4_client_by_hand.html",
     "course/10_http2.html",
     "source/wire/http11.py.html",
 ]
@@ -116,6 +117,18 @@ def test_nothing_overflows(phone: Reader, desk: Reader, name: str) -> None:
     for reader, size in ((phone, PHONE), (desk, DESK)):
         page = reader.open(name)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_code_and_pictures_are_whole(phone: Reader, desk: Reader, name: str) -> None:
+    """No line of code and no picture goes on beyond what a reader sees, where he would have to scroll sideways."""
+    cut = "[...document.querySelectorAll('article pre, article div:has(> svg.picture)')].filter(wider).length"
+    for reader in (phone, desk):
+        page = reader.open(name)
+        assert (
+            page.evaluate(f"(() => {{ const wider = (it) => it.scrollWidth > it.clientWidth + 1; return {cut}; }})()")
+            == 0
+        )
 
 
 # --- The explorer ---------------------------------------------------------------------------------

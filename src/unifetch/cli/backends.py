@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import textwrap
 from importlib.util import find_spec
 
 from ..backends import BACKENDS, available_backends, how_to_install, is_installed, load
@@ -14,7 +12,7 @@ from ..backends.base import Capability
 from ..bridges import installed
 from ..client.config import chosen_backend
 from .parser import BACKEND, Parser
-from .terminal import Style, printable
+from .terminal import Style, columns, printable, wrapped
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -45,15 +43,15 @@ def run(word: str, arguments: Sequence[str]) -> int:
             except Exception as error:  # noqa: BLE001  # a broken library raises what it likes when it is imported
                 found = style.red(printable(f"broken: {type(error).__name__}: {error}")[:66])
         mark = style.green("*" if name == default else " ")
-        print(f"{mark} {style.bold(f'{name:10}')} {_wrapped(found, 13).lstrip()}")
+        print(f"{mark} {style.bold(f'{name:10}')} {wrapped(found, 13).lstrip()}")
     if _is_urllib3_future():
-        print(style.red("\n" + _wrapped("Warning: niquests has put urllib3-future in the place of urllib3.")))
-    print("\n" + _wrapped(f"{style.green('*')} {printable(default)} is used where none is named ({reason})."))
+        print(style.red("\n" + wrapped("Warning: niquests has put urllib3-future in the place of urllib3.")))
+    print("\n" + wrapped(f"{style.green('*')} {printable(default)} is used where none is named ({reason})."))
     if reason == "the default":
-        print(_wrapped(f"A request from the command line then uses {BACKEND}, which starts sooner."))
+        print(wrapped(f"A request from the command line then uses {BACKEND}, which starts sooner."))
     print()
     if bridged := installed():
-        print(_wrapped(f"Bridges are installed underneath {', '.join(bridged)}.") + "\n")
+        print(wrapped(f"Bridges are installed underneath {', '.join(bridged)}.") + "\n")
     _print_matrix(capabilities, style, everything=options.all or len(capabilities) == 1)
     if default not in capabilities and default not in BACKENDS:
         sys.stdout.flush()
@@ -79,11 +77,11 @@ def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style, 
     shown = [each for each in Capability if everything or len({each in having for having in capabilities.values()}) > 1]
     if alike := len(Capability) - len(shown):
         differ = f"They differ in {len(shown)} of {len(Capability)} capabilities; --all shows the other {alike}, too."
-        print(_wrapped(differ) + "\n")
+        print(wrapped(differ) + "\n")
     if not shown:
         return
     width = max(len(capability.name) for capability in shown)
-    is_narrow = width + sum(len(name) + 2 for name in capabilities) > _columns()
+    is_narrow = width + sum(len(name) + 2 for name in capabilities) > columns()
     if not is_narrow:
         print(style.bold("  ".join([f"{'capability':{width}}", *capabilities])))
     for capability in shown:
@@ -94,20 +92,9 @@ def _print_matrix(capabilities: dict[str, frozenset[Capability]], style: Style, 
             for name, having in capabilities.items():
                 cells.append(style.green(f"{'yes':{len(name)}}") if capability in having else f"{'no':{len(name)}}")
             print("  ".join(cells).rstrip())
-        print(style.dim(_wrapped(capability.value, 2)))
+        print(style.dim(wrapped(capability.value, 2)))
         if is_narrow:
             able = ", ".join(name for name, having in capabilities.items() if capability in having)
-            print(style.green(_wrapped(f"yes: {able or 'none'}", 2)))
+            print(style.green(wrapped(f"yes: {able or 'none'}", 2)))
         if capability is Capability.HTTP2 and find_spec("h2") is None:
-            print(style.red(_wrapped("socket lacks the library h2 for it: pip install 'unifetch-http[http2]'", 2)))
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size().columns
-
-
-def _wrapped(text: str, indent: int = 0) -> str:
-    """The text in lines that the terminal has room for."""
-    margin = " " * indent
-    lines = textwrap.wrap(text, _columns() - 1, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
-    return "\n".join(lines)
+            print(style.red(wrapped("socket lacks the library h2 for it: pip install 'unifetch-http[http2]'", 2)))

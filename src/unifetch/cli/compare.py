@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import textwrap
 import time
 import warnings
 from contextlib import nullcontext
@@ -22,7 +21,7 @@ from ..errors import ConfigError
 from ..masking import masked, masked_field, masked_url
 from ..policies.tls import TLS
 from .parser import Parser
-from .terminal import Style, printable
+from .terminal import Style, columns, printable, wrapped
 from .trace import watched
 
 TYPE_CHECKING: bool = False
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     Answer = tuple[int, Iterable[tuple[str, str]], bytes]
     Call = Callable[[str, float, "Trust"], Answer]
 
-WIDTH = 79
+ROW = "{:17}  {!s:6}  {!s:>9}  {:>8}  {:>9}"
 NOT_SENT = "(not there)"
 CONNECTION_FAILED = 3
 
@@ -67,6 +66,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if not options.url and not options.script:
         parser.error("a URL or --script FILE is needed")
+    if options.script and "://" in options.url:
+        parser.error("--script answers in place of a server: give a path in place of the URL, or leave one of them out")
     trust = Trust(options.cacert, insecure=options.insecure)
     with _server(options.script) as server:
         url = options.url
@@ -212,7 +213,7 @@ def _record(name: str, call: Call, url: str, timeout: float, trust: Trust, serve
                 "body_bytes": len(body),
             }
         except Exception as error:  # noqa: BLE001  # each library has classes of its own, and all are results here
-            record["error"] = f"{type(error).__name__}: {masked(str(error))[:200]}"
+            record["error"] = f"{type(error).__name__}: {_cut(masked(str(error)), 200)}"
     record["seconds"] = round(time.perf_counter() - started, 4)
     record["requests"] = [
         _request(scheme, head)
@@ -243,16 +244,21 @@ def _show(url: str, records: list[dict[str, Any]]) -> None:
     style = Style(sys.stdout)
     names = [record["subject"] for record in records]
     print(f"GET {printable(masked_url(url))}\n")
-    print(style.bold(f"{'by':17}  {'status':6}  {'body':>9}  {'requests':>8}  {'time':>9}"))
+    is_narrow = len(head := ROW.format("by", "status", "body", "requests", "time")) >= columns()
+    if not is_narrow:
+        print(style.bold(head))
     for record in records:
         sent, took = len(record["requests"]), f"{record['seconds'] * 1000:.1f} ms"
         status, size = record.get("status", "none"), record.get("body_bytes", "")
-        print(f"{record['subject']:17}  {status!s:6}  {size!s:>9}  {sent:>8}  {took:>9}")
+        if is_narrow:
+            print(style.bold(record["subject"]))
+            came = "no answer" if status == "none" else f"{status}, {size} bytes"
+            print(f"  {came}, {sent} request{'' if sent == 1 else 's'}, {took}")
+        else:
+            print(ROW.format(record["subject"], status, size, sent, took))
         if "error" in record:
-            print(
-                style.red(textwrap.fill(printable(record["error"]), WIDTH, initial_indent="  ", subsequent_indent="  "))
-            )
-    print("\nA body is counted as the library hands it over, so decoded where it decodes.\n")
+            print(style.red(wrapped(printable(record["error"]), 2)))
+    print("\n" + wrapped("A body is counted as the library hands it over, so decoded where it decodes.") + "\n")
     hops = {record["subject"]: [each["address"] for each in record["requests"]] for record in records}
     if any(len(addresses) > 1 for addresses in hops.values()):
         print(style.bold("where they went"))
@@ -271,7 +277,7 @@ def _show_hops(hops: dict[str, list[str]], style: Style) -> None:
     """Each way once, address by address, and who went it."""
     for way in dict.fromkeys(map(tuple, hops.values())):
         for number, address in enumerate(way or (NOT_SENT,), 1):
-            print(f"  {number} {_cut(printable(address), WIDTH - 4)}")
+            print(f"  {number} {_cut(printable(address), columns() - 5)}")
         print(style.cyan(_listed([name for name, addresses in hops.items() if tuple(addresses) == way], list(hops))))
 
 
@@ -284,7 +290,7 @@ def _show_fields(names: list[str], messages: list[Any], style: Style) -> None:
             whose.setdefault(row.get(field, NOT_SENT), []).append(name)
         print(f"  {printable(field)}")
         for value, who in whose.items():
-            print(f"    {_cut(printable(value), WIDTH - 4)}")
+            print(f"    {_cut(printable(value), columns() - 5)}")
             if len(who) < len(names):
                 print(style.cyan(_listed(who, names)))
 
@@ -294,8 +300,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _listed(who: list[str], names: list[str]) -> str:
-    indent = " " * 8
-    return textwrap.fill(_together(who, names), WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return wrapped(_together(who, names), 8)
 
 
 def _joined(fields: Any) -> dict[str, str]:

@@ -10,7 +10,6 @@ import asyncio
 import gzip
 import socketserver
 import sys
-import textwrap
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +18,7 @@ from ..backends import BACKENDS, available_backends, how_to_install
 from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
 from .parser import Parser
-from .terminal import Style, printable
+from .terminal import Style, columns, printable, wrapped
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ COMPARED: dict[str, Callable[[Response[bytes]], Any]] = {
     ],
 }
 
-ROW = "{:9}  {:8}  {:8}  {:16}  {:8}  {:>5}  {:>9}"
-WIDTH = 79
+ROW = "{0:9}  {1:8}  {2:8}  {3:16}  {4:8}  {5:>5}  {6:>9}"
+NARROW = "{0:9}  {1:8}  {2:8}  {5:>5}"  # where the terminal has no room for it
 
 
 def run(word: str, arguments: Sequence[str]) -> int:
@@ -72,8 +71,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
     with _server() as origin:
         answers = {name: _ask(name, origin) for name in names}
         awaited = {name: asyncio.run(_ask_awaited(name, origin)) for name in names}
-    print(f"Python's http.server on {origin}, asked through every backend:\n")
-    print(style.bold(ROW.format("request", "backend", "status", "content-type", "encoding", "bytes", "time")))
+    print(wrapped(f"Python's http.server on {origin}, asked through every backend:") + "\n")
+    print(style.bold(_line("request", "backend", "status", "content-type", "encoding", "bytes", "time")))
     differing = []
     for path in PAGES:
         for name in names:
@@ -89,12 +88,14 @@ def run(word: str, arguments: Sequence[str]) -> int:
     if missing := [name for name in BACKENDS if name not in names]:
         print("".join(style.dim(f"{name:8}  not installed: {how_to_install(name)}\n") for name in missing))
     if differing:
-        print(style.red(textwrap.fill(f"Not the same answers: {'; '.join(differing)}", WIDTH)))
+        print(style.red(wrapped(f"Not the same answers: {'; '.join(differing)}")))
         return 1
     if len(names) == 1:
-        print(f"Only {names[0]} is installed: there is nothing to compare it with.")
+        print(wrapped(f"Only {names[0]} is installed: there is nothing to compare it with."))
     else:
-        print(style.green(f"All {len(names)} backends gave the same answers, to a Client and to an AsyncClient."))
+        print(
+            style.green(wrapped(f"All {len(names)} backends gave the same answers, to a Client and to an AsyncClient."))
+        )
     return 0
 
 
@@ -174,8 +175,13 @@ def _difference(expected: Answer, answer: Answer) -> str:
 
 def _row(path: str, name: str, answer: Answer) -> str:
     if isinstance(answer, Exception):
-        return printable(f"{path:9}  {name:8}  {type(answer).__name__}: {answer}")[:WIDTH]
+        return printable(f"{path:9}  {name:8}  {type(answer).__name__}: {answer}")[: columns() - 1]
     status = ", ".join(str(each.status) for each in (*answer.history, answer))
     kind, coding = (answer.headers.get(field, "-") for field in ("content-type", "content-encoding"))
     time = f"{answer.elapsed * 1000:.1f} ms"
-    return printable(ROW.format(path, name, status, kind, coding, len(answer.body), time))[:WIDTH]
+    return printable(_line(path, name, status, kind, coding, len(answer.body), time))
+
+
+def _line(*cells: object) -> str:
+    row = ROW.format(*cells)
+    return (row if len(row) < columns() else NARROW.format(*cells))[: columns() - 1]

@@ -40,6 +40,22 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
+def columns() -> int:
+    """How many characters a line of standard output has room for; 80 where it is no terminal."""
+    import shutil  # what fetches a URL does without it
+
+    return shutil.get_terminal_size().columns
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """The text in lines that the terminal has room for."""
+    import textwrap
+
+    margin = " " * indent
+    lines = textwrap.wrap(text, columns() - 1, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
 def say(text: str) -> None:
     """One line on standard error, at once."""
     print(text, file=sys.stderr, flush=True)

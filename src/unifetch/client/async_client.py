@@ -98,6 +98,7 @@ class AsyncClient(LoopClient):
             retry: a `Retry`, a number of attempts, or a mapping of its fields; None for never.
             decode: False for the body as it was sent, in its content coding.
             backend: a name, an `AsyncBackend`, or a native object, for this call.
+            **call: limits, tls, http2, proxy, unix_socket, resolve, forbid_private: as in `Settings`, for this call.
 
         Raises:
             InvalidRequest, ConfigError: before anything is sent.
