@@ -67,7 +67,10 @@ def test_defaults() -> None:
         ({"ca_file": 5}, "ca_file must be a path, not int"),
         ({"ca_path": []}, "ca_path must be a path, not list"),
         ({"client_cert": 5}, "client_cert must be a path, not int"),
-        ({"client_cert": ["a"]}, "client_cert must be one path, or the paths of certificate and key"),
+        (
+            {"client_cert": ["a"]},
+            "client_cert must be one path, or the paths of certificate and key, and perhaps the key's passphrase",
+        ),
         ({"client_cert": ["a", 5]}, "client_cert must be a path, not int"),
         ({"min_version": "1.1"}, "min_version must be one of 1.2, 1.3, not '1.1'"),
         ({"min_version": 1.2}, "min_version must be one of 1.2, 1.3, not 1.2"),

@@ -76,7 +76,9 @@ class TLS(Value):
             raise InvalidSetting("tls: alpn must be a list of protocol names, of 1 to 255 ASCII characters each")
         if isinstance(client_cert, (list, tuple)):
             if len(client_cert) not in (2, 3):
-                raise InvalidSetting("tls: client_cert must be one path, or the paths of certificate and key")
+                raise InvalidSetting(
+                    "tls: client_cert must be one path, or the paths of certificate and key, and perhaps the key's passphrase"
+                )
             paths = (_path("client_cert", client_cert[0]), _path("client_cert", client_cert[1]))
             if len(client_cert) == 3 and not isinstance(client_cert[2], str):
                 raise InvalidSetting("tls: the passphrase of a client_cert must be str")
