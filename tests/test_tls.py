@@ -69,7 +69,7 @@ def test_defaults() -> None:
         ({"client_cert": 5}, "client_cert must be a path, not int"),
         (
             {"client_cert": ["a"]},
-            "client_cert must be one path, or the paths of certificate and key, and perhaps the key's passphrase",
+            "client_cert must be one path, or the paths of certificate and key, and the passphrase",
         ),
         ({"client_cert": ["a", 5]}, "client_cert must be a path, not int"),
         ({"min_version": "1.1"}, "min_version must be one of 1.2, 1.3, not '1.1'"),

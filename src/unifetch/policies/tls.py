@@ -77,7 +77,7 @@ class TLS(Value):
         if isinstance(client_cert, (list, tuple)):
             if len(client_cert) not in (2, 3):
                 raise InvalidSetting(
-                    "tls: client_cert must be one path, or the paths of certificate and key, and perhaps the key's passphrase"
+                    "tls: client_cert must be one path, or the paths of certificate and key, and the passphrase"
                 )
             paths = (_path("client_cert", client_cert[0]), _path("client_cert", client_cert[1]))
             if len(client_cert) == 3 and not isinstance(client_cert[2], str):
