@@ -798,7 +798,7 @@ def test_sessions_are_resumed(run: Any) -> None:
     class NotedTLS(dial_module.AsyncioTLS):  # type: ignore[misc,name-defined]  # dial_module is Any
         async def handshake(self, ends: float | None) -> None:
             await super().handshake(ends)
-            resumed.append(self.session_reused)
+            resumed.append(self._tls.session_reused)
 
     async def main() -> None:
         backend = AsyncSocketBackend()

@@ -164,13 +164,6 @@ def test_an_example_imports_what_is_public(name: str) -> None:
     ]
 
 
-def test_the_walk_is_that_of_the_package() -> None:
-    """The first page of the socket backend and its documentation show the same walk through an exchange."""
-    walk = textwrap.indent(section("walking.py", "walk"), "    ")
-
-    assert walk in str(backends.adapter("socket").__doc__)
-
-
 def test_every_error_has_its_row() -> None:
     """The table of errors has every class that unifetch raises."""
     rows = re.findall(r"^\| `.*?\|.*?\|", PAGES["how-to/errors.md"], re.MULTILINE)

@@ -252,9 +252,12 @@ class LoopedBody:
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it. It waits for nothing."""
+        # The garbage collector may call this, in any thread, that of the loop among them. What the loop is asked for
+        # next comes after it. A loop that has ended has closed its connections.
         raw, self.raw = self.raw, None
         if raw is not None:
-            _close(self._loop, raw)
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_begin, self._loop, Errand(), raw.close)
 
     def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_ending():  # then the loop has ended, and the names of this module with it
@@ -286,6 +289,9 @@ def _wait_for(loop: asyncio.AbstractEventLoop, work: Callable[..., Awaitable[T]]
     return outcome
 
 
+_tasks: set[asyncio.Task[Any]] = set()  # a loop keeps no hold on them
+
+
 def _begin(loop: asyncio.AbstractEventLoop, errand: Errand, work: Callable[..., Awaitable[T]], *given: Any) -> None:
     if not errand.is_wanted:
         return
@@ -308,22 +314,6 @@ def _give_up(errand: Errand) -> None:
 
 def _closed() -> StreamError:
     return StreamError("the client was closed while it was in use", request_sent="maybe")
-
-
-def _close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> None:
-    # A stream may be closed by the garbage collector, in any thread, that of the loop among them: so this waits for
-    # nothing. What the loop is asked for next comes after it. A loop that has ended has closed its connections.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_begin_to_close, loop, raw)
-
-
-_tasks: set[asyncio.Task[Any]] = set()  # a loop keeps no hold on them
-
-
-def _begin_to_close(loop: asyncio.AbstractEventLoop, raw: AsyncRawResponse) -> None:
-    task = loop.create_task(_result_of(raw.close))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
 
 
 async def _next_of(pieces: AsyncIterator[bytes]) -> bytes | None:

@@ -64,14 +64,7 @@ class Threaded:
                 timer.cancel()
         pieces = ThreadedBody(raw)
         return AsyncRawResponse(
-            raw.status,
-            raw.reason,
-            raw.http_version,
-            raw.headers,
-            pieces,
-            pieces.close,
-            raw.trailers,
-            raw.interim,
+            raw.status, raw.reason, raw.http_version, raw.headers, pieces, pieces.close, raw.trailers, raw.interim
         )
 
     # --- The end ----------------------------------------------------------------------------------

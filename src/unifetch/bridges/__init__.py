@@ -6,14 +6,16 @@ and nothing is installed by itself.
 
 from __future__ import annotations
 
+from functools import wraps
 from importlib import import_module
+from inspect import signature
 
 from ..errors import InvalidSetting
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Unpack
+    from typing import Any, Unpack
 
     from .bounds import BridgeArguments
 
@@ -51,3 +53,26 @@ def uninstall(library: str) -> None:
 def installed() -> tuple[str, ...]:
     """The libraries whose own transports are replaced in this process."""
     return tuple(_installed)
+
+
+def replaced(theirs: Any, ours: Any, told: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[], None]:
+    """Have each instance of the library's class be of ours from now on; what is returned takes that back.
+
+    Args:
+        theirs: the class; its subclasses stay as they are.
+        ours: what takes its place.
+        told: the arguments of ours for those that theirs was given, by name.
+    """
+    original = theirs.__init__
+
+    @wraps(original)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        if type(self) is not theirs:
+            original(self, *args, **options)
+            return
+        said = signature(original).bind(self, *args, **options).arguments
+        self.__class__ = ours
+        ours.__init__(self, **told(said))
+
+    theirs.__init__ = init
+    return lambda: setattr(theirs, "__init__", original)

@@ -41,7 +41,7 @@ TAKEN = ("backend", "tls", "proxy", "resolve", "forbid_private", "unix_socket", 
 _SOONEST, _YEAR = 1e-6, 31_536_000.0
 
 
-def checked(settings: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
+def checked(settings: Mapping[str, Any], **defaults: Any) -> tuple[dict[str, Any], float | None]:
     """The settings of the client underneath, and the total.
 
     Raises:
@@ -50,9 +50,10 @@ def checked(settings: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
     for name in settings:
         if name not in TAKEN:
             raise InvalidSetting(f"a bridge takes no {name}=; it takes {', '.join(TAKEN)}")
-    total = settings.pop("total", None)
+    told = {"proxy": None, **defaults, **settings, "backend": settings.get("backend") or "socket"}
+    total = told.pop("total", None)
     Timeout(total)
-    return settings, total
+    return told, total
 
 
 @lru_cache(256)

@@ -10,7 +10,6 @@ has left only once its response is there.
 
 from __future__ import annotations
 
-from functools import wraps
 from inspect import signature
 
 from .. import errors
@@ -20,6 +19,7 @@ from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.url import URL
 from ..policies.proxies import Proxy
+from . import replaced
 from .bounds import checked, phases
 from .engine import AsyncEngine, Engine
 
@@ -53,7 +53,7 @@ class SyncTransport:
     family: ClassVar[Library]
 
     def __init__(self, *, idle: Idle | None = None, **settings: Unpack[BridgeArguments]) -> None:
-        told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
+        told, self._total = checked(settings)
         self._client: Client = Engine(idle, **told)
         self._fields = Fields()
 
@@ -95,7 +95,7 @@ class AwaitedTransport:
 
     def __init__(self, *, idle: Idle | None = None, **settings: Unpack[BridgeArguments]) -> None:
         self._chooses = settings.get("backend") is None
-        told, self._total = checked({"proxy": None, **settings, "backend": settings.get("backend") or "socket"})
+        told, self._total = checked(settings)
         self._client: AsyncClient = AsyncEngine(idle, **told)
         self._fields = Fields()
 
@@ -396,15 +396,15 @@ def replace_transports(
     """
     transport(**settings)
     library = family.library
+
+    def replace(theirs: Any, ours: type, base: type, *block: str) -> Callable[[], None]:
+        usual = signature(theirs.__init__).parameters["limits"].default
+        both = type(theirs.__name__, (ours, theirs), {name: getattr(base, name) for name in block})
+        return replaced(theirs, both, lambda said: {**settings, **_of_theirs(said, settings, usual)})
+
     undo = [
-        _replaced(library.HTTPTransport, transport, library.BaseTransport, settings, ("__enter__", "__exit__")),
-        _replaced(
-            library.AsyncHTTPTransport,
-            async_transport,
-            library.AsyncBaseTransport,
-            settings,
-            ("__aenter__", "__aexit__"),
-        ),
+        replace(library.HTTPTransport, transport, library.BaseTransport, "__enter__", "__exit__"),
+        replace(library.AsyncHTTPTransport, async_transport, library.AsyncBaseTransport, "__aenter__", "__aexit__"),
     ]
 
     def take_back() -> None:
@@ -412,26 +412,6 @@ def replace_transports(
             back()
 
     return take_back
-
-
-def _replaced(
-    theirs: Any, ours: Any, base: Any, settings: dict[str, Any], block: tuple[str, ...]
-) -> Callable[[], None]:
-    original = theirs.__init__
-    usual = signature(original).parameters["limits"].default
-    both = type(theirs.__name__, (ours, theirs), {name: getattr(base, name) for name in block})
-
-    @wraps(original)
-    def init(self: Any, *args: Any, **options: Any) -> None:
-        if type(self) is not theirs:
-            original(self, *args, **options)
-            return
-        said = signature(original).bind(self, *args, **options).arguments
-        self.__class__ = both
-        ours.__init__(self, **{**settings, **_of_theirs(said, settings, usual)})
-
-    theirs.__init__ = init
-    return lambda: setattr(theirs, "__init__", original)
 
 
 def _of_theirs(said: dict[str, Any], settings: dict[str, Any], usual: Any) -> dict[str, Any]:

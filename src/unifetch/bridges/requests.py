@@ -10,8 +10,7 @@ No `release_conn` that hands an unread body to the next request: who has not rea
 from __future__ import annotations
 
 import os
-from functools import lru_cache, wraps
-from inspect import signature
+from functools import lru_cache
 from typing import Any
 
 import requests
@@ -31,6 +30,7 @@ from ..model.headers import Headers
 from ..model.url import URL
 from ..policies.bodies import BLOCK
 from ..policies.proxies import Proxy
+from . import replaced
 from .bounds import checked, phases
 from .engine import Engine
 
@@ -74,14 +74,8 @@ class Adapter(HTTPAdapter):
         super().__init__(max_retries=max_retries)
 
     def _open(self) -> None:
-        told, self._total = checked(
-            {
-                "proxy": None,
-                "limits": {"connections": None, "connections_per_origin": None},  # it has none, or a wait of its own
-                **self._settings,
-                "backend": self._settings.get("backend") or "socket",
-            }
-        )
+        # The library has no limit, or a wait of its own.
+        told, self._total = checked(self._settings, limits={"connections": None, "connections_per_origin": None})
         self._client: Client = Engine(self._idle, **told)
         self._fields: dict[str, tuple[list[tuple[Any, Any]], Headers]] = {}  # of the last request to each origin
         self._derived: dict[Any, Client] = {}
@@ -113,9 +107,7 @@ class Adapter(HTTPAdapter):
             response = super().send(request, stream, *args, **options)
         except requests.ConnectionError as error:
             refused = error.args[0] if error.args else None
-            if isinstance(
-                refused, requests.RequestException
-            ):  # it is an OSError, which was taken for a broken connection
+            if isinstance(refused, requests.RequestException):  # an OSError, which was taken for a broken connection
                 raise refused from refused.__cause__
             raise
         if not stream and type(response.raw) is StreamedResponse:
@@ -494,18 +486,10 @@ def replace_transports(settings: BridgeArguments) -> Callable[[], None]:
         ConfigError: for settings that will not do.
     """
     Adapter(**settings)
-    theirs: Any = HTTPAdapter
-    original = theirs.__init__
 
-    @wraps(original)
-    def init(self: Any, *args: Any, **options: Any) -> None:
-        if type(self) is not theirs:
-            original(self, *args, **options)
-            return
-        said = signature(original).bind(self, *args, **options).arguments
-        self.__class__ = Adapter
+    def told(said: dict[str, Any]) -> dict[str, Any]:
         pools, size = said.get("pool_connections", DEFAULT_POOLSIZE), said.get("pool_maxsize", DEFAULT_POOLSIZE)
-        told: BridgeArguments = {**settings}
+        told: dict[str, Any] = {**settings, "max_retries": said.get("max_retries", 0)}
         if said.get("pool_block", DEFAULT_POOLBLOCK):
             if "limits" in settings:
                 raise ConfigConflict(
@@ -513,8 +497,8 @@ def replace_transports(settings: BridgeArguments) -> Callable[[], None]:
                 )
             told["limits"] = {"connections": None, "connections_per_origin": size}
         # Of each of so many hosts so many are kept: the default is as many as ours keeps by itself.
-        idle = None if (pools, size) == (DEFAULT_POOLSIZE, DEFAULT_POOLSIZE) else (pools * size, None)
-        Adapter.__init__(self, max_retries=said.get("max_retries", 0), idle=idle, **told)
+        if (pools, size) != (DEFAULT_POOLSIZE, DEFAULT_POOLSIZE):
+            told["idle"] = pools * size, None
+        return told
 
-    theirs.__init__ = init
-    return lambda: setattr(theirs, "__init__", original)
+    return replaced(HTTPAdapter, Adapter, told)

@@ -300,7 +300,10 @@ def _cut(text: str, width: int) -> str:
 
 
 def _listed(who: list[str], names: list[str]) -> str:
-    return wrapped(_together(who, names), 8)
+    ours = [name for name in names if name.startswith("unifetch:")]
+    if ours and set(ours) <= set(who):
+        who = [*(name for name in who if name not in ours), "unifetch over each"]
+    return wrapped(", ".join(who), 8)
 
 
 def _joined(fields: Any) -> dict[str, str]:
@@ -309,10 +312,3 @@ def _joined(fields: Any) -> dict[str, str]:
         key = name.lower()
         joined[key] = f"{joined[key]}, {value}" if key in joined else value
     return joined
-
-
-def _together(who: list[str], names: list[str]) -> str:
-    ours = [name for name in names if name.startswith("unifetch:")]
-    if ours and set(ours) <= set(who):
-        return ", ".join([*(name for name in who if name not in ours), "unifetch over each"])
-    return ", ".join(who)

@@ -253,20 +253,14 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
         if not word.startswith("-") or word == "-":
             yield "", word
             continue
-        if not word.startswith("--"):
-            option, rest = word[:2], word[2:]
-            if option in FLAGS or option in REDIRECTS or option in AS_QUERY:
-                yield option, ""
-                if rest:
-                    words.insert(0, f"-{rest}")
-                continue
+        option, rest = (word, "") if word.startswith("--") else (word[:2], word[2:])
+        if option in FLAGS or option in REDIRECTS | AS_QUERY:
+            yield option, ""
             if rest:
-                words.insert(0, rest)
-        else:
-            option = word
-            if option in FLAGS or option in REDIRECTS or option in AS_QUERY:
-                yield option, ""
-                continue
+                words.insert(0, f"-{rest}")
+            continue
+        if rest:
+            words.insert(0, rest)
         if option not in VALUES | FIELDS and option not in DATA | OTHERS:
             raise InvalidRequest(f"curl's {option} has no counterpart here")
         if not words:

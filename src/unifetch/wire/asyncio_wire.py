@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from concurrent.futures import Future
 from math import inf
 
 from .reader import RECEIVE
@@ -38,20 +39,11 @@ async def look_up(host: str, port: int, seconds: float | None = None) -> list[Ad
     """The addresses of a host, as `resolution.look_up`."""
     if found := numeric(host, port):
         return found
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[Outcome] = loop.create_future()
-
-    def tell(outcome: Outcome) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    def settle(outcome: Outcome) -> None:
-        if not told.done():
-            told.set_result(outcome)
-
-    begin(host, port, tell)
+    told: Future[Outcome] = Future()
+    told.set_running_or_notify_cancel()  # the thread tells it, though nobody may wait any more
+    begin(host, port, told.set_result)
     async with asyncio.timeout(seconds):
-        return settled(await told)
+        return settled(await asyncio.wrap_future(told))
 
 
 # --- TCP ------------------------------------------------------------------------------------------
@@ -293,11 +285,6 @@ class AsyncioTLS:
     def selected_alpn_protocol(self) -> str | None:
         """What the server has chosen by ALPN."""
         return self._tls.selected_alpn_protocol()
-
-    @property
-    def session_reused(self) -> bool | None:
-        """Whether the handshake resumed a session."""
-        return self._tls.session_reused
 
     async def handshake(self, ends: float | None) -> None:
         """Perform the handshake.

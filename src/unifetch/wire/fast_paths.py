@@ -41,19 +41,6 @@ class LastRequest:
         expects: whether it asks for 100 (Continue) before the body (RFC 9110 §10.1.1).
     """
 
-    __slots__ = (
-        "_after",
-        "_around_target",
-        "_before",
-        "_fields",
-        "_head",
-        "_method",
-        "_target",
-        "_target_bytes",
-        "closes",
-        "expects",
-    )
-
     def __init__(
         self, around_target: Callable[[str, Pairs], tuple[bytes, bytes]], target_bytes: Callable[[str], bytes]
     ) -> None:

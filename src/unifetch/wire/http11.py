@@ -152,11 +152,6 @@ def read_head(reader: ByteReader, method: str) -> Generator[Head | None, None, H
     raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses", request_sent="yes")
 
 
-def _is_tls(start: bytes) -> bool:
-    # An alert, or a handshake message, of any version (RFC 8446 §5.1).
-    return start[:2] in (b"\x15\x03", b"\x16\x03")
-
-
 def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: bytes = b"") -> Steps[bytes]:
     # The bytes up to and with `mark`. What makes them invalid is refused while it waits, and before a limit is, so that
     # the verdict is the same however the bytes were split.
@@ -164,7 +159,9 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
     while not (section := reader.take_until(mark, limit)):
         start = bytes(reader.data[reader.at : reader.at + len(begins)])
         if not begins.startswith(start):
-            hint = "; the server speaks TLS on this port; is it https://?" if _is_tls(start) else ""
+            # An alert, or a handshake message, of any version (RFC 8446 §5.1).
+            is_tls = start[:2] in (b"\x15\x03", b"\x16\x03")
+            hint = "; the server speaks TLS on this port; is it https://?" if is_tls else ""
             raise _broken(f"not an HTTP/1 response: it begins with {evidence(start)}{hint}")
         _refuse_illegal(reader.data, reader.at + seen, reader.at + limit)
         if len(reader) >= limit:

@@ -94,24 +94,6 @@ class HTTP2Stream:
         failure: what ended it, unless the response did.
     """
 
-    __slots__ = (
-        "_budget",
-        "_pieces",
-        "_unreturned",
-        "_untaken",
-        "_window",
-        "failure",
-        "head",
-        "interim",
-        "is_first",
-        "is_over",
-        "is_sent",
-        "method",
-        "number",
-        "sent",
-        "trailers",
-    )
-
     def __init__(self, number: int, method: str) -> None:
         self.number = number
         self.method = method
@@ -504,36 +486,23 @@ class Session:
 
     # === §4 Events =====================================================================================
 
-    def _on_head(self, event: events.ResponseReceived) -> None:
-        stream = self._stream(event)
+    def _on_fields(self, event: Any) -> None:
+        stream = self.streams.get(event.stream_id)
         if stream is None:
             return
+        self.changed.add(stream)
         try:
-            stream.head = self._head(stream, event.headers)
-            stream.sent = "yes"
-        except ProtocolError as error:
-            self._malformed(stream, error)
-
-    def _on_interim(self, event: events.InformationalResponseReceived) -> None:
-        stream = self._stream(event)
-        if stream is None:
-            return
-        try:
+            if isinstance(event, events.TrailersReceived):
+                stream.trailers = checked_fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
+                return
             head = self._head(stream, event.headers)
-        except ProtocolError as error:
-            self._malformed(stream, error)
-        else:
+            if isinstance(event, events.ResponseReceived):
+                stream.head = head
+            elif len(stream.interim) < MAX_INTERIM:
+                stream.interim.append((head.status, head.headers))
+            else:
+                raise TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses")
             stream.sent = "yes"
-            stream.interim.append((head.status, head.headers))
-            if len(stream.interim) > MAX_INTERIM:
-                self._malformed(stream, TooLarge(f"more than {MAX_INTERIM} interim (1xx) responses"))
-
-    def _on_trailers(self, event: events.TrailersReceived) -> None:
-        stream = self._stream(event)
-        if stream is None:
-            return
-        try:
-            stream.trailers = checked_fields(event.headers, MAX_TRAILERS, "trailers: 8 KiB")
         except ProtocolError as error:
             self._malformed(stream, error)
 
@@ -584,12 +553,6 @@ class Session:
                 self.changed.add(stream)
         else:
             self.changed.update(self.streams.values())
-
-    def _stream(self, event: Any) -> HTTP2Stream | None:
-        stream = self.streams.get(event.stream_id)
-        if stream is not None:
-            self.changed.add(stream)
-        return stream
 
     def _malformed(self, stream: HTTP2Stream, error: ProtocolError) -> None:
         error.request_sent = "yes"
@@ -646,9 +609,9 @@ _SETTINGS = {
 }
 
 _ACTIONS: dict[type[Any], Any] = {
-    events.ResponseReceived: Session._on_head,
-    events.InformationalResponseReceived: Session._on_interim,
-    events.TrailersReceived: Session._on_trailers,
+    events.ResponseReceived: Session._on_fields,
+    events.InformationalResponseReceived: Session._on_fields,
+    events.TrailersReceived: Session._on_fields,
     events.StreamEnded: Session._on_end,
     events.StreamReset: Session._on_reset,
     events.RemoteSettingsChanged: Session._on_settings,

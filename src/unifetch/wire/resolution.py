@@ -55,7 +55,8 @@ def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.
     def ask() -> None:
         outcome: Outcome
         try:
-            outcome = _ask(host, port)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            outcome = [(family, address) for family, _, _, _, address in found]
         except Exception as error:  # noqa: BLE001  # it is raised where the outcome is waited for
             outcome = error
         tell(outcome)
@@ -66,11 +67,6 @@ def begin(host: str, port: int, tell: Callable[[Outcome], object]) -> threading.
     except RuntimeError:  # the program is ending, and starts no thread any more: so it is asked here
         ask()
     return thread
-
-
-def _ask(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found]
 
 
 def settled(outcome: Outcome) -> list[Address]:

@@ -27,30 +27,7 @@ asked (`tunnels.py`), what makes it fast (`fast_paths.py`, `in_place.py`), the w
 HTTP/2, and asyncio, for which only what waits is written once more: `wire/asyncio.py`, `async_connection.py`,
 `async_adapter.py`.
 
-The smallest walk through an exchange, without this file:
-
-    from unifetch.wire import http11, reader
-    import socket
-
-    host, port = "127.0.0.1", 8000
-    with socket.create_connection((host, port), timeout=5) as connection:
-        connection.sendall(http11.request_head("GET", "/", [("Host", f"{host}:{port}")]))
-        incoming = reader.ByteReader()
-        steps = http11.read_head(incoming, "GET")
-        head = None
-        while head is None:
-            try:
-                interim = next(steps)
-            except StopIteration as done:
-                head = done.value
-            else:
-                if interim is not None:
-                    print(interim.status, "comes before the response")
-                elif data := connection.recv(65536):  # None: feed me
-                    incoming.feed(data)
-                else:
-                    incoming.feed_eof()  # from here on it raises, where it would have to wait
-        print(head.status, head.reason, head.framing)
+The smallest walk through an exchange, without this file, is `docs/examples/walking.py`.
 """
 
 from __future__ import annotations

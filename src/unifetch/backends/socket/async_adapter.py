@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop, sleep
-from contextlib import suppress
 from functools import partial
 from math import inf
 
@@ -15,7 +14,7 @@ from ...wire.asyncio_wire import Pieces
 from ...wire.timer import Clock
 from ..base import connect_ends
 from . import ASYNC_CAPABILITIES
-from .async_connection import AsyncConnection
+from .async_connection import AsyncConnection, closed, nothing
 from .negotiation import connection_kind, is_http2
 from .pool import Pool
 from .shared_connections import SharedConnections
@@ -86,12 +85,12 @@ class AsyncSocketBackend:
         if content is not None:
             pieces = Pieces((content,) if content else ())
             raw = AsyncRawResponse(
-                head.status, "", head.version, head.headers, pieces, _nothing, (), interim, True, None, content
+                head.status, "", head.version, head.headers, pieces, nothing, (), interim, True, None, content
             )
         else:
             trailers: list[tuple[str, str]] = []
             body = exchange.read_body(trailers)
-            abandon = partial(_abandon_stream, exchange, body)
+            abandon = partial(closed, exchange.abandon, body)
             raw = AsyncRawResponse(head.status, "", head.version, head.headers, body, abandon, trailers, interim, True)
         raw.stream = connection.session.number, stream.number
         return raw
@@ -179,14 +178,3 @@ class AsyncSocketBackend:
         if self._clock is not None:
             self._clock.stop()
         await sleep(0)  # the loop closes the sockets when it comes around
-
-
-async def _abandon_stream(exchange: Any, body: Any) -> None:
-    exchange.abandon()
-    # Another task may be reading it: that one is told that it is closed.
-    with suppress(RuntimeError):
-        await body.aclose()
-
-
-async def _nothing() -> None:
-    pass

@@ -60,14 +60,14 @@ class AsyncConnection(ConnectionState):
             owner.put(key, self)
             pieces = Pieces((rest,) if rest else ())
             return AsyncRawResponse(
-                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
+                head.status, head.reason, head.version, head.headers, pieces, nothing, (), interim, True, None, rest
             )
         if rest:
             self.reader.feed(rest)
         trailers: Trailers = []
         done = partial(owner.put, key, self)
         body = self.read_body(size, trailers, done)
-        abandon = partial(_abandon, self, self.exchanges, body)
+        abandon = partial(closed, partial(self.abandon, self.exchanges), body)
         return AsyncRawResponse(
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True
         )
@@ -235,12 +235,13 @@ class AsyncConnection(ConnectionState):
             raise self._not_received(error) from error
 
 
-async def _abandon(connection: AsyncConnection, exchange: int, body: Any) -> None:
-    connection.abandon(exchange)
-    # Another task may be reading it: that one is told that the connection is closed.
+async def closed(abandon: Callable[[], None], body: Any) -> None:
+    """End an exchange whose body was not read to its end."""
+    abandon()
+    # Another task may be reading it: that one is told that it is closed.
     with suppress(RuntimeError):
         await body.aclose()
 
 
-async def _nothing() -> None:
-    pass
+async def nothing() -> None:
+    """Nothing: there is no more to end."""

@@ -21,7 +21,7 @@ from ...wire.asyncio_wire import Pieces
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
 from ...wire.tls_errors import certificate_refused
-from ..base import IDLE_SECONDS
+from ..base import IDLE_SECONDS, ends_at
 from .pool import MAX_AGE
 
 TYPE_CHECKING: bool = False
@@ -253,12 +253,8 @@ class StreamExchange:
 
     async def _wait(self, seconds: float | None, kind: type[TimedOut]) -> None:
         now = monotonic()
-        deadline = self._request.deadline
-        ends = None if seconds is None else now + seconds
-        if deadline is not None and (ends is None or deadline < ends):
-            ends = deadline
         try:
-            await self._connection.wait(self.stream, ends)
+            await self._connection.wait(self.stream, ends_at(seconds, self._request.deadline))
         except TimeoutError as error:
             if self._connection.heard < now:
                 self._connection.session.is_closing = True  # it was silent: no other request shall wait for it
