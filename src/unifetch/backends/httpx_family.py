@@ -111,33 +111,21 @@ class PoolBackend(_Pools):
         """Perform one exchange; see `Backend.send`."""
         exchange = Exchange(request.timeout, request.deadline)
         try:
-            if self._client is None:
-                answer = self._through_pool(request, exchange)
-                status, fields = answer.status, answer.headers
-            else:
-                answer = self._through_client(self._client, request, exchange)
-                status, fields = answer.status_code, answer.headers.raw
+            answer = (self._through_pool if self._client is None else self._through_client)(request, exchange)
         except self.family.raised as error:
             translate(error, self.family.errors, exchange, request)
 
-        # --- The head -----------------------------------------------------------------------------
         exchange.sent = "yes"
-        headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
         return RawResponse(
-            status,
-            answer.extensions.get("reason_phrase", b"").decode("latin-1"),
-            _version(answer),
-            headers,
-            _chunks(self.family, answer, exchange, request),
-            partial(_close, answer),
+            *_head(answer, self._client), _chunks(self.family, answer, exchange, request), partial(_close, answer)
         )
 
     def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
         return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, exchange))
 
-    def _through_client(self, client: Any, request: RawRequest, exchange: Exchange) -> Any:
+    def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
         theirs = _for_client(self.family, request, exchange, self.family.upload(request.body))
-        return client.send(theirs, stream=True, auth=None, follow_redirects=False)
+        return self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -162,12 +150,7 @@ class AsyncPoolBackend(_Pools):
         """Perform one exchange; see `AsyncBackend.send`."""
         exchange = Exchange(request.timeout, request.deadline)
         try:
-            if self._client is None:
-                answer = await self._through_pool(request, exchange)
-                status, fields = answer.status, answer.headers
-            else:
-                answer = await self._through_client(self._client, request, exchange)
-                status, fields = answer.status_code, answer.headers.raw
+            answer = await (self._through_pool if self._client is None else self._through_client)(request, exchange)
         except self.family.raised as error:
             translate(error, self.family.errors, exchange, request)
         finally:
@@ -175,27 +158,18 @@ class AsyncPoolBackend(_Pools):
             if (end := getattr(request.body, "aclose", None)) is not None:
                 await end()
 
-        # --- The head -----------------------------------------------------------------------------
         exchange.sent = "yes"
-        headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
         chunks = _AsyncChunks(self.family, answer, exchange, request)
-        return AsyncRawResponse(
-            status,
-            answer.extensions.get("reason_phrase", b"").decode("latin-1"),
-            _version(answer),
-            headers,
-            chunks,
-            chunks.aclose,
-        )
+        return AsyncRawResponse(*_head(answer, self._client), chunks, chunks.aclose)
 
     async def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
         return await self._pool_for(request.tls, request.route).handle_async_request(
             _for_pool(self.family, request, exchange)
         )
 
-    async def _through_client(self, client: Any, request: RawRequest, exchange: Exchange) -> Any:
+    async def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
         theirs = _for_client(self.family, request, exchange, self.family.async_upload(request.body))
-        return await client.send(theirs, stream=True, auth=None, follow_redirects=False)
+        return await self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -270,10 +244,18 @@ def _uploads(library: Any) -> tuple[type, type]:
     return Upload, AsyncUpload
 
 
-def _version(answer: Any) -> str:
-    # RFC 9110 §2.5: a higher minor version is processed as the highest that we know.
-    version: bytes = answer.extensions.get("http_version", b"HTTP/1.1")
-    return "HTTP/1.1" if version.startswith(b"HTTP/1.") and version != b"HTTP/1.0" else version.decode("ascii")
+# --- The head -------------------------------------------------------------------------------------
+
+
+def _head(answer: Any, client: Any) -> tuple[int, str, str, Headers]:
+    # Of the engine's response, or of a client's.
+    status, fields = (answer.status, answer.headers) if client is None else (answer.status_code, answer.headers.raw)
+    told = answer.extensions
+    reason, version = told.get("reason_phrase", b""), told.get("http_version", b"HTTP/1.1")
+    if version.startswith(b"HTTP/1.") and version != b"HTTP/1.0":
+        version = b"HTTP/1.1"  # RFC 9110 §2.5: a higher minor version is processed as the highest that we know
+    headers = Headers.trusted([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+    return status, reason.decode("latin-1"), version.decode("ascii"), headers
 
 
 # --- The chunks -----------------------------------------------------------------------------------

@@ -37,8 +37,6 @@ async def dial(request: RawRequest) -> AnyioWire:
 class AnyioDialer(SocketDialer):
     """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
-    # --- The address and the connection -----------------------------------------------------------
-
     async def look_up(self, host: str, port: int) -> list[Address]:
         return await look_up(host, port, time_left(self._ends))
 
@@ -79,8 +77,6 @@ class AnyioDialer(SocketDialer):
             self.wire = AnyioWire(connected)
         return self.wire is not None
 
-    # --- The proxy --------------------------------------------------------------------------------
-
     async def send(self, data: bytes) -> None:
         time_left(self._ends)
         await self.wire.write(data, partial(time_left, self._ends))
@@ -89,8 +85,6 @@ class AnyioDialer(SocketDialer):
         time_left(self._ends)
         data: bytes = await self.wire.read(RECEIVE, partial(time_left, self._ends))
         return data
-
-    # --- TLS --------------------------------------------------------------------------------------
 
     async def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
         await self.wire.start_tls(context, host, partial(time_left, self._ends))

@@ -43,8 +43,6 @@ class AsyncioDialer:
         self._clock = clock
         self.racing: list[asyncio.Task[socket.socket]] = []
 
-    # --- The address and the connection -----------------------------------------------------------
-
     async def look_up(self, host: str, port: int) -> list[Address]:
         return await look_up(host, port, time_left(self._ends))
 
@@ -91,8 +89,6 @@ class AsyncioDialer:
             task.add_done_callback(_discard)
         self.racing.clear()
 
-    # --- The proxy --------------------------------------------------------------------------------
-
     async def send(self, data: bytes) -> None:
         time_left(self._ends)
         sent = 0
@@ -104,14 +100,10 @@ class AsyncioDialer:
         data: bytes = await self.wire.recv(RECEIVE, self._ends)
         return data
 
-    # --- TLS --------------------------------------------------------------------------------------
-
     async def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
         time_left(self._ends)
         self.wire = AsyncioTLS(self.wire, context, host, session)
         await self.wire.handshake(self._ends)
-
-    # --- The end ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         self._end_race()

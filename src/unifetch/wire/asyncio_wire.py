@@ -136,10 +136,6 @@ class AsyncioWire(asyncio.BufferedProtocol):
                     raise self._error()
                 return b""
             await self._wait(ends)
-        data = self._data
-        if len(data) <= most and not self._paused:
-            self._data = b""
-            return data
         return self._take(most)
 
     def recv_now(self, most: int) -> bytes | None:

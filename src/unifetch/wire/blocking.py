@@ -37,8 +37,6 @@ def dial(request: RawRequest, session: ssl.SSLSession | None = None) -> Blocking
 class BlockingDialer(SocketDialer):
     """Opens one connection, which becomes its `wire`, until `ends` by `monotonic()`."""
 
-    # --- The address and the connection -----------------------------------------------------------
-
     def look_up(self, host: str, port: int) -> list[Address]:
         return look_up(host, port, time_left(self._ends))
 
@@ -60,8 +58,6 @@ class BlockingDialer(SocketDialer):
         self.wire = self._connected([sock for sock in self.racing if sock.fileno() in decided])
         return self.wire is not None
 
-    # --- The proxy --------------------------------------------------------------------------------
-
     def send(self, data: bytes) -> None:
         self.wire.settimeout(time_left(self._ends))
         self.wire.sendall(data)
@@ -70,8 +66,6 @@ class BlockingDialer(SocketDialer):
         self.wire.settimeout(time_left(self._ends))
         data: bytes = self.wire.recv(RECEIVE)
         return data
-
-    # --- TLS --------------------------------------------------------------------------------------
 
     def start_tls(self, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
         import ssl

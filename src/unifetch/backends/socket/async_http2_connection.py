@@ -174,11 +174,7 @@ class StreamExchange:
     # --- Sending the request ----------------------------------------------------------------------
 
     async def send(self) -> Head:
-        """Write the request, and read the head of the final response.
-
-        Raises:
-            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
-        """
+        """Write the request, and read the head of the final response; it raises what `Connection.send` does."""
         stream, request = self.stream, self._request
         stream.sent = "maybe"
         self._connection.flush()
@@ -229,11 +225,7 @@ class StreamExchange:
         return content
 
     async def read_body(self, trailers: list[tuple[str, str]]) -> AsyncIterator[bytes]:
-        """The pieces of the body as they come; after the last, `trailers` are filled.
-
-        Raises:
-            ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
-        """
+        """The pieces of the body as they come; after the last, `trailers` are filled. As `Connection.read_body`."""
         stream = self.stream
         try:
             while True:

@@ -251,8 +251,6 @@ class Connection(ConnectionState):
         except OSError as error:
             raise self._not_received(error) from error
 
-    # --- Time -------------------------------------------------------------------------------------
-
     def _set_time(self, seconds: float | None) -> None:
         seconds = within(seconds, self._deadline)
         if seconds != self._seconds:  # far from the deadline it never changes, and to set it is a system call

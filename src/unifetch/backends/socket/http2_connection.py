@@ -60,11 +60,7 @@ class HTTP2Connection(Connection):
     # --- Sending the request ----------------------------------------------------------------------
 
     def send(self, request: RawRequest) -> tuple[Head, bytes]:
-        """Write the request, and read the head of the final response, and its body if all of it has come.
-
-        Raises:
-            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
-        """
+        """As `Connection.send`: the head of the final response, and its body if all of it has come."""
         self._deadline = request.deadline
         self._read_timeout, self._write_timeout = request.timeout.read, request.timeout.write
         self._is_near, self._margin = True, inf
@@ -138,11 +134,7 @@ class HTTP2Connection(Connection):
     # --- Receiving the response -------------------------------------------------------------------
 
     def read_body(self, size: Framing, trailers: list[tuple[str, str]], done: Callable[[], object]) -> Iterator[bytes]:
-        """The pieces of the body as they come; after the last, `trailers` are filled and `done` is called.
-
-        Raises:
-            ReadTimeout, IncompleteBody, ProtocolError: with `request_sent` "yes".
-        """
+        """As `Connection.read_body`."""
         stream, session = self._stream, self._session
         while True:
             while not stream.has_news():
