@@ -36,11 +36,7 @@ class Entry(Value):
     async_natives: tuple[str, ...]
 
     def __init__(
-        self,
-        factory: str,
-        natives: tuple[str, ...] = (),
-        async_factory: str = "",
-        async_natives: tuple[str, ...] = (),
+        self, factory: str, natives: tuple[str, ...] = (), async_factory: str = "", async_natives: tuple[str, ...] = ()
     ) -> None:
         vars(self).update(factory=factory, natives=natives, async_factory=async_factory, async_natives=async_natives)
 

@@ -36,14 +36,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .. import errors
-from ..errors import (
-    ConnectError,
-    ConnectTimeout,
-    InvalidSetting,
-    ProtocolError,
-    ProxyError,
-    UnifetchError,
-)
+from ..errors import ConnectError, ConnectTimeout, InvalidSetting, ProtocolError, ProxyError, UnifetchError
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
 from ..wire.asyncio_wire import AsyncioTLS, look_up

@@ -19,6 +19,7 @@ from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.headers import NO_HEADERS, Headers
 from ..model.url import URL
 from ..policies.proxies import Proxy
+from ..wire.resolution import numeric
 from . import replaced
 from .bounds import checked, phases
 from .engine import AsyncEngine, Engine
@@ -210,7 +211,7 @@ class Library:
 
     def _named(self, name: str, url: Any, client: Client | AsyncClient) -> str:
         # The name is asked for by its own URL, at the address: then SNI and the check of the certificate are for it.
-        if client.settings.proxy is not None or not _is_address(url.host):
+        if client.settings.proxy is not None or not numeric(url.host, 0):
             raise errors.InvalidRequest(
                 "sni_hostname is honoured for a URL with an address as its host, and without a proxy; "
                 "otherwise ask for the name itself, and give resolve= to the transport"
@@ -258,16 +259,6 @@ class Library:
         translated = kind(str(error))
         translated.request = request  # type: ignore[attr-defined]  # the library's errors have one
         return translated
-
-
-def _is_address(host: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _raw(response: Response[Any]) -> list[tuple[bytes, bytes]]:

@@ -15,18 +15,10 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager
 
-from ..errors import (
-    ConfigError,
-    ConnectError,
-    ConnectTimeout,
-    NameResolutionError,
-    ProxyError,
-    UnifetchError,
-)
-from ..model.route import is_looked_up, is_loopback_name
+from ..errors import ConfigError, ConnectError, ConnectTimeout, NameResolutionError, ProxyError, UnifetchError
+from ..model.route import is_looked_up, is_loopback_name, refuse_private
 from .happy_eyeballs import taking_turns
 from .reader import ByteReader
-from .resolution import checked
 from .tls_errors import handshake_failed
 from .tunnels import agreement
 
@@ -108,7 +100,10 @@ def _chosen(driver: Driver, request: RawRequest) -> Steps[list[Address]]:
         found = [(socket.AF_INET, ("127.0.0.1", request.port)), (socket.AF_INET6, ("::1", request.port, 0, 0))]
     else:
         found = yield driver.look_up(route.address or host, request.port)
-    return taking_turns(checked(route, host, found))
+    if route.public_only:
+        for _, address in found:
+            refuse_private(host, str(address[0]))
+    return taking_turns(found)
 
 
 # --- The proxy ------------------------------------------------------------------------------------

@@ -32,15 +32,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError, H2Error
 from h2.settings import SettingCodes, Settings
 
-from ..errors import (
-    ConnectionLost,
-    IncompleteBody,
-    ProtocolError,
-    TLSError,
-    TooLarge,
-    UnifetchError,
-    evidence,
-)
+from ..errors import ConnectionLost, IncompleteBody, ProtocolError, TLSError, TooLarge, UnifetchError, evidence
 from ..model.headers import Headers
 from .http2_fields import HidingDecoder, PlainEncoder, checked_fields, request_fields, sent_field, size_of
 from .http11 import MAX_HEAD, MAX_INTERIM, MAX_TRAILERS, Head, framing

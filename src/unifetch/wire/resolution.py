@@ -9,14 +9,10 @@ from __future__ import annotations
 import socket
 import threading
 
-from ..model.route import refuse_private
-
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
-
-    from ..model.route import Route
 
     Address: TypeAlias = tuple[int, Any]  # the family, and what `socket.connect` takes
     Outcome: TypeAlias = list[Address] | Exception
@@ -74,15 +70,3 @@ def settled(outcome: Outcome) -> list[Address]:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
-
-
-def checked(route: Route, host: str, found: list[Address]) -> list[Address]:
-    """The same addresses, if this route may lead to each of them.
-
-    Raises:
-        ConnectError: one is not public, and that is asked for.
-    """
-    if route.public_only:
-        for _, address in found:
-            refuse_private(host, str(address[0]))
-    return found
