@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 import socket
 import threading
@@ -139,16 +138,6 @@ def test_a_large_body_in_memory(tls: bool) -> None:
             client.get(server.url)
 
         assert ([body, body], 1) == (bodies, server.connections)
-
-
-def test_the_walk_of_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """The walk through an exchange that the package shows is a program that works."""
-    text = backend_module.__doc__ or ""
-    walk = re.sub(r"^    ", "", text[text.index("    from unifetch.wire import") :], flags=re.MULTILINE)
-    with Server(reply(200, b"hello")) as server:
-        exec(walk.replace("8000", str(server.port)), {})  # our own docstring
-
-    assert "200 OK 5\n" == capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [Client, AwaitedClient])
