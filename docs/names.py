@@ -14,6 +14,8 @@ TITLES = {
     names.ARGUMENT: "Arguments of a call or a client",
     names.CLIENT: "Attributes of a session or client",
     names.RESPONSE: "Attributes of a response",
+    names.REQUEST: "Attributes of a request",
+    names.URL: "Attributes of a URL",
     names.HEADERS: "Methods of headers",
     names.COOKIES: "Methods of a cookie jar",
     names.LINK: "Keys of a link",
@@ -21,6 +23,7 @@ TITLES = {
     names.RETRY: "Fields of a `Retry`",
     names.LIMITS: "Fields of limits",
     names.TIMEOUT: "Fields of a timeout",
+    names.TLS: "Fields of TLS settings",
     names.MODULE: "Names of the module",
 }
 

@@ -9,6 +9,47 @@ from unifetch.model import names
 # our backend; `path`, a file; and the library.
 EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
     names.ARGUMENT: {
+        "ca_cert_dir": (
+            "urllib3",
+            'urllib3.PoolManager(ca_cert_dir=None).request("GET", url)',
+            'unifetch.get(url, tls={"ca_path": None})',
+        ),
+        "cert_file": (
+            "urllib3",
+            'urllib3.PoolManager(cert_file=None).request("GET", url)',
+            'unifetch.get(url, tls={"client_cert": None})',
+        ),
+        "cert_reqs": (
+            "urllib3",
+            'urllib3.PoolManager(cert_reqs="CERT_NONE").request("GET", url)',
+            "unifetch.get(url, tls=False)",
+        ),
+        "assert_hostname": (
+            "urllib3",
+            'urllib3.PoolManager(assert_hostname=False).request("GET", url)',
+            'unifetch.get(url, tls={"check_hostname": False})',
+        ),
+        "ssl_minimum_version": (
+            "urllib3",
+            'urllib3.PoolManager(ssl_minimum_version=772).request("GET", url)',
+            'unifetch.get(url, tls={"min_version": "1.3"})',
+        ),
+        "pool_connections": (
+            "urllib3",
+            'urllib3.PoolManager(num_pools=100).request("GET", url)',
+            'unifetch.get(url, limits={"connections": 100})',
+        ),
+        "limit_per_host": (
+            "urllib3",
+            'urllib3.PoolManager(maxsize=10).request("GET", url)',
+            'unifetch.get(url, limits={"connections_per_origin": 10})',
+        ),
+        "uds": ("httpx", "httpx.HTTPTransport(uds=None) and 1", "unifetch.Client(unix_socket=None) and 1"),
+        "skip_auto_headers": (
+            "aiohttp",
+            'await client.get(url, skip_auto_headers=["User-Agent"])',
+            'unifetch.get(url, headers={"User-Agent": None})',
+        ),
         "data": ("requests", 'requests.post(url, data={"a": "b"})', 'unifetch.post(url, form={"a": "b"})'),
         "content": ("httpx", 'httpx.post(url, content=b"bytes")', 'unifetch.post(url, body=b"bytes")'),
         "verify": ("requests", "requests.get(url, verify=False)", "unifetch.get(url, tls=False)"),
@@ -163,6 +204,11 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "limit_per_host": ("", "", "unifetch.Limits(connections_per_origin=5)"),
     },
     names.TIMEOUT: {
+        "timeout": (
+            "httpx",
+            "httpx.get(url, timeout=httpx.Timeout(timeout=5))",
+            "unifetch.get(url, timeout=unifetch.Timeout(total=5))",
+        ),
         "sock_read": ("aiohttp", "aiohttp.ClientTimeout(sock_read=5).sock_read", "unifetch.Timeout(read=5).read"),
         "sock_connect": (
             "aiohttp",
@@ -171,6 +217,22 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
     },
     names.RESPONSE: {
+        "host": ("aiohttp", "(await client.get(url)).host", "client.get(url).url.host"),
+        "content_disposition": (
+            "aiohttp",
+            "(await client.get(url)).content_disposition",
+            'client.get(url).headers.get("content-disposition")',
+        ),
+        "get_redirect_location": (
+            "urllib3",
+            'urllib3.PoolManager().request("GET", url + "/moved", redirect=False).get_redirect_location()',
+            'unifetch.get(url + "/moved", redirects=0).headers.get("location")',
+        ),
+        "readline": (
+            "urllib3",
+            'urllib3.PoolManager().request("GET", url, preload_content=False).readline()',
+            '(lambda file: (file.readline(), file.close())[0])(client.open("GET", url).file())',
+        ),
         "status_code": ("requests", "requests.get(url).status_code", "unifetch.get(url).status"),
         "reason_phrase": ("httpx", "httpx.get(url).reason_phrase", "unifetch.get(url).reason"),
         "content": ("requests", "requests.get(url).content", "unifetch.get(url).body"),
@@ -336,6 +398,11 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
     },
     names.CLIENT: {
+        "raise_for_status": (
+            "aiohttp",
+            "(await client.get(url)).raise_for_status()",
+            "client.get(url).raise_for_status() and None",
+        ),
         "headers": (
             "requests",
             '(client.headers.update({"X-A": "1"}), client.get(url))[1]',
@@ -496,6 +563,79 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
             "(client.get(url), sorted(cookie.name for cookie in client.cookies))[1]",
         ),
     },
+    names.TLS: {
+        "cert": ("requests", "requests.get(url, cert=None)", "unifetch.get(url, tls=unifetch.TLS(client_cert=None))"),
+        "cafile": ("", "", "unifetch.get(url, tls=unifetch.TLS(ca_file=None))"),
+        "capath": ("", "", "unifetch.get(url, tls=unifetch.TLS(ca_path=None))"),
+        "assert_hostname": ("", "", "unifetch.get(url, tls=unifetch.TLS(check_hostname=False))"),
+        "assert_fingerprint": ("", "", 'unifetch.TLS(fingerprint="sha-256:" + "ab" * 32)'),
+        "ssl_minimum_version": ("", "", 'unifetch.get(url, tls=unifetch.TLS(min_version="1.3"))'),
+        "ciphers": ("", "", 'unifetch.get(url, tls=__import__("ssl").create_default_context())'),
+    },
+    names.REQUEST: {
+        "data": (
+            "requests",
+            'requests.Request("POST", url, data="a").data',
+            'unifetch.Request("POST", url, body="a").body',
+        ),
+        "content": (
+            "httpx",
+            'httpx.Request("POST", url, content=b"a").content',
+            'unifetch.Request("POST", url, body=b"a").body',
+        ),
+        "params": (
+            "requests",
+            'client.send(requests.Request("GET", url, params={"a": "b"}).prepare())',
+            'client.send(unifetch.Request("GET", unifetch.URL(url).with_params({"a": "b"})))',
+        ),
+        "cookies": (
+            "requests",
+            'client.send(requests.Request("GET", url, cookies={"a": "b"}).prepare())',
+            'client.send(unifetch.Request("GET", url), cookies={"a": "b"})',
+        ),
+        "auth": (
+            "requests",
+            'client.send(requests.Request("GET", url, auth=("a", "b")).prepare())',
+            'client.send(unifetch.Request("GET", url), auth=("a", "b"))',
+        ),
+        "hooks": ("", "", "unifetch.Client(listeners=[print])"),
+        "path_url": (
+            "requests",
+            'requests.Request("GET", url + "?a=1").prepare().path_url',
+            'unifetch.Request("GET", url + "?a=1").url.target',
+        ),
+        "real_url": (
+            "aiohttp",
+            "(await client.get(url)).request_info.real_url.path",
+            "client.get(url).request.url.path",
+        ),
+        "copy": (
+            "requests",
+            'requests.Request("GET", url).prepare().copy().method',
+            'unifetch.Request("GET", url).replace().method',
+        ),
+    },
+    names.URL: {
+        "copy_with": (
+            "httpx",
+            'httpx.get(httpx.URL(url).copy_add_param("a", "b"))',
+            'unifetch.get(unifetch.URL(url).with_params({"a": "b"}))',
+        ),
+        "params": (
+            "httpx",
+            'httpx.URL(url + "?a=b").params["a"]',
+            '__import__("urllib.parse").parse.parse_qs(unifetch.URL(url + "?a=b").query)["a"][0]',
+        ),
+        "joinpath": ("", "", 'unifetch.get(unifetch.URL(url).join("/x"))'),
+        "netloc": ("httpx", 'httpx.URL("http://h:81/").netloc.decode()', 'unifetch.URL("http://h:81/").authority'),
+        "raw_host": ("httpx", 'httpx.URL("http://h:81/").raw_host.decode()', 'unifetch.URL("http://h:81/").host'),
+        "user": ("", "", 'unifetch.URL("http://u:p@h/").username'),
+        "query_string": ("httpx", 'httpx.URL("http://h/?a=b").query.decode()', 'unifetch.URL("http://h/?a=b").query'),
+        "raw_path": ("httpx", 'httpx.URL("http://h/p?a=b").raw_path.decode()', 'unifetch.URL("http://h/p?a=b").target'),
+        "name": ("", "", '__import__("pathlib").PurePosixPath(unifetch.URL("http://h/a/b.txt").path).suffix'),
+        "human_repr": ("", "", 'str(unifetch.URL("http://h/"))'),
+        "with_scheme": ("", "", 'unifetch.URL("https://h/")'),
+    },
     names.LINK: {
         "get": ("requests", 'requests.get(url).links["next"].get("url")', 'unifetch.get(url).links["next"].url'),
     },
@@ -512,6 +652,19 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
     },
     names.MODULE: {
+        "DummyCookieJar": (
+            "aiohttp",
+            "await aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()).get(url)",
+            "unifetch.Client(cookies=False).get(url)",
+        ),
+        "encode_basic_auth": (
+            "urllib3",
+            'urllib3.PoolManager().request("GET", url, headers=urllib3.util.make_headers(basic_auth="a:b"))',
+            'unifetch.get(url, auth=("a", "b"))',
+        ),
+        "create_ssl_context": ("", "", 'unifetch.get(url, tls=__import__("ssl").create_default_context())'),
+        "hooks": ("", "", "unifetch.Client(listeners=[print])"),
+        "compat": ("", "", '__import__("urllib.parse").parse.urljoin(url, "x")'),
         "Session": ("requests", "requests.Session().get(url)", "unifetch.Client().get(url)"),
         "AsyncSession": (
             "aiohttp",

@@ -214,6 +214,20 @@ async def asynchronous() -> AsyncIterator[bytes]:
     yield b"a"
 
 
+def ended() -> Iterator[bytes]:
+    """What a second call would be given, if the first had read it."""
+    blocks = (block for block in [b"x"])
+    list(blocks)
+    return blocks
+
+
+class AwaitedFile:
+    """As an upload of a framework is."""
+
+    async def read(self, size: int = -1) -> bytes:
+        return b""
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("two bodies", {"body": b"a", "json": {}}, "one of body=, json= and form="),
     ("three bodies", {"body": b"", "json": 0, "form": {}}, "one of body=, json= and form="),
@@ -223,6 +237,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a truth", {"body": True}, "not bool"),
     ("text blocks", {"body": ["a"]}, "a block of the body is str, not bytes"),
     ("number blocks", {"body": [1]}, "a block of the body is int, not bytes"),
+    ("an array", {"body": array.array("H", [1])}, r"no array as it is; memoryview\(…\) of it sends its bytes"),
+    ("an ended generator", {"body": ended()}, "a generator that has ended"),
+    ("a file that is awaited", {"body": AwaitedFile()}, r"read\(\) has to be awaited"),
     ("a text file", {"body": io.StringIO("a")}, "binary mode"),
     ("an asynchronous iterator", {"body": asynchronous()}, "AsyncClient"),
     ("a lone surrogate", {"body": "\ud800"}, "lone surrogate"),

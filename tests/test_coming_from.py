@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 import runpy
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ NAMED = {
         "client_exceptions", "util", "poolmanager", "MockTransport", "ClientResponse", "HTTPResponse", "NetRCAuth",
         "TraceConfig", "SSLError", "ClientConnectorDNSError", "ClientProxyConnectionError", "InvalidProxyURL",
         "ConnectTimeoutError", "EmptyPoolError", "ContentTypeError", "UnrewindableBodyError", "Cookies",
-        "InvalidUrlClientError",
+        "InvalidUrlClientError", "UnixConnector", "DefaultResolver", "Fingerprint", "BaseTransport",
     },
 }  # fmt: skip
 ROWS = [(place, theirs, ours) for place, answers in names.ANSWERS.items() for theirs, (ours, _) in answers.items()]
@@ -233,6 +234,7 @@ def theirs_at(place: str) -> set[str]:
         httpx.HTTPTransport.__init__, aiohttp.ClientSession.__init__, aiohttp.ClientSession._request,
         aiohttp.TCPConnector.__init__, urllib3.HTTPConnectionPool.urlopen, urllib3.HTTPSConnectionPool.__init__,
         urllib3.PoolManager.request, urllib3.HTTPResponse.__init__, urllib3.PoolManager.request_encode_url,
+        urllib3.PoolManager.__init__, requests.adapters.HTTPAdapter.__init__,
     ]  # fmt: skip
     modules = [
         requests, requests.adapters, requests.exceptions, requests.auth, requests.cookies, httpx, aiohttp,
@@ -243,6 +245,10 @@ def theirs_at(place: str) -> set[str]:
         names.CLIENT: [requests.Session(), httpx.Client, httpx.AsyncClient, aiohttp.ClientSession, urllib3.PoolManager],
         names.HEADERS: [httpx.Headers, urllib3.HTTPHeaderDict, importlib.import_module("multidict").CIMultiDictProxy],
         names.COOKIES: [requests.cookies.RequestsCookieJar, httpx.Cookies(), aiohttp.CookieJar],
+        names.REQUEST: [
+            requests.Request(), requests.PreparedRequest(), httpx.Request("GET", "http://h"), aiohttp.RequestInfo,
+        ],
+        names.URL: [httpx.URL, importlib.import_module("yarl").URL, urllib3.util.Url],
         names.LINK: [dict],
         names.ELAPSED: [importlib.import_module("datetime").timedelta],
     }  # fmt: skip
@@ -257,7 +263,11 @@ def theirs_at(place: str) -> set[str]:
             httpx.Limits.__init__, aiohttp.TCPConnector.__init__, requests.adapters.HTTPAdapter.__init__,
             urllib3.HTTPConnectionPool.__init__,
         ],
-        names.TIMEOUT: [aiohttp.ClientTimeout],
+        names.TIMEOUT: [aiohttp.ClientTimeout, httpx.Timeout.__init__],
+        names.TLS: [
+            urllib3.HTTPSConnectionPool.__init__, httpx.Client.__init__, ssl.create_default_context,
+            urllib3.util.ssl_.create_urllib3_context,
+        ],
     }  # fmt: skip
     return {name for call in of[place] for name in inspect.signature(call).parameters}
 
@@ -267,7 +277,7 @@ ELSEWHERE = {
     "method", "iter_chunked", "next_request", "method_whitelist", "charset_encoding", "AsyncSession", "AsyncHTTPClient",
     "user_agent", "connect_timeout", "read_timeout", "proxy_auth", "client_exceptions", "poolmanager", "util", "auth",
     "cookies", "exceptions", "adapters", "models", "sessions", "status_codes", "structures", "extensions", "urlopen",
-    "retry_after_max",
+    "retry_after_max", "default_encoding", "follow_redirects",
 }  # fmt: skip
 
 

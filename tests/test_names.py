@@ -14,6 +14,7 @@ import pytest
 import unifetch
 from unifetch import URL, Client, Headers, InvalidSetting, InvalidURL, Response
 from unifetch.client import base_client
+from unifetch.model import names as table
 from unifetch.model.names import (
     ARGUMENT,
     CLIENT,
@@ -24,9 +25,11 @@ from unifetch.model.names import (
     LINK,
     MODULE,
     NAMES,
+    REQUEST,
     RESPONSE,
     RETRY,
     TIMEOUT,
+    TLS,
 )
 from unifetch.testing import Server, reply
 
@@ -37,6 +40,8 @@ LINKED = unifetch.Response(
 )
 THINGS: dict[str, Any] = {
     RESPONSE: ANSWER,
+    REQUEST: ANSWER.request,
+    table.URL: ANSWER.url,
     HEADERS: ANSWER.headers,
     CLIENT: Client(),
     COOKIES: unifetch.CookieJar(),
@@ -70,16 +75,24 @@ def test_attributes(place: str, name: str) -> None:
 
 def test_a_client_tells_what_the_table_has() -> None:
     """The names stand there twice, because the table is imported by whoever uses one of them."""
-    assert set(NAMES[CLIENT]) == set(base_client._THEIRS)
+    assert set(NAMES[CLIENT]) == set(base_client._THEIRS.split())
 
 
 def test_an_awaited_client_tells_the_same() -> None:
     """A client of aiohttp or httpx has the same names."""
-    with pytest.raises(AttributeError, match=r"here it is Client\(limits=…, tls=…, backend=…\)"):
+    with pytest.raises(
+        AttributeError,
+        match=r"'AsyncClient' object has no attribute 'connector'; here it is Client\(limits=…, tls=…, backend=…\)",
+    ):
         getattr(unifetch.AsyncClient(), "connector")  # noqa: B009  # mypy would refuse the attribute
 
 
-SETTINGS: dict[str, type[Any]] = {RETRY: unifetch.Retry, LIMITS: unifetch.Limits, TIMEOUT: unifetch.Timeout}
+SETTINGS: dict[str, type[Any]] = {
+    RETRY: unifetch.Retry,
+    LIMITS: unifetch.Limits,
+    TIMEOUT: unifetch.Timeout,
+    TLS: unifetch.TLS,
+}
 
 
 @pytest.mark.parametrize(("setting", "name"), [(setting, name) for setting in SETTINGS for name in NAMES[setting]])
@@ -190,14 +203,86 @@ def test_what_is_told_is_there() -> None:
                 assert hasattr(thing, attribute[1]) or attribute[1] in thing.__annotations__, (name, ours)
             if place == MODULE and (found := re.match(r"[A-Z]\w+", ours)):
                 assert found[0] in unifetch.__all__, (name, ours)
-            if place in (RETRY, LIMITS, TIMEOUT) and (found := re.match(r"(\w+)=", ours)):
-                kind = {RETRY: unifetch.Retry, LIMITS: unifetch.Limits, TIMEOUT: unifetch.Timeout}[place]
-                assert found[1] in {*kind.__annotations__, "redirects"}, (name, ours)
+            if place in SETTINGS and (found := re.match(r"(\w+)=", ours)):
+                assert found[1] in {*SETTINGS[place].__annotations__, "redirects", "tls"}, (name, ours)
             if place == CLIENT and (found := re.match(r"Client\((\w+)=", ours)):
-                assert found[1] in unifetch.client.settings._PARSERS, (name, ours)
+                assert found[1] in unifetch.client.settings.PARSERS, (name, ours)
             if place == ARGUMENT and (found := re.match(r"(\w+)=", ours)):
                 known = {*unifetch.client.base_client.CALL, "listeners", "cookies", *unifetch.client.base_client.BODY}
                 assert found[1] in known, (name, ours)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: unifetch.Request("POST", "http://h/", data=b""), r"Request\(\) takes no data=; here it is form="),
+        (lambda: unifetch.Request("POST", "http://h/", cookies={}), r"client\.send\(request, cookies=…\) does"),
+        (lambda: unifetch.Request("POST", "http://h/", hedaers={}), r"did you mean headers=\?"),
+        (lambda: Response(200, json={}), r"unifetch\.testing\.Answer\(200, json=…\)"),
+        (lambda: Response(200), r"unifetch\.testing\.Answer"),
+        (lambda: unifetch.CookieJar(unsafe=True), r"CookieJar\(\) takes no unsafe="),
+        (lambda: unifetch.CookieJar({"a": "b"}), r"jar\.update\(\{name: value\}, domain\)"),
+        (lambda: unifetch.CookieJar("a"), r"str is no Cookie; jar\.set\(name, value, domain\)"),
+        (lambda: unifetch.CookieJar(None), r"NoneType is no list of Cookie"),
+        (lambda: unifetch.CookieJar().set("a", "b"), r"a cookie belongs to a host: jar\.set\(name, value, domain\)"),
+        (lambda: unifetch.CookieJar().set("a", "b", "h", expires=1), r"jar\.set\(\) takes no expires="),
+        (lambda: unifetch.CookieJar().update({"a": "b"}), r"cookies belong to a host: jar\.update\(cookies, domain\)"),
+    ],
+)
+def test_what_a_class_takes(call: Any, told: str) -> None:
+    """So is an argument that one of our classes, or a method of a jar, has in another library."""
+    with pytest.raises(InvalidSetting, match=told):
+        call()
+
+
+def test_a_relative_request() -> None:
+    """A Request has an absolute URL, and the error says who makes one."""
+    with pytest.raises(InvalidURL, match=r"client\.settings\.base_url\.join\(…\) makes one of it"):
+        unifetch.Request("GET", "/x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"content_type": None}, r"json\(\) takes no content_type=; no Content-Type is asked for"),
+        ({"encoding": "utf-8"}, r"takes no encoding=; JSON tells its own"),
+        ({"loads": None}, r"takes no loads=; it takes what json\.loads does"),
+    ],
+)
+def test_arguments_of_json(arguments: dict[str, Any], told: str) -> None:
+    """`json(content_type=None)`, as aiohttp needs it, says that nothing of the kind is needed."""
+    with pytest.raises(InvalidSetting, match=told):
+        ANSWER.replace(body=b"{}").json(**arguments)
+
+
+def test_a_body_that_was_read() -> None:
+    """`await response.read()`, as in aiohttp, says where the body is."""
+    with pytest.raises(unifetch.StreamError, match=r"has been read, and is \.body"):
+        ANSWER.read()  # type: ignore[misc]  # that it is wrong is what is tested
+
+
+def test_submodules() -> None:
+    """`import unifetch` is enough for `unifetch.aio.get`."""
+    code = (
+        "import unifetch; print(unifetch.aio.get.__name__, unifetch.testing.Answer.__name__, unifetch.bridges.__name__)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert "get Answer unifetch.bridges" == found.stdout.strip()
+
+
+def test_what_python_says_well_is_left_to_it() -> None:
+    """An argument that is missing from our own call is Python's error."""
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'url'"):
+        unifetch.Request("GET")  # type: ignore[call-arg]  # that it is wrong is what is tested
+
+
+@pytest.mark.parametrize("method", ["auth_flow", "__call__"])
+def test_an_auth_of_another_library(method: str) -> None:
+    """A subclass whose method is that of httpx or requests, which nobody would call, is refused before a call."""
+    kind: Any = type("TokenAuth", (unifetch.Auth,), {method: lambda self, request: None})
+    with pytest.raises(InvalidSetting, match=r"TokenAuth has no credentials\(request, memory\)"):
+        Client(auth=kind())
 
 
 @pytest.mark.parametrize(
@@ -243,6 +328,10 @@ def test_a_client_does_not_change(kind: Any, name: str, told: str) -> None:
     """To set an attribute, as on a session of requests, is an error, not a word into the wind."""
     with pytest.raises(AttributeError, match=f"a client does not change: .*{told}"):
         setattr(kind(), name, False)
+    with pytest.raises(AttributeError, match=r"did you mean Client\(redirects=…\)\?"):
+        kind().redirect_ = 1
+    with pytest.raises(AttributeError, match=r"they are base_url, headers"):
+        kind().foo = 1
 
 
 def test_a_method_may_be_replaced() -> None:

@@ -12,6 +12,7 @@ import contextlib
 import copy
 import inspect
 import math
+from array import array
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -71,8 +72,28 @@ WRONG: dict[str, Callable[[], object]] = {
     "a mapping of objects": lambda: {"x": object()},
     "a mapping of mappings": lambda: {"x": {"y": [None]}},
     "a generator": lambda: (each for each in [1]),
+    "an ended generator": lambda: ended(),
+    "an array": lambda: array("I", [1, 2]),
+    "a deep list": lambda: deep(),
+    "very long text": lambda: "x" * 1_000_000,
     "a class": lambda: int,
 }
+
+
+def ended() -> Iterator[bytes]:
+    """A generator that somebody else has read."""
+    pieces = (b"x" for _ in range(1))
+    list(pieces)
+    return pieces
+
+
+def deep() -> list[Any]:
+    """A list in a list, and so on: too deep for `repr`."""
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
 
 # What an error calls an argument besides by its name.
 CALLED = {
@@ -279,8 +300,12 @@ def judged(name: str, argument: str, kind: str, error: Exception, *, sent: bool)
         return None  # it can be called, and fails by itself
     if argument == "body" and kind == "a generator":
         return None  # what an iterator gives is known once it is asked
+    if len(str(error)) > 1000 and not isinstance(error, OSError):  # the system's show all of a path
+        return f"too long: {shown}"
     if sent:
         return f"something was sent before {shown}"
+    if name.startswith(KIT) and isinstance(error, RecursionError):
+        return None  # of `json`, which names itself
     if not isinstance(error, (TypeError, ValueError, UnifetchError, *(NOT_THERE if argument == "path" else ()))):
         return f"from inside: {shown}"
     words = str(error).lower()

@@ -60,6 +60,9 @@ from .version import VERSION as __version__
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    from . import aio as aio
+    from . import bridges as bridges
+    from . import testing as testing
     from .client.async_client import AsyncClient
     from .client.downloads import Download
     from .many.fetch_all import Result, fetch_all
@@ -99,6 +102,8 @@ else:
                 raise AttributeError(
                     "unifetch.Timeout is the setting; the error is unifetch.TimedOut (docs/how-to/errors.md)"
                 )
+        if name in ("aio", "bridges", "testing"):  # as in `import unifetch; await unifetch.aio.get(…)`
+            return import_module(f".{name}", __name__)
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)
         names = import_module(".model.names", __name__)

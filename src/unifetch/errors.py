@@ -207,6 +207,7 @@ class StatusError(UnifetchError):
     """
 
     response: Response[Any]
+    request: Request
 
     def __init__(self, message: str, response: Response[Any]) -> None:
         super().__init__(message, request_sent="yes")
@@ -225,6 +226,15 @@ class InvalidJSON(UnifetchError, ValueError):
 
 class StreamError(UnifetchError, RuntimeError):
     """The stream of a body was used after it was closed, or a second time."""
+
+
+def shown(value: object) -> str:
+    """What a caller gave where something else was wanted, to be shown: cut off, and whatever its own `repr` does."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # it is nested too deeply, has thousands of digits, or is simply broken
+        return f"this {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def evidence(data: bytes | str, limit: int = 80) -> str:

@@ -5,7 +5,7 @@ Nothing here imports a library before it is asked for by name.
 
 from __future__ import annotations
 
-from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBackend
+from ..errors import BackendNotInstalled, ConfigError, InvalidSetting, UnknownBackend, shown
 from ..model.frozen import Value
 from .base import ASYNC_CAPABILITIES, Capability
 
@@ -117,7 +117,7 @@ def _from_entry_point(name: str) -> Callable[..., Any]:
     # Looked at only after the table, because scanning the installed distributions takes milliseconds.
     found = {point.name: point for point in _entry_points()}
     if name not in found:
-        raise UnknownBackend(f"unknown backend {name!r}; known are {', '.join([*BACKENDS, *found])}")
+        raise UnknownBackend(f"unknown backend {shown(name)}; known are {', '.join([*BACKENDS, *found])}")
     factory: Callable[..., Any] = found[name].load()
     return factory
 

@@ -243,7 +243,7 @@ class _Way:
         if self.route.proxy is not None:
             return f"{request.host}:{request.port} through {self.route.proxy.url}"
         if self.route.unix_socket is not None:
-            return f"the unix socket {self.route.unix_socket!a}"
+            return f"the unix socket {self.route.unix_socket!a:.200}"
         return f"{request.host}:{request.port}"
 
     async def connected(self, request: RawRequest) -> tuple[TakenOver, Connection]:

@@ -10,7 +10,7 @@ from functools import wraps
 from importlib import import_module
 from inspect import signature
 
-from ..errors import InvalidSetting
+from ..errors import InvalidSetting, shown
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def install(library: str, **settings: Unpack[BridgeArguments]) -> None:
         InvalidSetting: for another library, a setting that will not do, and one that is installed already.
     """
     if library not in LIBRARIES:
-        raise InvalidSetting(f"there is no bridge for {library!r}; there is one for {', '.join(LIBRARIES)}")
+        raise InvalidSetting(f"there is no bridge for {shown(library)}; there is one for {', '.join(LIBRARIES)}")
     if library in _installed:
         raise InvalidSetting(f"the bridge for {library} is installed already; uninstall it first")
     _installed[library] = import_module(f"{__name__}.{library}").replace_transports(dict(settings))

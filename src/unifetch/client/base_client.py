@@ -14,6 +14,7 @@ from weakref import WeakSet
 from ..backends import load, wrap
 from ..errors import InvalidSetting, InvalidURL
 from ..masking import is_secret
+from ..model.elsewhere import tell
 from ..model.frozen import trusted
 from ..model.headers import Headers
 from ..model.messages import USUAL_METHODS, Request, checked_method
@@ -25,7 +26,7 @@ from .call_settings import Plan
 from .config import PROCESS, check_request, check_settings, chosen_backend, environment, environment_rules
 from .connection_limit import Slots
 from .interception import SEAM
-from .settings import parse
+from .settings import PARSERS, parse
 from .signatures import EDITOR
 
 TYPE_CHECKING: bool = False
@@ -43,28 +44,13 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound="BaseClient")  # for editors that do not know `Self`
 
 
-class _Elsewhere:
-    """An attribute that the clients of other libraries have: whoever reads it is told ours.
-
-    With `__getattr__`, a class would be slower at the attributes that it does have, and each call reads a dozen.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, client: object, kind: type) -> NoReturn:
-        from ..model.names import CLIENT, unknown_attribute
-
-        raise AttributeError(unknown_attribute(CLIENT, self._name, ()))
-
-
 # Those of `model/names.py`, which is imported only when somebody uses one.
 _THEIRS = (
-    "headers", "params", "auth", "verify", "cert", "proxies", "trust_env", "max_redirects",
-    "timeout", "base_url", "hooks", "event_hooks", "trace_configs", "mount", "adapters", "get_adapter",
-    "connector", "prepare_request", "build_request", "merge_environment_settings", "resolve_redirects",
-    "cookie_jar", "urlopen", "aclose",
-)  # fmt: skip
+    "headers params auth verify cert proxies trust_env max_redirects follow_redirects timeout base_url"
+    " hooks event_hooks trace_configs mount adapters get_adapter connector prepare_request build_request"
+    " merge_environment_settings resolve_redirects cookie_jar urlopen aclose closed is_closed"
+    " raise_for_status ws_connect"
+)
 
 
 class BaseClient:
@@ -367,14 +353,13 @@ class BaseClient:
     def __setattr__(self, name: str, value: object) -> None:
         # `session.verify = False` must not go unnoticed. But a test may replace a method.
         if name[:1] != "_" and not hasattr(type(self), name):
-            from ..model.names import ARGUMENT, CLIENT, answer
+            from ..model.names import ARGUMENT, CLIENT, answer, nearest
 
-            hint = answer(CLIENT, name) or answer(ARGUMENT, name) or f"Client({name}=…) makes one with it"
+            meant = nearest(name, PARSERS)
+            made = f"did you mean Client({meant}=…)?" if meant else f"they are {', '.join(PARSERS)}"
+            hint = answer(CLIENT, name) or answer(ARGUMENT, name) or made
             raise AttributeError(f"a client does not change: its settings are given when it is made; {hint}")
         object.__setattr__(self, name, value)
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _THEIRS]
 
     # --- Being copied -----------------------------------------------------------------------------
 
@@ -400,8 +385,7 @@ class BaseClient:
         self._backends = {}
 
 
-for _name in _THEIRS:
-    setattr(BaseClient, _name, _Elsewhere(_name))
+tell(BaseClient, "Client", _THEIRS)
 
 # The arguments that `arguments.py` describes to type checkers: of every call, of one with a body, of one exchange.
 ROUTE = ("proxy", "unix_socket", "resolve", "forbid_private", "backend")

@@ -18,10 +18,20 @@ from contextlib import suppress
 from io import BufferedRandom
 from time import monotonic
 
-from ..errors import IncompleteBody, InvalidHeader, InvalidSetting, ProtocolError, StatusError, UnifetchError, evidence
+from ..errors import (
+    IncompleteBody,
+    InvalidHeader,
+    InvalidSetting,
+    ProtocolError,
+    StatusError,
+    UnifetchError,
+    evidence,
+    shown,
+)
 from ..model.frozen import Value
 from ..model.headers import Headers
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
+from .base_client import CALL, refuse_arguments
 from .event_loops import in_thread
 from .new_file import is_at, open_exactly, part_of, place_of, take_name
 
@@ -122,6 +132,8 @@ async def async_download(
 
 def _fields(client: BaseClient, call: CallArguments) -> Pairs:
     """The caller's own fields, and one that asks for the file without a coding: a part of a coded one is of no use."""
+    if not CALL.issuperset(call):
+        refuse_arguments("download()", call)
     given = Headers(call.pop("headers", None))
     for name in ("Range", "If-Range"):
         if name in given or name in client.settings.headers:
@@ -180,7 +192,12 @@ class Part:
     ) -> None:
         if progress is not None and not callable(progress):
             raise InvalidSetting(f"progress: must be a callable (received, total), not {type(progress).__name__}")
-        self._given = os.fsdecode(path)
+        if type(resume) is not bool:
+            raise InvalidSetting(f"resume: must be true or false, not {shown(resume)}")
+        try:
+            self._given = os.fsdecode(path)
+        except TypeError:
+            raise InvalidSetting(f"path: must be a path, str, bytes or PathLike, not {type(path).__name__}") from None
         self._target = place_of(self._given)
         self._part = part_of(self._target)
         self._sidecar = f"{self._part}.json"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import ConfigError, InvalidSetting
+from ..errors import ConfigError, InvalidSetting, InvalidURL, shown
 from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.timeouts import Timeout
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _redirects(setting: Any) -> int:
     if isinstance(setting, bool) or not isinstance(setting, int) or setting < 0:
-        raise InvalidSetting(f"redirects: must be the most redirects to follow, 0 for none, not {setting!r}")
+        raise InvalidSetting(f"redirects: must be the most redirects to follow, 0 for none, not {shown(setting)}")
     return setting
 
 
@@ -100,22 +100,42 @@ def _proxy(setting: Any) -> ProxyRules | None:
 
 def _http2(setting: Any) -> bool | str:
     if not isinstance(setting, bool) and setting != "only":
-        raise InvalidSetting(f'http2: must be true, false or "only", not {setting!r}')
+        raise InvalidSetting(f'http2: must be true, false or "only", not {shown(setting)}')
     return setting  # type: ignore[no-any-return]  # one of the three
 
 
 def _unix_socket(setting: Any) -> str | None:
     import os
 
-    return None if setting is None else os.fsdecode(setting)
+    if setting is None:
+        return None
+    path = os.fsdecode(setting)
+    if not path or "\0" in path[1:]:  # the first may be a NUL: Linux's abstract names
+        # An empty one, as of a variable that is not set, must not lead to the network.
+        raise ValueError(f"must be the path of a socket, not {shown(path)}")
+    return path
 
 
 def _resolve(setting: Any) -> Mapping[str, str]:
+    if setting is None:
+        return {}
+    if not isinstance(setting, Mapping):
+        raise TypeError(f"must be a mapping from hosts to addresses, not {type(setting).__name__}")
     from ipaddress import ip_address
 
     from ..model.url import URL
 
-    return {URL(f"http://{host}/").host: str(ip_address(address)) for host, address in dict(setting or {}).items()}
+    addresses = {}
+    for host, address in setting.items():
+        if not isinstance(host, str):
+            raise TypeError(f"a host must be str, not {type(host).__name__}")
+        try:
+            addresses[URL(f"http://{host}/").host] = str(ip_address(str(address)))
+        except InvalidURL:
+            raise
+        except ValueError:
+            raise InvalidSetting(f"resolve: {shown(address)} is no IPv4 or IPv6 address") from None
+    return addresses
 
 
 def _flag(setting: Any) -> bool:
@@ -124,7 +144,7 @@ def _flag(setting: Any) -> bool:
     return setting
 
 
-_PARSERS: dict[str, Callable[[Any], Any]] = {
+PARSERS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "headers": Headers,
     "params": _params,
@@ -211,12 +231,12 @@ def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     parsed = {}
     for name, value in settings.items():
-        if name not in _PARSERS:
+        if name not in PARSERS:
             from ..model.names import unknown_argument
 
-            raise InvalidSetting(unknown_argument("a client", name, ("backend", "cookies", *_PARSERS)))
+            raise InvalidSetting(unknown_argument("a client", name, ("backend", "cookies", *PARSERS)))
         try:
-            parsed[name] = _PARSERS[name](value)
+            parsed[name] = PARSERS[name](value)
         except ConfigError:
             raise
         except (TypeError, ValueError) as error:  # InvalidURL and InvalidHeader are ValueErrors

@@ -22,7 +22,16 @@ from ..client.base_client import absolute
 from ..client.config import PROCESS, chosen_backend
 from ..client.shared_client import SHARED
 from ..client.sync_client import Client
-from ..errors import ConfigError, InvalidBody, InvalidRequest, InvalidSetting, InvalidURL, UnifetchError, evidence
+from ..errors import (
+    ConfigError,
+    InvalidBody,
+    InvalidRequest,
+    InvalidSetting,
+    InvalidURL,
+    UnifetchError,
+    evidence,
+    shown,
+)
 from ..masking import REDACTED
 from ..model.frozen import Record
 from ..model.headers import NO_HEADERS, Headers
@@ -215,7 +224,7 @@ def check(urls: object, *, sink: object = None, progress: object = None, **bound
             raise InvalidSetting(f"{name} must be a callable, not {type(function).__name__}")
     for name, bound in bounds.items():
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-            raise InvalidSetting(f"{name} must be a positive whole number, not {bound!r}")
+            raise InvalidSetting(f"{name} must be a positive whole number, not {shown(bound)}")
 
 
 def length_of(urls: object) -> int | None:

@@ -6,8 +6,9 @@ and a backend: everything decided, nothing decoded.
 
 from __future__ import annotations
 
-from ..errors import InvalidMethod, StatusError, StreamError, evidence
+from ..errors import InvalidMethod, InvalidURL, StatusError, StreamError, evidence
 from ..masking import masked
+from .elsewhere import tell, told
 from .frozen import Value
 from .headers import NO_HEADERS, Headers, is_token
 from .route import DIRECT, Route
@@ -73,6 +74,7 @@ class Request(Value):
     form: Any = None
     files: Any = None
 
+    @told("Request()")
     def __init__(
         self,
         method: str,
@@ -84,9 +86,16 @@ class Request(Value):
         form: Any = None,
         files: Any = None,
     ) -> None:
+        try:
+            target = URL(url)
+        except InvalidURL as error:
+            if isinstance(url, str) and url[:1] in ("/", "?", "."):
+                base = "client.settings.base_url.join(…) makes one of it"
+                raise InvalidURL(f"{error}; a Request has an absolute URL: {base}") from None
+            raise
         vars(self).update(
             method=checked_method(method),
-            url=url if isinstance(url, URL) else URL(url),
+            url=target,
             headers=headers if isinstance(headers, Headers) else Headers(headers),
             body=body,
         )
@@ -105,6 +114,12 @@ class Request(Value):
             raise TypeError("a Request whose body is a stream cannot be pickled; read the body into bytes first")
         return super().__getstate__()
 
+
+tell(
+    Request,
+    "Request",
+    "data content params cookies auth hooks register_hook deregister_hook extensions prepare path_url real_url copy",
+)
 
 USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH"})
 
@@ -155,6 +170,7 @@ class Response(Value, Generic[B_co]):
     trailers: Headers
     decoded: bool
 
+    @told(instead="a Response comes from a client; in a test, unifetch.testing.Answer(200, json=…) stands for one")
     def __init__(
         self,
         *,
@@ -312,7 +328,7 @@ class Response(Value, Generic[B_co]):
     def _is_awaited(self) -> bool:
         # Bytes can be iterated over, too, and would give numbers.
         if isinstance(self.body, bytes):
-            raise StreamError("the body of this response has been read: ask for it with stream()")
+            raise StreamError("the body of this response has been read, and is .body; stream() gives one as it comes")
         return hasattr(self.body, "__aiter__")
 
     @overload

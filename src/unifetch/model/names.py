@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # Where a name is used: as an argument of a call, as a field of a setting, as a name of the module, or as an attribute.
-ARGUMENT, RETRY, LIMITS, TIMEOUT, MODULE = "argument", "retry", "limits", "timeout", "module"
-RESPONSE, HEADERS, CLIENT, COOKIES, LINK, ELAPSED = "Response", "Headers", "Client", "CookieJar", "Link", "elapsed"
+ARGUMENT, RETRY, LIMITS, TIMEOUT, TLS, MODULE = "argument", "retry", "limits", "timeout", "tls", "module"
+REQUEST, RESPONSE, HEADERS, CLIENT, COOKIES = "Request", "Response", "Headers", "Client", "CookieJar"
+URL, LINK, ELAPSED = "URL", "Link", "elapsed"
 
 # For each place: the names of others, what is written here instead, and the page of `docs/how-to` on it.
 ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
@@ -26,17 +27,29 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "cert": ('tls={"client_cert": (certificate, key)}', "tls"),
         "ssl ssl_context verify_ssl": ("tls=", "tls"),
         "ca_certs": ('tls={"ca_file": "ca.pem"}', "tls"),
+        "ca_cert_dir": ('tls={"ca_path": "/etc/ssl/certs"}', "tls"),
+        "cert_file key_file key_password": ('tls={"client_cert": (certificate, key, passphrase)}', "tls"),
+        "cert_reqs": ("tls=False, for no verification", "tls"),
+        "assert_hostname": ('tls={"check_hostname": False}, for any name in the certificate', "tls"),
+        "ssl_minimum_version ssl_version": ('tls={"min_version": "1.3"}', "tls"),
         "allow_redirects follow_redirects redirect": ("redirects=: the most to follow, 0 for none", "redirects"),
         "max_redirects": ("redirects=", "redirects"),
         "proxies": ("proxy=", "proxies"),
         "proxy_auth": ('proxy="http://user:password@host:port"', "proxies"),
         "mounts": ("proxy= and backend=", "proxies"),
         "trust_env": ("proxy=None for no proxy; auth=None for no netrc, which is read only if asked for", "proxies"),
-        "stream preload_content": ('stream("GET", url), in a `with` block', "streaming"),
+        "stream preload_content release_conn": ('stream("GET", url), in a `with` block', "streaming"),
         "hooks event_hooks trace_configs": ("listeners= of a client", "events"),
         "transport http1": ("backend=", "backends"),
         "connector": ("backend=, limits= and tls=", "backends"),
-        "retries": ("retry=", "retries"),
+        "retries max_retries": ("retry=", "retries"),
+        "limit pool_connections num_pools": ('limits={"connections": 100}', "limits"),
+        "limit_per_host pool_maxsize maxsize": ('limits={"connections_per_origin": 10}', "limits"),
+        "pool_block block": ('nothing: a call waits for a free connection, timeout={"pool": 5} seconds long', "limits"),
+        "uds": ("unix_socket=", "connecting"),
+        "ttl_dns_cache use_dns_cache": ("nothing: resolve= gives the address of a host", "connecting"),
+        "skip_auto_headers": ('headers={"User-Agent": None}', "header-fields"),
+        "max_line_size max_field_size": ("nothing: a head has fixed limits", "limits"),
         "cookie_jar": ("cookies= of a client", "cookies"),
         "read_until_eof": ("nothing: a body is read by its framing", "streaming"),
         "raise_for_status": ("response.raise_for_status()", "errors"),
@@ -50,13 +63,13 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "auto_decompress": ("decode=", "decoding"),
         "compress": ('body=gzip.compress(…) with headers={"Content-Encoding": "gzip"}', "bodies"),
         "chunked": ("body= with an iterator, which is sent in chunks", "bodies"),
-        "fingerprint": ('tls={"fingerprint": "sha-256:…"}', "tls"),
+        "fingerprint assert_fingerprint": ('tls={"fingerprint": "sha-256:…"}', "tls"),
         "pool_timeout": ('timeout={"pool": 5}', "timeouts"),
         "json_serialize": ('body=dumps(…) with headers={"Content-Type": "application/json"}', "bodies"),
     },
     RETRY: {
         "total": ("attempts=, the first one included: total + 1", "retries"),
-        "connect read status": ("attempts=, for all of them together", "retries"),
+        "connect read status other": ("attempts=, for all of them together", "retries"),
         "redirect": ("redirects= of the client or the call", "redirects"),
         "backoff_factor": ("backoff=", "retries"),
         "backoff_max retry_after_max": ("max_wait=", "retries"),
@@ -72,8 +85,31 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "limit_per_host pool_maxsize maxsize": ("connections_per_origin=", "limits"),
     },
     TIMEOUT: {
+        "timeout": ("total=", "timeouts"),
         "sock_read": ("read=", "timeouts"),
         "sock_connect": ("connect=", "timeouts"),
+    },
+    TLS: {
+        "cert cert_file key_file key_password": ("client_cert=(certificate, key, passphrase)", "tls"),
+        "ca_certs cafile": ("ca_file=", "tls"),
+        "capath ca_cert_dir": ("ca_path=", "tls"),
+        "assert_hostname": ("check_hostname=", "tls"),
+        "assert_fingerprint": ('fingerprint="sha-256:…"', "tls"),
+        "ssl_minimum_version": ('min_version="1.3"', "tls"),
+        "ciphers": ("tls=context, of ssl.create_default_context(), whose set_ciphers(…) takes them", "tls"),
+    },
+    REQUEST: {
+        "data": (".form, or .body", "requests"),
+        "content": (".body", "requests"),
+        "params": ("Request(method, URL(url).with_params({…}))", "requests"),
+        "cookies": ("client.send(request, cookies={…})", "cookies"),
+        "auth": ("client.send(request, auth=…)", "auth"),
+        "hooks register_hook deregister_hook": ("Client(listeners=[…])", "events"),
+        "extensions": ("nothing: each setting has its own argument", "settings"),
+        "prepare": ("nothing: client.send(request) sends it as it is", "requests"),
+        "path_url": (".url.target", "urls"),
+        "real_url": (".url", "urls"),
+        "copy": (".replace(…), which gives a changed copy", "requests"),
     },
     RESPONSE: {
         "status_code": (".status", "responses"),
@@ -86,13 +122,16 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "is_redirect": (".status in (301, 302, 303, 307, 308); redirects= says how many are followed", "redirects"),
         "is_permanent_redirect": (".status in (301, 308)", "redirects"),
         "has_redirect_location": ('"location" in .headers', "redirects"),
+        "get_redirect_location": ('.headers.get("location")', "redirects"),
         "next next_request": ('.url.join(.headers["location"]), where redirects=0 returned a redirect', "redirects"),
         "cookies": ('client.cookies, the jar; or .headers.get_all("set-cookie")', "cookies"),
         "encoding": (".charset; to decode otherwise, .body.decode(…)", "responses"),
-        "charset_encoding": (".charset", "responses"),
+        "charset_encoding get_encoding": (".charset", "responses"),
         "apparent_encoding": ("nothing: no charset is guessed; .body.decode(…) decodes as you say", "responses"),
         "content_type": ('.headers["content-type"]', "responses"),
-        "iter_content iter_bytes iter_chunked": ("the iterator .body of a stream()", "streaming"),
+        "content_disposition": ('.headers.get("content-disposition")', "responses"),
+        "default_encoding": ("nothing: .text goes by the charset, else UTF-8; .body.decode(…) as you say", "responses"),
+        "iter_content iter_bytes iter_chunked read_chunked": ("the iterator .body of a stream()", "streaming"),
         "iter_raw": ("the iterator .body of an exchange()", "streaming"),
         "iter_text iter_lines": (".lines() of a stream()", "streaming"),
         "aiter_bytes": ("`async for piece in .body` of a stream()", "streaming"),
@@ -102,9 +141,11 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "aclose": ("await .close()", "streaming"),
         "raw": (".file() of client.open(…), or client.exchange(…) for a body that is not decoded", "streaming"),
         "stream": ("client.stream(…)", "streaming"),
+        "readinto readline": (".file() of client.open(…)", "streaming"),
         "release_conn release": (".close()", "streaming"),
         "method": (".request.method", "responses"),
-        "real_url geturl": (".url", "responses"),
+        "real_url geturl url_obj": (".url", "responses"),
+        "host": (".url.host", "urls"),
         "version": (".http_version", "responses"),
         "extensions": ("nothing: each detail has its own attribute", "responses"),
         "num_bytes_downloaded": ("progress= of download()", "downloads"),
@@ -118,12 +159,15 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "retries": ("nothing: an error tells of its attempts", "retries"),
     },
     HEADERS: {
-        "getlist get_list getall": (".get_all(…)", "responses"),
+        "getlist get_list getall getheaders": (".get_all(…)", "responses"),
         "getone": (".get(…)", "responses"),
         "multi_items raw": (".pairs", "responses"),
         "update add extend": ("Headers([*headers.pairs, …]): a Headers does not change", "responses"),
         "copy": ("the same object: a Headers does not change", "responses"),
-        "pop": ("Headers of the pairs that stay: a Headers does not change", "responses"),
+        "pop popitem discard clear": (
+            "Headers of the pairs that stay: a Headers does not change",
+            "responses",
+        ),
         "setdefault": ('Headers({"Name": …, **headers}): a Headers does not change', "responses"),
         "to_dict": ("dict(headers)", "responses"),
     },
@@ -138,7 +182,7 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "cert": ('Client(tls={"client_cert": (certificate, key)})', "tls"),
         "proxies": ("Client(proxy=…)", "proxies"),
         "trust_env": ("Client(proxy=None) for no proxy of the environment", "proxies"),
-        "max_redirects": ("Client(redirects=…)", "redirects"),
+        "max_redirects follow_redirects": ("Client(redirects=…)", "redirects"),
         "timeout": ("Client(timeout=…), or .settings.timeout", "timeouts"),
         "base_url": ("Client(base_url=…), or .settings.base_url", "settings"),
         "hooks event_hooks trace_configs": ("Client(listeners=[…]): each is a callable that takes one event", "events"),
@@ -151,25 +195,45 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "cookie_jar": (".cookies", "cookies"),
         "urlopen": (".request(method, url)", "requests"),
         "aclose": (".close()", "async"),
+        "closed is_closed": ("nothing: a client that is closed says so in a call", "async"),
+        "raise_for_status": ("response.raise_for_status()", "errors"),
+        "ws_connect": ("nothing: there are no WebSockets", "requests"),
     },
     COOKIES: {
         "get_dict": ("{cookie.name: cookie.value for cookie in jar}", "cookies"),
-        "items": ("[(cookie.name, cookie.value) for cookie in jar]", "cookies"),
-        "keys": ("[cookie.name for cookie in jar]", "cookies"),
-        "values": ("[cookie.value for cookie in jar]", "cookies"),
+        "items iteritems": ("[(cookie.name, cookie.value) for cookie in jar]", "cookies"),
+        "keys iterkeys": ("[cookie.name for cookie in jar]", "cookies"),
+        "values itervalues": ("[cookie.value for cookie in jar]", "cookies"),
         "list_domains": ("{cookie.domain for cookie in jar}", "cookies"),
         "list_paths": ("{cookie.path for cookie in jar}", "cookies"),
         "set_cookie": (".set(name, value, domain)", "cookies"),
         "update_cookies": (".update(cookies, domain)", "cookies"),
         "clear_domain": (".delete(name, domain=…)", "cookies"),
         "clear_session_cookies": ("CookieJar(cookie for cookie in jar if cookie.expires)", "cookies"),
-        "pop": (".get(name) and .delete(name)", "cookies"),
-        "filter_cookies": (".header(url, time.time())", "cookies"),
+        "pop popitem": (".get(name) and .delete(name)", "cookies"),
+        "filter_cookies add_cookie_header": (".header(url, time.time())", "cookies"),
         "extract_cookies": (".store(url, values, time.time())", "cookies"),
         "copy": ("copy.copy(jar)", "cookies"),
         "load": ("CookieJar.from_json(text)", "cookies"),
         "save": (".to_json()", "cookies"),
         "jar": ("the jar itself", "cookies"),
+    },
+    URL: {
+        "copy_with with_query update_query copy_set_param copy_add_param copy_merge_params extend_query": (
+            ".with_params({…}), which adds some",
+            "urls",
+        ),
+        "params": ("urllib.parse.parse_qs(url.query)", "urls"),
+        "joinpath with_path": (".join(path)", "urls"),
+        "netloc raw_authority": (".authority", "urls"),
+        "hostname raw_host": (".host", "urls"),
+        "user": (".username", "urls"),
+        "query_string raw_query_string": (".query", "urls"),
+        "raw_path path_qs raw_path_qs request_uri": (".target, path and query", "urls"),
+        "name parts parent suffix": ("pathlib.PurePosixPath(url.path)", "urls"),
+        "human_repr": ("str(url)", "urls"),
+        "with_scheme with_host with_port": ("URL(text) of the whole", "urls"),
+        "is_absolute_url is_absolute absolute": ("nothing: a URL is always absolute", "urls"),
     },
     LINK: {
         "get items": (".url, .rel and .params", "responses"),
@@ -203,23 +267,26 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
             "InvalidURL",
             "errors",
         ),
-        "InvalidUrlClientError NonHttpUrlClientError": ("InvalidURL", "errors"),
-        "SSLError ClientConnectorCertificateError ClientConnectorSSLError ClientSSLError": ("TLSError", "errors"),
+        "InvalidUrlClientError NonHttpUrlClientError LocationValueError": ("InvalidURL", "errors"),
+        "SSLError ClientConnectorCertificateError ClientConnectorSSLError ClientSSLError ServerFingerprintMismatch": (
+            "TLSError",
+            "errors",
+        ),
         "TimeoutException TimeoutError ServerTimeoutError": ("TimedOut", "errors"),
         "ClientTimeout": ("Timeout", "timeouts"),
         "ConnectTimeoutError ConnectionTimeoutError": ("ConnectTimeout", "errors"),
         "MaxRetryError RetryError": ("the error of the last attempt, whose .attempts tells of all", "retries"),
         "ClientConnectorDNSError": ("NameResolutionError", "errors"),
         "ClientProxyConnectionError ClientHttpProxyError": ("ProxyError", "errors"),
-        "InvalidProxyURL": ("InvalidSetting", "errors"),
+        "InvalidProxyURL ProxySchemeUnknown": ("InvalidSetting", "errors"),
         "SocketTimeoutError ReadTimeoutError": ("ReadTimeout", "errors"),
         "EmptyPoolError": ("PoolTimeout", "errors"),
         "ContentTypeError": ("InvalidJSON: .json() asks for no Content-Type", "errors"),
         "LocalProtocolError": ("InvalidRequest", "errors"),
         "StreamConsumed StreamConsumedError StreamClosed ResponseNotRead": ("StreamError", "streaming"),
-        "UnrewindableBodyError": ("RedirectError", "redirects"),
+        "UnrewindableBodyError RedirectClientError InvalidUrlRedirectClientError": ("RedirectError", "redirects"),
         "CookieConflict": ("InvalidSetting, of jar[name]", "cookies"),
-        "PreparedRequest": ("Request", "requests"),
+        "PreparedRequest ClientRequest RequestInfo": ("Request", "requests"),
         "HTTPBasicAuth BasicAuth": ("Basic", "auth"),
         "HTTPDigestAuth DigestAuth DigestAuthMiddleware": ("Digest", "auth"),
         "NetRCAuth": ("Netrc", "auth"),
@@ -229,15 +296,34 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "HTTPAdapter": ("Client(retry=…, limits=…, backend=…)", "retries"),
         "TCPConnector": ("AsyncClient(limits=…, tls=…, backend=…)", "settings"),
-        "HTTPConnectionPool": ("Client(limits=…)", "settings"),
+        "HTTPConnectionPool HTTPSConnectionPool": ("Client(limits=…)", "settings"),
         "ProxyManager": ("Client(proxy=…)", "proxies"),
         "TraceConfig": ("AsyncClient(listeners=[…])", "events"),
         "QueryParams": ("params=: a mapping, pairs or text", "requests"),
         "HTTPHeaderDict": ("Headers", "responses"),
         "ClientResponse HTTPResponse": ("Response", "responses"),
-        "disable_warnings": ("nothing: tls=False warns nobody, and is said for each client or call", "tls"),
+        "disable_warnings InsecureRequestWarning": (
+            "nothing: tls=False warns nobody, and is said for each client or call",
+            "tls",
+        ),
         "Cookies RequestsCookieJar": ("CookieJar", "cookies"),
-        "FormData": ("form= and files=", "bodies"),
+        "FormData MultipartWriter": ("form= and files=", "bodies"),
+        "DummyCookieJar": ("cookies=False of a client", "cookies"),
+        "UnixConnector": ("AsyncClient(unix_socket=…)", "connecting"),
+        "DefaultResolver ThreadedResolver AsyncResolver": ("AsyncClient(resolve={host: address})", "connecting"),
+        "Fingerprint": ('tls={"fingerprint": "sha-256:…"}', "tls"),
+        "create_ssl_context": ("tls=, which takes an ssl.SSLContext", "tls"),
+        "encode_basic_auth make_headers": ('auth=("user", "password")', "auth"),
+        "USE_CLIENT_DEFAULT": ("nothing: what a call does not name is the client's", "settings"),
+        "BaseTransport AsyncBaseTransport": ("a Backend of unifetch.backends.base, as backend=", "backends"),
+        "ASGITransport WSGITransport": (
+            "nothing: unifetch.testing.intercept(handler) or a Server answers in a test",
+            "testing",
+        ),
+        "ClientWebSocketResponse WSMsgType": ("nothing: there are no WebSockets", "requests"),
+        "compat packages utils": ("urllib.parse and what else of the standard library it gave", "urls"),
+        "hooks": ("Client(listeners=[…])", "events"),
+        "certs": ("nothing: the system's certificates count; tls= names others", "tls"),
         "exceptions": ("unifetch itself, which has the errors; the Timeout there is TimedOut here", "errors"),
         "adapters": ("Client(retry=…, limits=…, backend=…), for its HTTPAdapter", "retries"),
         "auth": (
@@ -251,7 +337,7 @@ ANSWERS: dict[str, dict[str, tuple[str, str]]] = {
         "status_codes codes": ("http.HTTPStatus of the standard library", "responses"),
         "client_exceptions": ("unifetch itself, which has the errors; ServerTimeoutError is TimedOut here", "errors"),
         "util": ("unifetch itself, which has Retry, Timeout and URL", "retries"),
-        "MockTransport": ("unifetch.testing", "testing"),
+        "MockTransport": ("unifetch.testing.intercept(handler), whose handler returns an Answer", "testing"),
         "urlopen": ("get(url), or request(method, url)", "requests"),
     },
 }
@@ -299,6 +385,8 @@ def unknown_argument(call: str, name: str, taken: Iterable[str]) -> str:
         taken: the arguments that it takes.
     """
     taken = list(taken)
+    if call == "Request()" and name in ("params", "cookies", "auth", "timeout", "trailers", "tls", "proxy"):
+        return f"{call} takes no {name}=; client.send(request, {name}=…) does"
     if name in ("body", "json", "form", "files", "progress") and call in ("get()", "head()", "options()", "delete()"):
         method = call[:-2].upper()
         return f'{call} takes no {name}=, as {method} rarely has a body; request("{method}", url, {name}=…) sends one'
@@ -309,9 +397,16 @@ def unknown_argument(call: str, name: str, taken: Iterable[str]) -> str:
     return f"{call} takes no {name}=; {hint}"
 
 
-def unknown_attribute(place: str, name: str, known: Iterable[str]) -> str:
-    """The message for an attribute that an object of ours does not have."""
-    message = f"{place!r} object has no attribute {name!r}"
+def unknown_attribute(place: str, name: str, known: Iterable[str], kind: str = "") -> str:
+    """The message for an attribute that an object of ours does not have.
+
+    Args:
+        place: where its names stand.
+        name: the attribute.
+        known: those that it has.
+        kind: the name of its class, where that is not the place's.
+    """
+    message = f"{(kind or place)!r} object has no attribute {name!r}"
     if (hint := answer(place, name)) is None:
         close = None if name.startswith("_") else nearest(name, [each for each in known if not each.startswith("_")])
         hint = f"did you mean .{close}?" if close else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..errors import InvalidJSON, evidence
+from ..errors import InvalidJSON, InvalidSetting, evidence
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\x
 # Some mean more than they say: ISO-8859-1 is windows-1252 here, as in every browser. Left out are `replacement`, whose
 # labels the standard makes undecodable, and `x-user-defined`. The few bytes to which a code page gives no meaning are
 # C1 controls in the standard, and U+FFFD here.
+# What `json.loads` takes; another class of decoder may take more.
+_LOADS = {"object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant", "strict"}
+
 _LABELS = {
     "utf-8": "utf8 unicode11utf8 unicode20utf8 xunicode20utf8",
     "utf-16-be": "utf16be unicodefffe",
@@ -119,6 +122,10 @@ def decode_json(body: bytes, content_type: str = "", arguments: Mapping[str, Any
         if codec_of(b"", content_type)[0] != "utf-8":
             what += f"; its Content-Type is {evidence(content_type)}, and json.loads(response.text) goes by that"
         raise InvalidJSON(f"the body is not JSON: {what}", request_sent="yes") from None
+    if arguments and "cls" not in arguments and not arguments.keys() <= _LOADS:
+        wrong = next(name for name in arguments if name not in _LOADS)
+        why = {"content_type": "; no Content-Type is asked for", "encoding": "; JSON tells its own"}.get(wrong, "")
+        raise InvalidSetting(f"json() takes no {wrong}={why or '; it takes what json.loads does'}")
     try:
         if arguments:
             return loads(text, **{"parse_constant": _refuse_constant, **arguments})

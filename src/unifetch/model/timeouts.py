@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import InvalidSetting
+from ..errors import InvalidSetting, shown
 from .frozen import Value, check_keys
 
 TYPE_CHECKING: bool = False
@@ -76,7 +76,7 @@ class Timeout(Value):
         if isinstance(setting, (tuple, list)) and len(setting) == 2:
             connect, read = setting
             raise InvalidSetting(
-                f"timeout: total must be one number; a pair is Timeout(connect={connect!r}, read={read!r})"
+                f"timeout: total must be one number; a pair is Timeout(connect={shown(connect)}, read={shown(read)})"
             )
         if isinstance(setting, Mapping):
             check_keys("timeout", setting, vars(self))
@@ -93,4 +93,4 @@ def _check(name: str, seconds: object) -> None:
         raise InvalidSetting(f"timeout: {name} must be a number of seconds or None, not {type(seconds).__name__}")
     # A year is more than anybody needs, and less than what overflows a platform's socket timeout.
     if not 0 < seconds <= 31_536_000:
-        raise InvalidSetting(f"timeout: {name} must be above 0 and at most a year of seconds, not {seconds!r}")
+        raise InvalidSetting(f"timeout: {name} must be above 0 and at most a year of seconds, not {shown(seconds)}")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import InvalidRequest, InvalidURL, evidence
 from ..masking import masked, masked_url
+from .elsewhere import tell
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -186,6 +187,16 @@ class URL(_Fields):
 
     def __deepcopy__(self, memo: object) -> URL:
         return self
+
+
+tell(
+    URL,
+    "URL",
+    "copy_with with_query update_query copy_set_param copy_add_param copy_merge_params extend_query params joinpath"
+    " with_path netloc raw_authority hostname raw_host user query_string raw_query_string raw_path path_qs raw_path_qs"
+    " request_uri name parts parent suffix human_repr with_scheme with_host with_port is_absolute_url is_absolute"
+    " absolute",
+)
 
 
 def location_url(base: URL, location: str) -> URL:

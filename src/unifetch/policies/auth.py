@@ -147,7 +147,16 @@ class Auth(Value):
         Raises:
             InvalidSetting: for anything else; the values are not shown.
         """
-        if setting is None or isinstance(setting, Auth):
+        if setting is None:
+            return None
+        if isinstance(setting, Auth):
+            kind: Any = type(setting)
+            if kind.credentials is Auth.credentials and kind.authorize is Auth.authorize:
+                # As `auth_flow` of httpx and `__call__` of requests are theirs, and would never be called.
+                raise InvalidSetting(
+                    f"auth: {kind.__name__} has no credentials(request, memory), which gives the Authorization field; "
+                    "for other fields auth= takes a callable, of no class, that returns them"
+                )
             return setting
         if isinstance(setting, (tuple, list)) and len(setting) == 2:
             return Basic(*setting)

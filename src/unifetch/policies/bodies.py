@@ -293,6 +293,7 @@ def encode_async(
 ) -> Body:
     """`encode` for an AsyncClient, which also sends an asynchronous iterable as `body`."""
     if hasattr(body, "__aiter__") and not isinstance(body, Iterable):
+        refuse_ended(body, "body=")
         body = AsyncBlocks(body)
     return encode(body, json=json, form=form, files=files, progress=progress)
 
@@ -373,6 +374,9 @@ def content_of(given: Any, name: str) -> Body:
     if hasattr(given, "read"):
         return _file(given, name)
     if isinstance(given, Iterable) and not isinstance(given, (Mapping, set, frozenset)):
+        if _is_buffer(given):  # an array, whose items are numbers
+            raise InvalidBody(f"{name} takes no {type(given).__name__} as it is; memoryview(…) of it sends its bytes")
+        refuse_ended(given, name)
         return Blocks(given)
     if hasattr(given, "__aiter__"):
         raise InvalidBody(f"an asynchronous iterator is sent by AsyncClient, as its body=, and not as {name} here")
@@ -382,12 +386,33 @@ def content_of(given: Any, name: str) -> Body:
     )
 
 
+def _is_buffer(given: object) -> bool:
+    try:
+        memoryview(given).release()  # type: ignore[arg-type]  # the TypeError is the answer
+    except TypeError:
+        return False
+    return True
+
+
+def refuse_ended(given: object, name: str) -> None:
+    """Raise `InvalidBody` for a generator that has been read, perhaps by a call before: it would send nothing."""
+    if getattr(given, "gi_frame", given) is None or getattr(given, "ag_frame", given) is None:
+        raise InvalidBody(
+            f"{name} is a generator that has ended, and has nothing to send; make a new one for each call"
+        )
+
+
 def _file(file: Any, name: str) -> Body:
     try:
-        binary = isinstance(file.read(0), bytes)
+        start = file.read(0)
     except (OSError, ValueError, TypeError) as error:
         raise InvalidBody(f"{name} is a file that cannot be read: {error}") from error
-    if not binary:
+    if hasattr(start, "__await__"):
+        getattr(start, "close", bool)()  # a coroutine that nobody awaits would warn
+        raise InvalidBody(
+            f"{name} is a file whose read() has to be awaited; an AsyncClient takes an async iterator of it"
+        )
+    if not isinstance(start, bytes):
         raise InvalidBody(f"{name} is a text file; open it in binary mode")
     if not hasattr(file, "seekable"):  # duck-typed readers may have read() alone
         return Blocks(iter(lambda: file.read(BLOCK), b""))

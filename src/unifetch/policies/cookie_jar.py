@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..errors import InvalidHeader, InvalidSetting, evidence
+from ..errors import InvalidHeader, InvalidSetting, evidence, shown
+from ..model.elsewhere import told
 from ..model.url import URL
 from .cookies import (
     COOKIE_BYTES,
@@ -57,10 +58,24 @@ class CookieJar:
 
     __slots__ = ("_domains",)
 
+    @told("CookieJar()")
     def __init__(self, cookies: Iterable[Cookie] = ()) -> None:
-        """A jar with these cookies, as far as its limits allow; one for a whole public suffix is left out."""
+        """A jar with these cookies, as far as its limits allow; one for a whole public suffix is left out.
+
+        Raises:
+            InvalidSetting: for what is no Cookie.
+        """
+        if isinstance(cookies, Mapping) or not isinstance(cookies, Iterable):
+            kind = type(cookies).__name__
+            raise InvalidSetting(
+                f"cookie jar: {kind} is no list of Cookie; jar.update({{name: value}}, domain) adds some"
+            )
         domains: Domains = {}
         for cookie in cookies:
+            if not isinstance(cookie, Cookie):
+                raise InvalidSetting(
+                    f"cookie jar: {type(cookie).__name__} is no Cookie; jar.set(name, value, domain) adds one"
+                )
             if cookie.host_only or not is_public_suffix(cookie.domain):
                 _insert(domains, cookie)
         self._domains = _trimmed(domains, [])
@@ -83,8 +98,8 @@ class CookieJar:
         if not isinstance(url, URL):
             raise InvalidSetting(f"url: the URL that answered, as a URL, not {type(url).__name__}")
         if isinstance(set_cookie_values, str) or not isinstance(set_cookie_values, Iterable):
-            shown = type(set_cookie_values).__name__
-            raise InvalidSetting(f"set_cookie_values: the values of Set-Cookie fields, not one {shown}")
+            kind = type(set_cookie_values).__name__
+            raise InvalidSetting(f"set_cookie_values: the values of Set-Cookie fields, not one {kind}")
         values = list(set_cookie_values)
         dropped: list[Dropped] = []
         if not values:
@@ -93,7 +108,7 @@ class CookieJar:
             if not isinstance(each, str):
                 raise InvalidSetting(f"set_cookie_values: a value of Set-Cookie is str, not {type(each).__name__}")
         if not isinstance(now, (int, float)) or not 0 <= now < 1e15:
-            raise InvalidSetting(f"now: seconds since the epoch, not {now!r:.99}")
+            raise InvalidSetting(f"now: seconds since the epoch, not {shown(now)}")
         domains = {
             domain: alive
             for domain, cookies in self._domains.items()
@@ -137,6 +152,7 @@ class CookieJar:
         chosen.sort(key=lambda cookie: (-len(cookie.path), cookie.creation))
         return "; ".join([f"{cookie.name}={cookie.value}" if cookie.name else cookie.value for cookie in chosen])
 
+    @told("jar.set()", missing="cookie jar: a cookie belongs to a host: jar.set(name, value, domain)")
     def set(self, name: str, value: str, domain: str, *, path: str = "/", secure: bool = False) -> None:
         """Add the caller's own cookie; it lasts as long as the jar, and counts as older than any received one.
 
@@ -162,6 +178,7 @@ class CookieJar:
             raise InvalidSetting(f"cookie jar: it keeps {dropped[0].limit}, and has them; delete one first")
         self._domains = domains
 
+    @told("jar.update()", missing="cookie jar: cookies belong to a host: jar.update(cookies, domain)")
     def update(self, cookies: Mapping[str, str], domain: str) -> None:
         """Add several of the caller's own cookies for one host; see `set`."""
         if not isinstance(cookies, Mapping):
@@ -182,6 +199,7 @@ class CookieJar:
             raise KeyError(name)
         self._domains = CookieJar(cookie for cookie in self if cookie not in gone)._domains
 
+    @told("jar.get()")
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of the cookie of this name, or the default; see `jar[name]`."""
         return self[name] if self._named(name) else default

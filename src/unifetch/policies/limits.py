@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence
+from ..errors import InvalidSetting, ProtocolError, TooLarge, evidence, shown
 from ..model.frozen import Value, check_keys, of_fields
 
 TYPE_CHECKING: bool = False
@@ -60,7 +60,7 @@ class Limits(Value):
         )
         for name, bound in vars(self).items():
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-                raise InvalidSetting(f"limits: {name} must be a positive whole number or None, not {bound!r}")
+                raise InvalidSetting(f"limits: {name} must be a positive whole number or None, not {shown(bound)}")
 
     @classmethod
     def of(cls, setting: LimitsTypes) -> Limits:

@@ -18,13 +18,14 @@ from ..errors import (
     TimedOut,
     TLSError,
     TotalTimeout,
+    shown,
 )
 from ..model.frozen import Value, check_keys, of_fields
 from ..model.headers import is_token
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, Never, TypeAlias
 
     from ..errors import UnifetchError
@@ -65,24 +66,26 @@ class Retry(Value):
         *,
         backoff: float = 0.5,
         max_wait: float = 60,
-        statuses: tuple[int, ...] = (429, 502, 503, 504),
-        methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
+        statuses: Collection[int] = (429, 502, 503, 504),
+        methods: Collection[str] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
         respect_retry_after: bool = True,
         **other: Never,
     ) -> None:
         if other:
             check_keys("retry", other, Retry.__annotations__)
         if type(attempts) is not int or not 1 <= attempts <= 100:
-            raise InvalidSetting(f"retry: attempts must be a whole number from 1 to 100, not {attempts!r}")
+            raise InvalidSetting(f"retry: attempts must be a whole number from 1 to 100, not {shown(attempts)}")
         for name, seconds in (("backoff", backoff), ("max_wait", max_wait)):
             if type(seconds) not in (int, float) or not 0 <= seconds <= 86_400:
-                raise InvalidSetting(f"retry: {name} must be a number of seconds, at most a day, not {seconds!r}")
+                raise InvalidSetting(f"retry: {name} must be a number of seconds, at most a day, not {shown(seconds)}")
         if not _all(statuses, lambda status: type(status) is int and 400 <= status <= 999):
-            raise InvalidSetting(f"retry: statuses must be a list of status codes from 400 to 999, not {statuses!r}")
+            raise InvalidSetting(
+                f"retry: statuses must be a list of status codes from 400 to 999, not {shown(statuses)}"
+            )
         if not _all(methods, lambda method: isinstance(method, str) and is_token(method)):
-            raise InvalidSetting(f"retry: methods must be a list of methods, not {methods!r}")
+            raise InvalidSetting(f"retry: methods must be a list of methods, not {shown(methods)}")
         if type(respect_retry_after) is not bool:
-            raise InvalidSetting(f"retry: respect_retry_after must be true or false, not {respect_retry_after!r}")
+            raise InvalidSetting(f"retry: respect_retry_after must be true or false, not {shown(respect_retry_after)}")
         vars(self).update(
             attempts=attempts,
             backoff=backoff,

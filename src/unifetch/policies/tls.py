@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from ..errors import InvalidSetting
+from ..errors import InvalidSetting, shown
 from ..masking import REDACTED
-from ..model.frozen import Value, of_fields
+from ..model.frozen import Value, check_keys, of_fields
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any, TypeAlias
+    from typing import Any, Never, TypeAlias
 
     TLSTypes: TypeAlias = "bool | Mapping[str, Any] | TLS | ssl.SSLContext"
 
@@ -66,12 +66,15 @@ class TLS(Value):
         check_hostname: bool = True,
         fingerprint: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        **other: Never,
     ) -> None:
+        if other:
+            check_keys("tls", other, TLS.__annotations__)
         for name, flag in (("verify", verify), ("check_hostname", check_hostname)):
             if not isinstance(flag, bool):
                 raise InvalidSetting(f"tls: {name} must be true or false, not {type(flag).__name__}")
         if not isinstance(min_version, str) or min_version not in _VERSIONS:
-            raise InvalidSetting(f"tls: min_version must be one of {', '.join(_VERSIONS)}, not {min_version!r}")
+            raise InvalidSetting(f"tls: min_version must be one of {', '.join(_VERSIONS)}, not {shown(min_version)}")
         if not isinstance(alpn, (list, tuple)) or not all(map(_is_protocol_name, alpn)):
             raise InvalidSetting("tls: alpn must be a list of protocol names, of 1 to 255 ASCII characters each")
         if isinstance(client_cert, (list, tuple)):
@@ -114,6 +117,11 @@ class TLS(Value):
             return cls(verify=setting)
         if _is_context(setting):
             return cls(ssl_context=setting)  # type: ignore[arg-type]  # it has just been checked
+        if isinstance(setting, str) or hasattr(setting, "__fspath__"):
+            kind = type(setting).__name__
+            raise InvalidSetting(
+                f'tls: must be a TLS or its fields, not {kind}; a file of certificates to trust is {{"ca_file": …}}'
+            )
         return of_fields(cls, "tls", setting)
 
     def offering(self, http2: bool | str) -> TLS:
@@ -185,9 +193,13 @@ def _path(name: str, value: object) -> str:
     import os
 
     try:
-        return os.fsdecode(os.fspath(value))  # type: ignore[call-overload]  # the TypeError is the check
+        path = os.fsdecode(os.fspath(value))  # type: ignore[call-overload]  # the TypeError is the check
     except TypeError:
         raise InvalidSetting(f"tls: {name} must be a path, not {type(value).__name__}") from None
+    if not path or "\0" in path:
+        # An empty one, as of a variable that is not set, must not mean what the system trusts.
+        raise InvalidSetting(f"tls: {name} must be a path, not {shown(path)}; None leaves it out")
+    return path
 
 
 def _build(settings: TLS) -> ssl.SSLContext:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from ..backends.base import Capability
-from ..errors import IncompleteBody
+from ..errors import IncompleteBody, shown
 from ..model.headers import Headers
 from .steps import Close, Drip, Flood, Pause, Reset, Script, Stall, Step, Truncate, field_pairs
 
@@ -54,7 +54,7 @@ class Answer:
             raise TypeError("an answer has one body: body=, json= or chunks=")
         if not isinstance(status, int) or isinstance(status, bool):
             raise TypeError(
-                f"a status is a number such as 200, not {status!r}; a body is given by body=, json= or chunks="
+                f"a status is a number such as 200, not {shown(status)}; a body is given by body=, json= or chunks="
             )
         if not 200 <= status <= 999:
             raise ValueError(f"a status is from 200 to 999, not {status}; interim= is for those of 1xx")
@@ -170,4 +170,4 @@ def unrolled(piece: Any, *, ends: bool = True) -> Iterator[Any]:
     elif isinstance(piece, (bytes, bytearray, Step, BaseException)):
         yield bytes(piece) if isinstance(piece, bytearray) else piece
     else:
-        raise TypeError(f"a body is made of bytes and steps like Pause, not of {piece!r}")
+        raise TypeError(f"a body is made of bytes and steps like Pause, not of {shown(piece)}")

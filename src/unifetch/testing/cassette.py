@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .. import errors
 from ..backends.base import Capability
-from ..errors import UnifetchError, evidence
+from ..errors import UnifetchError, evidence, shown
 from ..masking import is_secret, masked_url
 from ..model.messages import RawResponse
 from .answer import Answer, Pieces
@@ -81,7 +81,7 @@ class Cassette(Handler):
         self.path = Path(path)
         self.mode = mode or os.environ.get(ENVIRONMENT_VARIABLE) or ("none" if os.environ.get("CI") else "once")
         if self.mode not in MODES:
-            raise ValueError(f"the mode of a cassette is one of {', '.join(MODES)}, not {self.mode!r}")
+            raise ValueError(f"the mode of a cassette is one of {', '.join(MODES)}, not {shown(self.mode)}")
         self.secrets = Secrets(secrets, keys=secret_keys, allowed=allow)
         self._match = _told_apart_by(texts("match", match))
         self._ignore = frozenset(texts("ignore", ignore))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import ConnectionLost, IncompleteBody, UnifetchError
+from ..errors import ConnectionLost, IncompleteBody, UnifetchError, shown
 from ..wire.http11 import read_body, read_head
 from ..wire.reader import ByteReader
 from .answer import Answer, unrolled
@@ -125,4 +125,4 @@ def _events(script: Any, request: RecordedRequest) -> Iterator[bytes | Step]:
         for part in script:
             yield from _events(part, request)
     else:
-        raise TypeError(f"a script is bytes, a step, a function, a mapping or an iterable of them, not {script!r}")
+        raise TypeError(f"a script is bytes, a step, a function, a mapping or an iterable of them, not {shown(script)}")

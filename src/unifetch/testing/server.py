@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
-from ..errors import evidence
+from ..errors import evidence, shown
 from .steps import OnConnect, OnHead, Over, RecordedRequest, Step, reply, route
 
 if TYPE_CHECKING:
@@ -361,7 +361,9 @@ class Connection(threading.Thread):
             for part in script:
                 self.play(part)
         elif script is not None:
-            raise TypeError(f"a script is bytes, a step, a function, a mapping or an iterable of them, not {script!r}")
+            raise TypeError(
+                f"a script is bytes, a step, a function, a mapping or an iterable of them, not {shown(script)}"
+            )
 
     def send(self, data: bytes) -> None:
         """Send these bytes. Over loopback they have arrived when this returns."""

@@ -164,7 +164,7 @@ def _secured(
 @contextmanager
 def _no_connection(request: RawRequest) -> Iterator[None]:
     path = request.route.unix_socket
-    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a}"
+    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a:.200}"
     try:
         yield
     except UnifetchError:

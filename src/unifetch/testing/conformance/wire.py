@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,12 @@ class TestWire(Conformance):
             assert 2 == server.connections
 
 
+def _ended() -> Iterator[bytes]:
+    blocks = (block for block in [b"sent by a call before"])
+    list(blocks)
+    return blocks
+
+
 INVALID: dict[str, tuple[type[InvalidRequest], Ask]] = {
     "no scheme": (InvalidURL, lambda client, url: client.get(url.removeprefix("http:"))),
     "another scheme": (InvalidURL, lambda client, url: client.get("file:///etc/passwd")),
@@ -338,6 +345,8 @@ INVALID: dict[str, tuple[type[InvalidRequest], Ask]] = {
     "a text file": (InvalidBody, lambda client, url: client.post(url, body=io.StringIO("text"))),  # type: ignore[arg-type]  # the test
     "a mapping as body": (InvalidBody, lambda client, url: client.post(url, body={"a": 1})),  # type: ignore[dict-item]  # the test
     "a number as body": (InvalidBody, lambda client, url: client.post(url, body=5)),  # type: ignore[arg-type]  # the test
+    "a generator that has ended": (InvalidBody, lambda client, url: client.post(url, body=_ended())),
+    "an array as body": (InvalidBody, lambda client, url: client.post(url, body=array("H", [1]))),  # type: ignore[arg-type]  # the test
     "NaN in JSON": (InvalidBody, lambda client, url: client.post(url, json=float("nan"))),
     "a set in JSON": (InvalidBody, lambda client, url: client.post(url, json={1, 2})),
     "text blocks": (InvalidBody, lambda client, url: client.post(url, body=["a"])),  # type: ignore[list-item]  # the test
@@ -351,6 +360,14 @@ INVALID_SETTINGS: dict[str, dict[str, Any]] = {
     "an infinite timeout": {"timeout": float("inf")},
     "a timeout that is no number": {"timeout": float("nan")},
     "an unknown phase": {"timeout": {"reed": 5}},
+    "no path of a unix socket": {"unix_socket": ""},
+    "no file of certificates": {"tls": {"ca_file": ""}},
+    "no directory of certificates": {"tls": {"ca_path": ""}},
+    "no certificate": {"tls": {"client_cert": ""}},
+    "a file of certificates alone": {"tls": "/ca.pem"},
+    "no addresses": {"resolve": ""},
+    "an address that is a number": {"resolve": {"h": 2**31}},
+    "a host that is a number": {"resolve": {1: "127.0.0.1"}},
     "negative redirects": {"redirects": -1},
     "redirects that are a truth": {"redirects": True},
     "an unknown setting": {"time_out": 5},
