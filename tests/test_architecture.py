@@ -79,7 +79,7 @@ PURE = [
     path
     for path in FILES
     if path.startswith("policies/")
-    or path in {"client/call.py", "backends/poisoning.py", "backends/socket/pool.py"}
+    or path in {"client/call.py", "client/steps.py", "backends/poisoning.py", "backends/socket/pool.py"}
     or path in {f"wire/{name}.py" for name in ("http11", "http2", "reader", "socks", "tunnels")}
 ]
 

@@ -18,11 +18,11 @@ from ..model.messages import AsyncRawResponse, RawRequest, Request
 from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
-from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Bell, Late, in_thread, in_time, sleep
 from .loop_client import LoopClient
 from .signatures import EDITOR, describe
+from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

@@ -1,24 +1,14 @@
 """The journey of a request: everything that unifetch decides, from the call to the response.
 
-It is one generator, and it does no I/O. It yields what it needs done, one step at a time, and finds the
-outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is
-all that is needed around it (`sync_client.py`), and it can be a synchronous or an asynchronous one:
-
-    Fetch(auth, …)       have credentials fetched            -> their fields; None: another call has fetched them
-    RawRequest           send it                             -> RawResponse
-    ReadBody(raw, …)     read the body, or open the stream   -> the body
-    Discard(raw)         be done with this response          -> None
-    Abandon(raw)         close it, with its connection       -> None
-    Sleep(seconds)       wait                                -> None
+It is one generator, and it does no I/O. It yields what it needs done, one step at a time (`steps.py`), and finds the
+outcome in `Journey.outcome`; an error of the network is thrown into it at the step that failed. A driver is all that is
+needed around it, and it can be a synchronous or an asynchronous one (`sync_client.py`, `async_client.py`).
 
 A body that came with its head and needs no decoding takes no step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from contextlib import suppress
-from contextvars import ContextVar
 from itertools import count
 
 from ..backends.base import PROXY_CAPABILITIES
@@ -44,14 +34,14 @@ from ..policies.incoming import Incoming
 from ..policies.limits import check_head
 from ..policies.redirects import follow
 from .call_settings import AGENT
+from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal
 
-    from ..backends.base import Backend
     from ..errors import RequestSent
     from ..model.headers import Pairs
     from ..model.url import URL
@@ -60,10 +50,7 @@ if TYPE_CHECKING:
     from ..policies.cookie_jar import CookieJar, Dropped
     from ..policies.retries import Retry
     from .call_settings import Plan
-    from .settings import Settings
-
-    Step: TypeAlias = "Fetch | RawRequest | ReadBody | Discard | Abandon | Sleep"
-    Steps = Generator[Step, None, None]
+    from .steps import Steps
 
 _calls = count(1)  # next() is atomic
 
@@ -71,119 +58,6 @@ _TICK = 0.01  # seconds by which the system may end a wait too early: it counts 
 
 # RFC 9110 §9.2.2: repeating one of these does what sending it once did.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-
-
-# The credentials that the running code is fetching: a request that it makes meanwhile must not wait for them.
-_fetching: ContextVar[tuple[Fetch, ...]] = ContextVar("unifetch_fetching", default=())
-
-
-class Fetch:
-    """Fetch credentials for a request, or wait for another call that does. Fetching may block, or be awaited.
-
-    Attributes:
-        seconds: the longest wait; None for any.
-    """
-
-    __slots__ = ("_coroutine", "_is_one", "_is_over", "_outer", "auth", "memory", "request", "seconds")
-
-    def __init__(self, auth: Auth, request: FinalRequest, memory: AuthMemory, seconds: float | None) -> None:
-        self.auth = auth
-        self.request = request
-        self.memory = memory
-        self.seconds = seconds
-        self._is_one = auth.is_fetched_for_all and all(each.memory is not memory for each in _running())
-        self._is_over = False
-        self._outer: Any = None
-        self._coroutine: Coroutine[Any, Any, Any] | None = None
-
-    def begin(self, ring: Callable[[], object]) -> bool:
-        """Whether to fetch; if not, `ring` is called once another has fetched or failed."""
-        if not self._is_one:
-            return True
-        if not self.memory.begin_fetch(self, ring):
-            return False
-        self._outer = _fetching.set((*_running(), self))
-        if self.auth.wants(self.memory):
-            return True
-        self.end()  # another has, just now
-        ring()
-        return False
-
-    def start(self) -> Any:
-        """What was fetched, or an awaitable of it."""
-        found = self.auth.fetch(self.request, self.memory)
-        if isinstance(found, Coroutine):
-            self._coroutine = found
-            if self._is_over:  # this is a thread, and whoever was to await it is gone
-                found.close()
-        return found
-
-    def finish(self, found: Any) -> Pairs:
-        """The header fields made of what was fetched."""
-        return self.auth.fetched(found, self.request, self.memory)
-
-    def end(self) -> None:
-        """Let the calls that wait go on, whether it was fetched or not. To say it again does no harm."""
-        self._is_over = True
-        if self._outer is not None:
-            outer, self._outer = self._outer, None
-            with suppress(ValueError):  # of another context, if it is the garbage collector that ends the call
-                _fetching.reset(outer)
-        self.memory.end_fetch(self)
-        if self._coroutine is not None:
-            self._coroutine.close()  # in case nobody has awaited it
-
-
-def _running() -> tuple[Fetch, ...]:
-    # Those that the running code is within. One that an interrupt has ended may still be named.
-    return tuple(each for each in _fetching.get() if each.memory.fetched_by is each)
-
-
-class ReadBody:
-    """Read the body of a response: all of it, or as a stream.
-
-    Attributes:
-        raw: a RawResponse, or an AsyncRawResponse for a driver that awaits.
-        incoming: what its body passes through.
-        whole: whether to read it to the end.
-        journey: the call that it belongs to; it gives errors their context.
-    """
-
-    __slots__ = ("incoming", "journey", "raw", "whole")
-
-    def __init__(self, raw: Any, incoming: Incoming, whole: bool, journey: Journey) -> None:
-        self.raw = raw
-        self.incoming = incoming
-        self.whole = whole
-        self.journey = journey
-
-
-class Discard:
-    """Be done with a response: read on if little is left, so that the connection can be used again."""
-
-    __slots__ = ("raw",)
-    most = 64 * 1024  # bytes; reading more than this costs more than a new connection
-
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
-
-
-class Abandon:
-    """Close a response that something went wrong with."""
-
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
-
-
-class Sleep:
-    """Wait."""
-
-    __slots__ = ("seconds",)
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
 
 
 class Memory:
@@ -299,16 +173,6 @@ class Journey:
 
             self._auth = Basic.of_url(request.url) if plan.auth is None else plan.auth.of_user(request.url)
 
-    @property
-    def settings(self) -> Settings:
-        """What the call goes by."""
-        return self.plan.settings
-
-    @property
-    def backend(self) -> Backend:
-        """Who carries it."""
-        return self.plan.backend
-
     def steps(self, whole: bool) -> Steps:
         """The steps of this call; when they end, `response` is there.
 
@@ -388,12 +252,10 @@ class Journey:
         if again:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
-        if body is NO_BODY and request.headers is plan.headers:
-            usual, sent = plan.usual_fields(request)
-            fields = usual.copy()
+        if body is NO_BODY and (request.headers is plan.headers or plan.exact):
+            _, kept, sent = plan.kept_fields(request)
+            fields = kept.copy()
             fields["target"] = request.url.target
-        elif body is NO_BODY and plan.exact:
-            fields, sent = plan.exact_fields(request)
         else:
             fields, sent = plan.raw_fields(request, body), None
         fields["deadline"] = self.deadline
@@ -416,24 +278,24 @@ class Journey:
         """Apply what earlier attempts have taught."""
         if self._by_http1:
             fields["http2"] = False
-            fields["tls"] = None if fields["tls"] is None else self.settings.tls.offering(http2=False).context()
-        if not self._at_home and fields["tls"] is not None and self.settings.tls.client_cert is not None:
-            fields["tls"] = self.settings.tls.for_others().offering(fields["http2"]).context()
+            fields["tls"] = None if fields["tls"] is None else self.plan.settings.tls.offering(http2=False).context()
+        if not self._at_home and fields["tls"] is not None and self.plan.settings.tls.client_cert is not None:
+            fields["tls"] = self.plan.settings.tls.for_others().offering(fields["http2"]).context()
         if self._fresh:
             fields["fresh"] = True
 
     def _routed(self, raw: RawRequest) -> RawRequest:
-        settings, url = self.settings, self.request.url
+        settings, url = self.plan.settings, self.request.url
         rules = settings.proxy
         proxy = None if rules is None or settings.unix_socket else rules.proxy_for(url.scheme, url.host, url.port)
         changes: dict[str, Any] = {}
         connect_headers: Pairs = ()
-        if proxy is not None and (lacking := PROXY_CAPABILITIES[proxy.scheme]) not in self.backend.capabilities:
+        if proxy is not None and (lacking := PROXY_CAPABILITIES[proxy.scheme]) not in self.plan.backend.capabilities:
             # Only the environment's comes this far: which hosts it exempts is known for each request. (One that was
             # set is refused by `check_settings`.)
             raise UnsupportedCapability(
                 f"the environment ({url.scheme}_proxy, all_proxy) names {proxy.url} for {url.host}, and this "
-                f"{self.backend.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
+                f"{self.plan.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
                 "no_proxy exempts hosts, and a backend by name goes through proxies"
             )
         if proxy is not None and REDACTED in (proxy.username, proxy.password):
@@ -560,7 +422,7 @@ class Journey:
             self._fresh = True
             self._failures += ("421 on a connection that is shared",)
             return 0
-        settings = self.settings
+        settings = self.plan.settings
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
             self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
@@ -583,9 +445,9 @@ class Journey:
         return answer is not None
 
     def _move(self, raw: RawResponse, target: Request) -> None:
-        if len(self.history) == self.settings.redirects:
+        if len(self.history) == self.plan.settings.redirects:
             raise TooManyRedirects(
-                f"more than {self.settings.redirects} redirects, the last to {target.url}", request_sent="yes"
+                f"more than {self.plan.settings.redirects} redirects, the last to {target.url}", request_sent="yes"
             )
         self._tell("Redirect", raw.status, target.url)
         self.history += (self._response(raw, b""),)
@@ -609,7 +471,7 @@ class Journey:
         self.explain(error)
         if not isinstance(error, UnifetchError):
             return None
-        retry, failure = self.settings.retry, f"{type(error).__name__}: {error}"
+        retry, failure = self.plan.settings.retry, f"{type(error).__name__}: {error}"
         if isinstance(error, ConnectionLost) and not (self._resent or self.plan.exact) and self._may_resend(error):
             # One resend needs no `retry`; but where there is one, it counts as an attempt.
             self._resent = True
@@ -713,19 +575,17 @@ class Journey:
                 self._check_deadline(error.request_sent, _TICK)
             except TotalTimeout as total:
                 raise total from error
-        error.request, error.backend = self.request, self.backend.name
+        error.request, error.backend = self.request, self.plan.name
 
     def _check_deadline(self, sent: RequestSent, early: float = 0) -> None:
         if self.deadline is None or self.memory.clock() < self.deadline - early:
             return
-        error = TotalTimeout(
-            f"not over within the total timeout of {self.settings.timeout.total:g} s", request_sent=sent
-        )
-        error.request, error.backend = self.request, self.backend.name
+        error = TotalTimeout(f"not over within the total timeout of {self.plan.total:g} s", request_sent=sent)
+        error.request, error.backend = self.request, self.plan.name
         raise error
 
     def _tell(self, event: str, *details: Any) -> None:
-        if self.settings.listeners:
+        if self.plan.listeners:
             told = getattr(self.plan.events, event)(self.call, self.request, self.memory.clock(), *details)
-            for listener in self.settings.listeners:
+            for listener in self.plan.listeners:
                 listener(told)

@@ -56,11 +56,11 @@ class Plan:
         "events",
         "exact",
         "fields",
-        "given",
         "has_headers",
         "headers",
         "http2",
         "is_direct",
+        "kept",
         "limits",
         "listeners",
         "most",
@@ -72,7 +72,6 @@ class Plan:
         "takes_context",
         "timeout",
         "total",
-        "usual",
     )
 
     def __init__(
@@ -98,8 +97,7 @@ class Plan:
             self.body_there = body_there
         self.decodes = decodes = settings.decode and not exact
         self.fields = exact_headers if exact else wire_headers if decodes else partial(wire_headers, decode=False)
-        self.usual: dict[str, tuple[dict[str, Any], Headers]] = {}  # of `usual_fields`, by origin
-        self.given: dict[str, tuple[Headers, dict[str, Any], Headers]] = {}  # of `exact_fields`, likewise
+        self.kept: dict[str, tuple[Headers, dict[str, Any], Headers]] = {}  # of `kept_fields`, by origin
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
@@ -146,35 +144,19 @@ class Plan:
             "fresh": False,
         }
 
-    def usual_fields(self, request: Request) -> tuple[dict[str, Any], Headers]:
-        """The same for a request without a body and without headers of its own, and its headers.
+    def kept_fields(self, request: Request) -> tuple[Headers, dict[str, Any], Headers]:
+        """Its headers; the same for a request without a body; and what is sent: kept for the next one to its origin.
 
-        Only its target differs from that of the one before: copy the fields, and set that.
+        That has to have the same object as its headers: the client's own, or what a library above hands in again.
+        Only its target differs: copy the fields, and set that.
         """
-        url = request.url
-        usual = self.usual.get(url.origin)
-        if usual is None or usual[0]["method"] != request.method:
-            if len(self.usual) >= 256:
-                self.usual.clear()
+        kept = self.kept.get(request.url.origin)
+        if kept is None or kept[0] is not request.headers or kept[1]["method"] != request.method:
+            if len(self.kept) >= 256:
+                self.kept.clear()
             made = self.raw_fields(request, NO_BODY)
-            usual = self.usual[url.origin] = made, Headers.trusted(made["headers"])
-        return usual
-
-    def exact_fields(self, request: Request) -> tuple[dict[str, Any], Headers]:
-        """The same for an exchange without a body, if its headers are the object that came before to this origin.
-
-        A library above hands in the same object where nothing has changed.
-        """
-        url = request.url
-        given = self.given.get(url.origin)
-        if given is None or given[0] is not request.headers or given[1]["method"] != request.method:
-            if len(self.given) >= 64:
-                self.given.clear()
-            made = self.raw_fields(request, NO_BODY)
-            given = self.given[url.origin] = request.headers, made, Headers.trusted(made["headers"])
-        fields = given[1].copy()
-        fields["target"] = url.target
-        return fields, given[2]
+            kept = self.kept[request.url.origin] = request.headers, made, Headers.trusted(made["headers"])
+        return kept
 
     def context(self) -> ssl.SSLContext | None:
         """The TLS context for https, if the backend takes one; kept, as a look-up takes longer."""

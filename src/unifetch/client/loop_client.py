@@ -78,7 +78,7 @@ class LoopClient(BaseClient):
     async def _upload(self, step: RawRequest, journey: Journey) -> Any:
         """Send a request whose body is not bytes: a loop must not wait for a file, or for a caller's iterator."""
         blocks = journey.body.open_async(in_thread)
-        send: Any = journey.backend.send
+        send: Any = journey.plan.backend.send
         try:
             # The backend keeps to the deadline where it waits itself, and knows best what was sent; but not where the
             # caller's iterator does.

@@ -16,9 +16,9 @@ from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
-from .call import Abandon, Discard, Fetch, ReadBody, Sleep
 from .connection_limit import Slots, ThreadBell, wait_for_slot
 from .signatures import EDITOR, describe
+from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:

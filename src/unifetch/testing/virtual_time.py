@@ -11,10 +11,11 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ..client.call import Journey, Sleep
+from ..client.call import Journey
+from ..client.steps import Sleep
 
 if TYPE_CHECKING:
-    from ..client.call import Steps
+    from ..client.steps import Steps
 
 
 class VirtualTime:
