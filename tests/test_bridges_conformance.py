@@ -37,6 +37,8 @@ KINDS = {
     "protocol in the body": ("RemoteProtocolError", "ChunkedEncodingError"),
     "tls": ("ConnectError", "SSLError"),
     "proxy": ("ProxyError", "ProxyError"),
+    "no proxy": ("ConnectError", "ProxyError"),
+    "reset": ("ReadError", "ChunkedEncodingError"),
 }
 
 
@@ -302,13 +304,13 @@ def test_a_proxy_over_tls(front: Front) -> None:
     authority = servers.certificate_authority()
     with Server(reply(200, b"by proxy"), tls=authority.server_context("127.0.0.1")) as proxy:
         assert ["by proxy"] == front.ask("http://service.test/", proxy=proxy.url, tls={"ca_file": authority.ca_file})
-        front.fails("proxy", "http://service.test/", proxy=proxy.url)
+        front.fails("no proxy", "http://service.test/", proxy=proxy.url)
 
 
 def test_a_proxy_that_is_not_there(front: Front) -> None:
     """Nothing goes around it."""
     with Server() as server, refused_port() as port:
-        front.fails("proxy", server.url, proxy=f"http://127.0.0.1:{port}")
+        front.fails("no proxy", server.url, proxy=f"http://127.0.0.1:{port}")
 
         assert [] == server.requests
 
@@ -357,10 +359,12 @@ def test_verify_and_cert_of_a_session(session: Any) -> None:
     authority = servers.certificate_authority()
     mine = str(authority.certificate("client.test"))
     requests = pytest.importorskip("requests")
+    urllib3 = pytest.importorskip("urllib3")
     with session, Server(reply(200, b"x"), tls=authority.server_context("127.0.0.1", require_client=True)) as server:
-        for verify in (False, authority.ca_file):
-            assert "x" == session.get(server.url, verify=verify, cert=mine).text
-            assert "x" == session.get(server.url, verify=verify, cert=(mine, mine)).text
+        for cert in (mine, (mine, mine)):
+            assert "x" == session.get(server.url, verify=authority.ca_file, cert=cert).text
+            with pytest.warns(urllib3.exceptions.InsecureRequestWarning, match="host '127.0.0.1'"):
+                assert "x" == session.get(server.url, verify=False, cert=cert).text
         with pytest.raises(requests.exceptions.SSLError):
             session.get(server.url, cert=mine)
 

@@ -13,7 +13,7 @@ import pytest
 from unifetch import ConfigError, InvalidSetting, UnsupportedCapability
 from unifetch.errors import UnifetchError
 from unifetch.observe.events import Attempt
-from unifetch.testing import Close, Drip, OnHead, Reset, Server, Stall, refused_port, reply
+from unifetch.testing import Close, Drip, OnHead, Pause, Reset, Server, Stall, refused_port, reply
 
 pytest.importorskip("httpx")
 pytest.importorskip("httpx2")
@@ -79,6 +79,26 @@ def test_the_target_of_the_extension_is_sent(client: Any, library: Any) -> None:
         assert ["/a/../b"] == [request.target for request in server.requests]
 
 
+@pytest.mark.parametrize("target", ["/a|b[c]?d={e}&f='g'", "/%zz?%", "/a/%2e/b", "//c?d?e"])
+def test_the_target_is_as_the_library_writes_it(client: Any, library: Any, target: str) -> None:
+    """It has its own normal form, and who signs a URL has signed that."""
+    with Server(reply(200)) as server:
+        url = library.URL(server.url + target)
+        client.get(url)
+
+        assert url.raw_path.decode() == server.requests[0].target
+
+
+@pytest.mark.parametrize("target", [b"/a b", b"/a#b", b"/a\\b", b"/a\r\nX: 1", b"a", b""])
+def test_a_target_that_is_no_word_of_a_request_line(client: Any, library: Any, target: bytes) -> None:
+    """It is refused before anything is sent."""
+    with Server(reply(200)) as server:
+        with pytest.raises(library.LocalProtocolError):
+            client.get(server.url, extensions={"target": target})
+
+        assert [] == server.requests
+
+
 def test_a_server_name_that_cannot_be_is_refused(client: Any, library: Any) -> None:
     """`sni_hostname` for a host that is a name contradicts it."""
     with pytest.raises(library.LocalProtocolError, match="sni_hostname"):
@@ -94,6 +114,7 @@ def test_a_server_name_that_cannot_be_is_refused(client: Any, library: Any) -> N
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "RemoteProtocolError"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", Close()], "RemoteProtocolError"),
         ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", Close()], "RemoteProtocolError"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", Pause(0.05), Reset()], "ReadError"),
     ],
 )
 def test_errors_are_of_the_librarys_tree(client: Any, library: Any, script: Any, name: str) -> None:

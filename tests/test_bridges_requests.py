@@ -7,6 +7,7 @@ import io
 import pickle
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,3 +262,80 @@ def test_wrong_settings_are_refused() -> None:
     """An adapter takes what is below policies, and nothing else."""
     with pytest.raises(InvalidSetting, match="headers"):
         Adapter(headers={"a": "b"})  # type: ignore[call-arg]  # that is the test
+
+
+# --- What `HTTPAdapter` does, found by laying the two side by side ----------------------------------
+
+
+def test_fields_that_come_twice_are_joined(session: Any) -> None:
+    """As in requests: with a comma, `Set-Cookie` too."""
+    fields = [("X-A", "1"), ("x-a", "2"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    with Server(reply(200, b"", fields)) as server:
+        headers = session.get(server.url).headers
+
+    assert ("1, 2", "a=1, b=2") == (headers["x-a"], headers["set-cookie"])
+
+
+ANSWERS = [reply(200, b"abc"), reply(200, [b"a", b"bc"]), [b"HTTP/1.1 200 OK\r\n\r\nabc", Close()]]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=["a length", "chunks", "the end"])
+def test_the_raw_response_closes_itself_at_its_end(session: Any, answer: Any) -> None:
+    """urllib3, and who reads without a size, go on until it is closed."""
+    reads: list[Any] = [
+        lambda response: b"".join(response.iter_content(None)),
+        lambda response: b"".join(response.raw.stream(None)),
+        lambda response: b"".join(response.raw.read_chunked()),
+        lambda response: response.raw.read(),
+        lambda response: response.raw.read(2) + response.raw.read(2),
+        lambda response: b"".join(response.raw),
+        lambda response: response.raw.data,
+    ]
+    with Server(answer) as server:
+        for read in reads:
+            response = session.get(server.url, stream=True)
+
+            assert (b"abc", True) == (read(response), response.raw.closed)
+            assert b"" == response.raw.read()
+
+
+def test_what_is_set_on_the_raw_response_stays(session: Any) -> None:
+    """`decode_content` and `auto_close` are set by those who hand it on as a file."""
+    coded = reply(200, gzip.compress(b"a\nb\n"), {"Content-Encoding": "gzip"})
+    with Server(coded) as server:
+        raw = session.get(server.url, stream=True).raw
+        raw.decode_content, raw.auto_close = True, False
+
+        assert ["a\n", "b\n"] == list(io.TextIOWrapper(raw))
+
+
+@pytest.mark.parametrize("timeout", [0.2, (0.2, None)])
+def test_an_upload_that_the_server_does_not_take(session: Any, timeout: Any) -> None:
+    """Each wait to send is bounded by the timeout of the connection, and ends as in requests."""
+    with Server(OnHead(Stall())) as server, pytest.raises(requests.ConnectionError):
+        session.post(server.url, data=b"x" * 50_000_000, timeout=timeout)
+
+
+def test_files_that_tls_cannot_use(session: Any, tmp_path: Path) -> None:
+    """They are there, and hold nothing: an SSLError of requests."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    for settings in ({"verify": str(empty)}, {"cert": str(empty)}):
+        with pytest.raises(requests.exceptions.SSLError, match=r"empty\.pem"):
+            session.get("https://127.0.0.1:9", **settings)
+
+
+def test_a_name_without_an_address(session: Any) -> None:
+    """The reason is urllib3's own."""
+    with pytest.raises(requests.ConnectionError) as caught:
+        session.get("http://nowhere.invalid/")
+
+    assert isinstance(caught.value.args[0].reason, urllib3.exceptions.NewConnectionError)
+
+
+def test_a_quotation_mark_of_a_query(session: Any) -> None:
+    """It is sent as the library sends it, since who signs a URL has signed that."""
+    with Server(reply(200)) as server:
+        session.get(f"{server.url}/it's/?a'b&c=%27&d='")
+
+    assert "/it's/?a'b&c=%27&d='" == server.requests[0].target

@@ -17,7 +17,7 @@ from ..client.body_there import AsyncBodyThere, BodyThere
 from ..client.event_loops import in_trio
 from ..errors import ConfigConflict, ConfigError, UnifetchError
 from ..model.headers import NO_HEADERS, Headers
-from ..model.url import URL
+from ..model.url import URL, with_exact_target
 from ..policies.proxies import Proxy
 from ..wire.resolution import numeric
 from . import replaced
@@ -205,9 +205,8 @@ class Library:
                 raise errors.InvalidRequest("the target of a request has to begin with a slash (RFC 9112 §3.2.1)")
         text = f"{scheme}://{authority}{target}"
         parsed = URL(text, path_as_is=True) if "/." in target else URL(text)
-        if exact is not None and parsed.target != target:
-            raise errors.InvalidRequest(f"the target cannot be sent as it is written; it would be {parsed.target}")
-        return parsed, call
+        # The library has its own normal form, and who signs a URL has signed that.
+        return parsed if parsed.target == target else with_exact_target(parsed, target), call
 
     def _named(self, name: str, url: Any, client: Client | AsyncClient) -> str:
         # The name is asked for by its own URL, at the address: then SNI and the check of the certificate are for it.
@@ -246,8 +245,11 @@ class Library:
         kind: type[Exception]
         if isinstance(error, errors.ConnectionLost):
             # As its engine tells the two apart: a connection that was reset, and one that was closed.
-            reset = isinstance(error.__cause__, OSError)
-            kind = self.library.ReadError if reset else self.library.RemoteProtocolError
+            kind = self.library.ReadError if _has_os_error(error) else self.library.RemoteProtocolError
+        elif isinstance(error, errors.IncompleteBody) and _has_os_error(error):
+            kind = self.library.ReadError
+        elif isinstance(error, errors.ProxyError) and _has_os_error(error):
+            kind = self.library.ConnectError  # there was no proxy that could have refused
         elif isinstance(error, errors.TotalTimeout) and error.request_sent == "no":
             kind = self.library.ConnectTimeout
         elif isinstance(error, errors.StreamError):
@@ -259,6 +261,14 @@ class Library:
         translated = kind(str(error))
         translated.request = request  # type: ignore[attr-defined]  # the library's errors have one
         return translated
+
+
+def _has_os_error(error: BaseException) -> bool:
+    """Whether it was the system that has ended the connection, or made none: ours come from its error."""
+    cause = error.__cause__
+    while isinstance(cause, UnifetchError):  # which may be a builtin's kind as well
+        cause = cause.__cause__
+    return isinstance(cause, OSError)
 
 
 def _raw(response: Response[Any]) -> list[tuple[bytes, bytes]]:

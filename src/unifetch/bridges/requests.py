@@ -10,8 +10,11 @@ No `release_conn` that hands an unread body to the next request: who has not rea
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
+from socket import gaierror
 from typing import Any
+from warnings import warn
 
 import requests
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, HTTPAdapter
@@ -27,7 +30,7 @@ from .. import errors
 from ..client.body_there import BodyThere
 from ..errors import ConfigConflict, ConfigError, InvalidSetting, UnifetchError
 from ..model.headers import Headers
-from ..model.url import URL
+from ..model.url import URL, with_exact_target
 from ..policies.bodies import BLOCK
 from ..policies.proxies import Proxy
 from . import replaced
@@ -118,9 +121,18 @@ class Adapter(HTTPAdapter):
         """What carries this request: it has an `urlopen`, as a pool of urllib3's."""
         try:
             url = URL(request.url)
+            if "'" in request.url:
+                url = _quoted_as_written(url, request.url)
         except errors.InvalidURL as error:
             raise requests.exceptions.InvalidURL(str(error), request=request) from error
-        return _Exchange(self, request, url, self._by(request.url, verify, cert, proxies))
+        client = self._by(request.url, verify, cert, proxies)
+        if not verify and url.scheme == "https":
+            warn(
+                f"Unverified HTTPS request is being made to host {url.host!r}: anybody on the way can read it",
+                theirs.InsecureRequestWarning,
+                stacklevel=2,
+            )
+        return _Exchange(self, request, url, client)
 
     def _by(self, url: str, verify: Any, cert: Any, proxies: Any) -> Client:
         named = select_proxy(url, proxies) if proxies else None
@@ -177,7 +189,7 @@ class Adapter(HTTPAdapter):
         response = requests.Response()
         response.status_code, response.reason = answer.status, answer.reason
         headers: Any = response.headers
-        for name, value in pairs if len(pairs) == len(by_name) else HTTPHeaderDict(pairs).items():
+        for name, value in pairs if len(pairs) == len(by_name) else HTTPHeaderDict(pairs).itermerged():
             headers[name] = value
         response.encoding = _encoding(by_name.get("content-type"))
         response.url = req.url.decode() if isinstance(req.url, bytes) else req.url
@@ -232,6 +244,10 @@ class _Exchange:
                 fields = self._fields(url)
                 answer = self._client.exchange(method, url, headers=fields, body=_content(body), timeout=within)
                 response = StreamedResponse(answer, method, retries)
+            except errors.InvalidSetting as error:
+                if self._client is self._adapter._client:
+                    raise
+                raise requests.exceptions.SSLError(str(error), request=self._request) from error
             except ConfigError:
                 raise
             except errors.InvalidHeader as error:
@@ -280,12 +296,20 @@ class _Exchange:
         return checked
 
 
+def _quoted_as_written(url: URL, text: str) -> URL:
+    # The library sends a quotation mark of a query as it is, and so does who has signed the URL.
+    path, mark, query = url.target.partition("?")
+    written = iter(re.findall("'|%27", text.partition("#")[0].partition("?")[2]))
+    return with_exact_target(url, path + mark + re.sub("%27", lambda found: next(written, found[0]), query))
+
+
 @lru_cache(256)
 def _within(total: float | None, connect: Any, read: Any, most: Any) -> Bounds:
     # A `total` of urllib3's bounds the wait to connect and the waits to read; it is no deadline for the body.
     waits = [Timeout.resolve_default_timeout(each) for each in (connect, read, most)]
     shorter = [min((each for each in (wait, waits[2]) if each is not None), default=None) for wait in waits[:2]]
-    return phases(total, *shorter, None, None)
+    # Each wait to send is bounded as the connection was, by the same timeout of the socket.
+    return phases(total, *shorter, shorter[0], None)
 
 
 def _text(given: Any) -> Any:
@@ -314,10 +338,15 @@ def _read(body: Any) -> Iterator[Any]:
 _ERRORS: dict[type[UnifetchError], Callable[[Any, str, UnifetchError], theirs.HTTPError]] = {
     errors.PoolTimeout: lambda where, target, error: theirs.EmptyPoolError(where, str(error)),
     errors.ConnectTimeout: lambda where, target, error: theirs.ConnectTimeoutError(where, str(error)),
+    errors.WriteTimeout: lambda where, target, error: theirs.ProtocolError(str(error), error),
     errors.TimedOut: lambda where, target, error: theirs.ReadTimeoutError(where, target, f"Read timed out: {error}"),
     errors.TLSError: lambda where, target, error: theirs.SSLError(str(error)),
     errors.ProxyError: lambda where, target, error: theirs.ProxyError(str(error), error),
-    errors.ConnectError: lambda where, target, error: theirs.NewConnectionError(where, str(error)),
+    errors.ConnectError: lambda where, target, error: (
+        theirs.NameResolutionError(where, where, error.__cause__)  # type: ignore[arg-type]  # the pool is only shown
+        if isinstance(error.__cause__, gaierror)
+        else theirs.NewConnectionError(where, str(error))
+    ),
     errors.UnifetchError: lambda where, target, error: theirs.ProtocolError(str(error), error),
 }
 
@@ -335,7 +364,10 @@ _VERSIONS = {"HTTP/1.0": 10, "HTTP/1.1": 11, "HTTP/2": 20}
 
 
 class _Body:
-    """The stream of a response as the file that urllib3 reads from; its errors are urllib3's."""
+    """The stream of a response as the file that urllib3 reads from; its errors are urllib3's.
+
+    It closes itself at its end, as that of http.client does: urllib3 reads until it is closed.
+    """
 
     __slots__ = ("_answer", "_opened", "closed")
 
@@ -362,11 +394,15 @@ class _Body:
         """So many bytes, fewer only at the end; without an amount, all of them."""
         try:
             if amount is None or amount < 0:
-                return self._file.readall()
+                whole = self._file.readall()
+                self.close()
+                return whole
             pieces, left = [], amount
             while left and (piece := self._file.read(left)):
                 pieces.append(piece)
                 left -= len(piece)
+            if left:
+                self.close()
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         except UnifetchError as error:
             raise self._translated(error) from error
@@ -374,7 +410,10 @@ class _Body:
     def read1(self, amount: int = -1) -> bytes:
         """The next bytes, as soon as some are there."""
         try:
-            return self._file.read(BLOCK if amount < 0 else amount) or b""
+            piece: bytes = self._file.read(BLOCK if amount < 0 else amount) or b""
+            if not piece and amount:
+                self.close()
+            return piece
         except UnifetchError as error:
             raise self._translated(error) from error
 
@@ -416,16 +455,26 @@ class StreamedResponse(HTTPResponse):
     """urllib3's response over our stream; what its own `__init__` sets is made once something of it is asked for."""
 
     def __init__(self, answer: Response[Any], method: str, retries: Retry) -> None:
-        self.answer = answer
-        self._made = False
-        self._said = method, retries
-        self._body_file = _Body(answer)
-        self._original_response = _Original(answer.headers, self._body_file)  # type: ignore[assignment]  # as below
+        body = _Body(answer)
+        original = _Original(answer.headers, body)
+        vars(self).update(
+            answer=answer, _made=False, _said=(method, retries), _body_file=body, _original_response=original
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name[:2] == "__" or vars(self).get("_made", True):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._made = True
+        self._make()
+        return getattr(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What a caller sets, such as `decode_content`, must not be overwritten later.
+        if not self._made:
+            self._make()
+        super().__setattr__(name, value)
+
+    def _make(self) -> None:
+        vars(self)["_made"] = True
         answer, (method, retries) = self.answer, self._said
         super().__init__(
             body=self._body_file,  # type: ignore[arg-type]  # it reads and closes, and nothing else is asked
@@ -435,13 +484,17 @@ class StreamedResponse(HTTPResponse):
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
-            original_response=self._original_response,
+            original_response=self._original_response,  # type: ignore[arg-type]  # likewise
             retries=retries,
             request_method=method,
             request_url=answer.request.url.target,
         )
         self.version_string = answer.http_version  # older versions do not take it as an argument
-        return getattr(self, name)
+
+    answer: Response[Any]
+    _made: bool
+    _said: tuple[str, Retry]
+    _body_file: _Body
 
     def hand_over(self, response: requests.Response) -> None:
         """Give a response its content if all of it is there and not coded, as its own way of reading takes long."""
@@ -470,6 +523,14 @@ class StreamedResponse(HTTPResponse):
             return
         while piece := self.read1(amt, decode_content):
             yield piece
+
+    def supports_chunked_reads(self) -> bool:
+        """Whether `read_chunked` can be called: yes."""
+        return True
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]  # it is one
+        """The body in pieces, as `stream` gives them; the boundaries of chunks are not told."""
+        yield from self.stream(amt, decode_content)
 
     def release_conn(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""

@@ -222,6 +222,17 @@ def location_url(base: URL, location: str) -> URL:
     return _joined(_site_of(url), url.target, fragment=base.fragment if url.fragment is None else url.fragment)
 
 
+def with_exact_target(url: URL, target: str) -> URL:
+    """A URL with another path and query, which are sent exactly so, in normal form or not.
+
+    Raises:
+        InvalidURL: for more than 64 KiB, and for what is no word of a request line (RFC 9112 §3.2.1).
+    """
+    if not re.fullmatch(r"/[!-~]*", target) or "#" in target or "\\" in target:
+        raise InvalidURL(f"a target begins with a slash, and has no space, '#', '\\' or control: {evidence(target)}")
+    return _joined(_site_of(url), target, url.username, url.password, url.fragment)
+
+
 # --- The parts ------------------------------------------------------------------------------------
 
 
