@@ -343,7 +343,7 @@ _ERRORS: dict[type[UnifetchError], Callable[[Any, str, UnifetchError], theirs.HT
     errors.TLSError: lambda where, target, error: theirs.SSLError(str(error)),
     errors.ProxyError: lambda where, target, error: theirs.ProxyError(str(error), error),
     errors.ConnectError: lambda where, target, error: (
-        theirs.NameResolutionError(where, where, error.__cause__)  # type: ignore[arg-type]  # the pool is only shown
+        theirs.NameResolutionError(where, where, error.__cause__)
         if isinstance(error.__cause__, gaierror)
         else theirs.NewConnectionError(where, str(error))
     ),
@@ -484,7 +484,7 @@ class StreamedResponse(HTTPResponse):
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
-            original_response=self._original_response,  # type: ignore[arg-type]  # likewise
+            original_response=self._original_response,
             retries=retries,
             request_method=method,
             request_url=answer.request.url.target,
