@@ -184,6 +184,23 @@ def test_no_number_of_the_comparison_is_typed(page: str) -> None:
     assert [] == re.findall(r"(?<![\w.])\d[\d.,]*(?!\w)", text)
 
 
+@pytest.mark.parametrize("topic", [*pages.TOPICS, None])
+def test_an_answer_stands_under_its_subject(topic: str | None) -> None:
+    """Each row of a matrix has one cell for each column: what that library answered, if need be awaited."""
+    columns = (
+        [pages.COLUMNS] if topic is None else [pages.COLUMNS, ("aiohttp", "httpx-async", "httpx2-async", "unifetch")]
+    )
+    for names in columns:
+        table = pages.matrix("", tuple(pages.TOPICS) if topic is None else (topic,), names)
+        rows = re.findall(r'<tr id="q-.*?</tr>', table)
+
+        assert rows != []
+        for row in rows:
+            subjects = re.findall(r'<td class="\w+" data-subject="([^"]+)"', row)
+            assert [name.removesuffix("-async") for name in names] == [name.removesuffix("-async") for name in subjects]
+            assert row.count("<td") == len(names)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_has_its_picture(backend: str) -> None:
     """Its boxes are what the adapter says of itself: the six steps, and a library's name where they are not ours."""

@@ -66,7 +66,7 @@ def fact(path: str) -> str:
 def _answer(scenario: str, subject: str) -> str:
     text = store.cell(scenario, subject)
     if not text:
-        return '<td class="none" title="it has no ordinary call for this">-</td>'
+        return f'<td class="none" data-subject="{subject}" title="it has no ordinary call for this">-</td>'
     kind = "error" if text.startswith("error") or "; error" in text else "value"
     older = store.floor_differs(scenario, subject)
     name = subject.partition("-")[0]
@@ -102,14 +102,17 @@ def matrix(root: str, topics: tuple[str, ...] = tuple(TOPICS), columns: tuple[st
     rows = []
     for topic in topics:
         scenarios = [each for each in SCENARIOS if each.topic == topic]
-        shown = (*AWAITED, *columns) if topic == "awaited" and len(topics) == 1 else columns
-        rows.append(
-            f'<tr class="topic" data-topic="{topic}">'
-            f'<th colspan="{len(columns) + 1}" id="{topic}">{TOPICS[topic]}</th></tr>'
-        )
+        if len(topics) > 1:  # else the page has a heading of its own
+            rows.append(
+                f'<tr class="topic" data-topic="{topic}">'
+                f'<th colspan="{len(columns) + 1}" id="{topic}">{TOPICS[topic]}</th></tr>'
+            )
+        # What is awaited has subjects of its own, which stand in the column of their library where they have none.
+        own = {name: f"{name}-async" for name in columns if topic == "awaited" and f"{name}-async" in AWAITED}
         for each in scenarios:
             cells = "".join(
-                _unifetch_cell(each.name) if name == "unifetch" else _answer(each.name, name) for name in shown
+                _unifetch_cell(each.name) if name == "unifetch" else _answer(each.name, own.get(name, name))
+                for name in columns
             )
             standard = each.section.partition(" §")[0] or "none"
             differ = " data-differ" if store.libraries_differ(each) else ""
