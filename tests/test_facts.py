@@ -184,6 +184,17 @@ def test_no_number_of_the_comparison_is_typed(page: str) -> None:
     assert [] == re.findall(r"(?<![\w.])\d[\d.,]*(?!\w)", text)
 
 
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_a_library_has_its_awaited_rows(name: str) -> None:
+    """What it answers when it is awaited is on its page, too."""
+    both = (f"{name}-async", f"unifetch:{name}")
+    awaited = [each.name for each in SCENARIOS if all(store.record(each.name, subject) for subject in both)]
+    shown = pages.backend_rows("", name)
+
+    assert awaited != []
+    assert [scenario for scenario in awaited if f"scenarios/{scenario}.html" not in shown] == []
+
+
 @pytest.mark.parametrize("topic", [*pages.TOPICS, None])
 def test_an_answer_stands_under_its_subject(topic: str | None) -> None:
     """Each row of a matrix has one cell for each column: what that library answered, if need be awaited."""

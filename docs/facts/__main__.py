@@ -18,7 +18,7 @@ from typing import Any
 
 from .answers import agreed
 from .scenarios import BY_NAME, SCENARIOS
-from .store import digest
+from .store import digest, libraries_differ
 from .subjects import BACKENDS, FLOOR, LIBRARIES, NEWEST
 
 FILE = Path(__file__).parent / "facts.json"
@@ -209,9 +209,7 @@ def summary(scenarios: dict[str, Any]) -> dict[str, Any]:
             same = sum(agreed(known(scenarios, name, one)) == agreed(known(scenarios, name, other)) for name in both)
             grid.setdefault(one, {})[other] = [same, len(both)]
     runs = sum(len(records) for records in scenarios.values())
-    differ = sum(
-        len({agreed(records[name]) for name in LIBRARIES if name in records}) > 1 for records in scenarios.values()
-    )
+    differ = sum(map(libraries_differ, scenarios.values()))
     return {"scenarios": len(scenarios), "runs": runs, "differ": differ, "agreement": grid}
 
 

@@ -115,7 +115,7 @@ def matrix(root: str, topics: tuple[str, ...] = tuple(TOPICS), columns: tuple[st
                 for name in columns
             )
             standard = each.section.partition(" §")[0] or "none"
-            differ = " data-differ" if store.libraries_differ(each) else ""
+            differ = " data-differ" if store.libraries_differ(store.facts()["scenarios"][each.name]) else ""
             rows.append(
                 f'<tr id="q-{each.name}" data-topic="{topic}" data-standard="{escape(standard)}"'
                 f' data-section="{escape(each.section)}"{differ}>'
@@ -172,14 +172,16 @@ def backend_rows(root: str, name: str) -> str:
     rows = []
     library = name if name in COLUMNS else ""
     for each in SCENARIOS:
-        own, ours = store.record(each.name, library), store.record(each.name, f"unifetch:{name}")
+        # A question of what is awaited is one for its own subject; where there are both, the blocking call is shown.
+        subject = library if store.record(each.name, library) else f"{library}-async"
+        own, ours = store.record(each.name, subject), store.record(each.name, f"unifetch:{name}")
         if own is None or ours is None:
             continue
         same = "" if agreed(own) != agreed(ours) else ' class="same"'
         ours_cell = _answer(each.name, f"unifetch:{name}")
         rows.append(
             f'<tr{same}><th scope="row"><a href="{root}scenarios/{each.name}.html">{escape(each.question)}</a></th>'
-            f"{_answer(each.name, library)}{ours_cell}</tr>"
+            f"{_answer(each.name, subject)}{ours_cell}</tr>"
         )
     return (
         '<div class="wide"><table class="facts"><thead><tr><th>question</th>'

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .answers import agreed
-from .scenarios import SCENARIOS, Scenario
-from .subjects import LIBRARIES, UNIFETCH
+from .scenarios import SCENARIOS
+from .subjects import AWAITED, LIBRARIES, UNIFETCH
 
 FILE = Path(__file__).parent / "facts.json"
 
@@ -71,9 +71,9 @@ def unifetch_answers(scenario: str) -> dict[str, list[str]]:
     return found
 
 
-def libraries_differ(scenario: Scenario) -> bool:
-    """Whether two libraries have two answers."""
-    return len({agreed(known) for name in LIBRARIES if (known := record(scenario.name, name))}) > 1
+def libraries_differ(records: dict[str, Any]) -> bool:
+    """Whether two libraries, blocking or awaited, have two answers to one question."""
+    return len({agreed(records[name]) for name in (*LIBRARIES, *AWAITED) if name in records}) > 1
 
 
 def made() -> dict[str, Any]:
