@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -56,6 +57,77 @@ def in_terminal(*words: str, **environment: str) -> tuple[int, str]:
             pass  # Linux's way to say that the other side is closed
         os.close(ours)
     return process.returncode, written.decode().replace("\r\n", "\n")
+
+
+# --- Streams that are closed, or full -------------------------------------------------------------
+
+
+def in_shell(command: str, **environment: str) -> tuple[int, str, str]:
+    """Run a line of the shell, in which `unifetch` is the command."""
+    line = f'unifetch() {{ {shlex.join(COMMAND)} "$@"; }}; {command}'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell of POSIX")
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("unifetch URL >&-", (2, "", "unifetch: OSError: standard output is closed; -o FILE takes the body\n")),
+        ("unifetch URL 2>&-", (0, "body", "")),
+        ("unifetch -v --timing URL 2>&-", (0, "body", "")),
+        ("unifetch -v URL 2>/dev/full", (0, "body", "")),
+        ("unifetch --trace URL 2>/dev/full", (0, "body", "")),
+        ("unifetch URL/cut 2>/dev/full", (6, "", "")),
+        ("unifetch URL/cut 2>&-", (6, "", "")),
+        (
+            "unifetch post URL -d @- <&-",
+            (2, "", "unifetch: InvalidRequest: standard input is closed, and @- reads it\n"),
+        ),
+        ("unifetch -v URL 2>&1 >/dev/null | true; echo $?", (0, "0\n", "")),
+    ],
+)
+def test_streams_that_are_closed(command: str, expected: tuple[int, str, str]) -> None:
+    """A standard error that nobody hears stops nothing and is not mixed into the body."""
+    if "/dev/full" in command and not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    cut: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", Close()]
+    with Server({"/": reply(200, b"body"), "/cut": cut}) as server:
+        assert expected == in_shell(command.replace("URL", server.url))
+
+
+@pytest.mark.parametrize("charset", ["hex", "base64", "undefined", "rot13", "nonsense", "utf-16"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_a_charset_that_is_none(charset: str, kind: str) -> None:
+    """A server's word for a charset, which Python may know as something else, ends nothing."""
+    with Server(reply(200, b'{"a": 1}', {"Content-Type": f"{kind}; charset={charset}"})) as server:
+        code, shown = in_terminal(server.url)
+
+    assert 0 == code
+    assert "Traceback" not in shown
+
+
+def test_a_body_that_breaks_off_in_a_terminal() -> None:
+    """What is said of it stands on a line of its own."""
+    cut: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Close()]
+    with Server(cut) as server:
+        code, shown = in_terminal(server.url)
+
+    assert 6 == code
+    assert "half\nunifetch: IncompleteBody" in shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the permissions of POSIX")
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    """It is shown as an error is, without our source."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n", "utf-8")
+    netrc.chmod(0o644)
+    with Server(reply(200, b"body")) as server:
+        code, output, told = in_shell(f"unifetch --netrc {server.url}", NETRC=str(netrc))
+
+    assert (0, "body") == (code, output)
+    assert f"unifetch: netrc: {netrc} should belong to you alone: chmod 600\n" == told
 
 
 # --- get: where things go -------------------------------------------------------------------------

@@ -370,6 +370,15 @@ def test_every_byte(backend: str, secure: bool) -> None:
     [
         (["URL", "--data-binary", "x"], "--data-binary is here -d @FILE"),
         (["URL", "--max-time=3"], "--max-time is here --timeout SECONDS"),
+        (["URL", "-sSf"], "there is no -S: errors are always shown"),
+        (["URL", "-OJ"], "there is no -J: a server names no file"),
+        (["URL", "-sQ"], "there is no -Q, as in -sQ"),
+        (["URL", "--compressed"], "there is no --compressed: what is compressed is always decoded"),
+        (["URL", "-T", "f"], "-T is here put URL -d @FILE"),
+        (
+            ["URL", "-b", "a=b"],
+            "argument -b/--backend: it is who carries the request; cookies are --cookie 'A=B' or --cookie-jar FILE",
+        ),
         (["URL", "-f"], "-f is here --fail (curl's -f) or -F (HTTPie's -f, a form)"),
         (["gett"], "'gett' is neither a URL nor a command; commands are backends, demo,"),
         (["a=b"], "there is no URL: a=… is an item"),
@@ -755,6 +764,36 @@ def test_no_option_of_ours_is_said_to_be_elsewhere() -> None:
 def test_the_first_separator_counts(word: str, kind: str, expected: list[Any]) -> None:
     """What follows it is the value, whatever is in it."""
     assert expected == getattr(Items([word]), kind)
+
+
+def test_letters_that_end_with_curls_redirects(server: Server) -> None:
+    """`-sL`, as it stands in scripts for curl, asks for what is done anyway."""
+    assert "GET" == sent(server, "-sL", "URL").method
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["URL", "URL"], "is a second URL, and one is asked for at a time"),
+        (["URL", "-F", "f@f.txt;type=text/plain"], ";type= has no counterpart here"),
+        (["URL", "-F", "f=<{path}"], "f=<FILE, curl's text from a file, has no counterpart here"),
+        (["URL", "-c", "a=b"], "curl's -c is --cookie-jar FILE"),
+        (["URL", "--bearer", ""], "token must be visible ASCII"),
+        (["URL", "--unix-socket", ""], "unix_socket: must be the path of a socket"),
+        (["https://h/", "--cacert", ""], "ca_file must be a path"),
+        (["URL", "--cookie-jar", "nowhere/jar"], "No such file or directory: 'nowhere/jar'"),
+    ],
+)
+def test_what_would_be_lost(
+    words: list[str], told: str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What curl or HTTPie would do, or a variable that is not set, is refused before anything is sent."""
+    (tmp_path / "f").write_text("x", "utf-8")
+    code = main([word.replace("URL", server.url).replace("{path}", f"{tmp_path}/f") for word in words])
+
+    assert 2 == code
+    assert told in capsys.readouterr().err
+    assert [] == server.requests
 
 
 def test_a_body_from_standard_input(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 
@@ -23,6 +24,9 @@ def cookie_file(path: str) -> Iterator[CookieJar]:
             jar = CookieJar.from_netscape(file.read())
     except FileNotFoundError:
         jar = CookieJar()
+    place = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(place):  # before a request is sent whose cookies could not be kept
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     try:
         yield jar
     finally:

@@ -12,9 +12,11 @@ A backslash keeps a character from being read as a separator: `a\:b=c`.
 
 from __future__ import annotations
 
+import os
 import re
 
 from ..errors import InvalidRequest
+from .terminal import printable
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -51,15 +53,23 @@ class Items:
             kinds = "Name:value, name==value, name=value, name:=json or name@file"
             raise InvalidRequest(f"{word!r} is neither a URL nor an item; items are {kinds}")
         name, separator, value = re.sub(r"\\(.)", r"\1", match[1]), match[2], match[3]
+        if separator == ":" and value.startswith("//") and name.lower() in ("http", "https"):
+            raise InvalidRequest(f"{printable(word)} is a second URL, and one is asked for at a time")
         if separator == "@" or (separator == "=@" and self._form):
             from pathlib import Path  # which takes long to import, as `json` does, and most requests need neither
 
+            if (found := re.search(r";(type|filename|headers|encoder)=", value)) and not Path(value).exists():
+                raise InvalidRequest(f";{found[1]}= has no counterpart here: a part has the type of its file's name")
             self.files.append((name, Path(value)))
             return
         if separator.endswith("@"):
             separator, value = separator[:-1], _text(value)
         if separator == ":":
             self.headers.append((name, value.strip() or None))
+        elif separator == "=" and self._form and value.startswith("<") and os.path.exists(value[1:]):
+            raise InvalidRequest(
+                f"{name}=<FILE, curl's text from a file, has no counterpart here; {name}=@FILE sends it"
+            )
         elif separator == "==":
             self.params.append((name, value))
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -50,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: 2 for arguments that cannot be parsed, 0 for `--help` and `--version`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stderr is None:  # closed; `print` would take standard output in its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # as long as the process lives
+    if arguments is None:  # this process is ours
+        warnings.showwarning = _show_warning
     if not words:
         print(COMMON, end="", file=sys.stderr)
         return USAGE
@@ -57,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # where standard output is ASCII
     try:
         code = _run(words)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         code = 0  # whoever reads our output has seen enough, as `head` does
@@ -70,12 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(f"unifetch: {printable(text)}")
         code = INTERRUPTED
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # Python flushes once more at exit, and would complain.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    say(f"unifetch: {printable(str(message))}")
 
 
 def _run(words: list[str]) -> int:

@@ -111,16 +111,16 @@ def _host_and_address(text: str) -> tuple[str, str]:
 
 
 def _auth(options: argparse.Namespace) -> Any:
-    said = [name for name in ("user", "bearer", "netrc") if getattr(options, name)]
+    said = [name for name in ("user", "bearer", "netrc") if getattr(options, name) not in (None, False)]
     if len(said) > 1:
         raise InvalidRequest(f"--{said[0]} and --{said[1]} contradict each other")
     if options.digest and options.user is None:
         raise InvalidRequest("--digest answers with the credentials of -u, which is missing")
-    if options.bearer:
+    if options.bearer is not None:  # an empty one, as of a variable that is not set, is an error
         return {"type": "bearer", "token": options.bearer}
     if options.netrc:
         return "netrc"
-    if not options.user:
+    if options.user is None:
         return None
     user, colon, password = options.user.partition(":")
     if not colon:
@@ -226,6 +226,8 @@ def _form(options: argparse.Namespace, items: Items) -> dict[str, Any]:
 def _read(text: str, files: ExitStack) -> Any:
     """The text of -d or --json, or what it names: an open file, or standard input."""
     if text == "@-":
+        if sys.stdin is None:
+            raise InvalidRequest("standard input is closed, and @- reads it")
         return sys.stdin.buffer
     if text.startswith("@"):
         return files.enter_context(open(text[1:], "rb"))  # `files` closes it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 
@@ -81,8 +82,63 @@ ELSEWHERE = {
     "--head": "-I",
     "--form-string": "-F with items: name=value",
     "--proxy-user": "-x http://USER:PASSWORD@HOST",
-    "-S": "nothing: errors are always shown",
+    "-T": "put URL -d @FILE",
+    "--upload-file": "put URL -d @FILE",
+    "-r": "an item: Range:bytes=0-999",
+    "--range": "an item: Range:bytes=0-999",
+    "-e": "an item: Referer:URL",
+    "--referer": "an item: Referer:URL",
+    "-J": "nothing: a server names no file; -O takes the name in the URL",
+    "--remote-header-name": "nothing: a server names no file; -O takes the name in the URL",
+    "-N": "nothing: what has come is written at once",
+    "--no-buffer": "nothing: what has come is written at once",
+    "-E": "--cert FILE",
+    "-D": "-i for the head, or -v for the conversation",
+    "--dump-header": "-i for the head, or -v for the conversation",
+    "-K": "nothing: options stand in the command line",
+    "--config": "nothing: options stand in the command line",
+    "-Z": "nothing: one URL is asked for at a time",
+    "--parallel": "nothing: one URL is asked for at a time",
+    "--next": "nothing: one URL is asked for at a time",
+    "--url": "a word: unifetch URL",
+    "-g": "nothing: the brackets of a URL mean nothing",
+    "--globoff": "nothing: the brackets of a URL mean nothing",
+    "-4": "--resolve HOST:ADDRESS",
+    "-6": "--resolve HOST:ADDRESS",
+    "--ipv4": "--resolve HOST:ADDRESS",
+    "--ipv6": "--resolve HOST:ADDRESS",
+    "--connect-to": "--resolve HOST:ADDRESS",
+    "-q": "-s (HTTPie's -q); there is no file of options (curl's -q)",
+    "--quiet": "-s",
+    "-#": "nothing: a terminal gets a bar",
+    "--progress-bar": "nothing: a terminal gets a bar",
+    "--no-progress-meter": "-s",
+    "--netrc-file": "--netrc with the environment variable NETRC=FILE",
+    "--netrc-optional": "--netrc",
+    "--retry-delay": "--retry N, which waits longer each time, or as long as Retry-After says",
+    "--retry-max-time": "--retry N with --timeout SECONDS for all of it",
+    "--retry-all-errors": "--retry N, for what may be repeated",
+    "--retry-connrefused": "--retry N, for what may be repeated",
+    "--fail-with-body": "--fail, which leaves the body out",
+    "--basic": "nothing: -u is Basic unless --digest says otherwise",
+    "--anyauth": "--digest, or nothing for Basic",
+    "--socks5": "-x socks5://HOST:PORT",
+    "--socks5-hostname": "-x socks5h://HOST:PORT",
+    "--capath": "--cacert DIRECTORY",
+    "--pass": 'nothing: a key with a passphrase is for the library, tls={"client_cert": …}',
+    "--cert-key-pass": 'nothing: a key with a passphrase is for the library, tls={"client_cert": …}',
+    "--pinnedpubkey": 'nothing: a pin is for the library, tls={"fingerprint": …}',
+    "--http1.0": "nothing: HTTP/1.1 is the default",
+    "--default-scheme": "nothing: a URL says http:// or https://",
+    "--all": "-v for all of the conversation",
+    "--body": "nothing: the body is what is shown",
+    "--meta": "--timing",
+    "--stream": "nothing: what has come is shown at once",
+    "--chunked": "-d @- for what has no length",
+    "--session-read-only": "--cookie-jar FILE",
+    "--ignore-netrc": "nothing: netrc is read where --netrc says so",
     "--show-error": "nothing: errors are always shown",
+    "-S": "nothing: errors are always shown",
 }
 
 COMMON = """\
@@ -114,10 +170,18 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             option = found[1].partition("=")[0]
-            told = ELSEWHERE.get(option) or (ELSEWHERE.get(option[:2]) if re.match(r"-\w", option) else None)
-            if told:
-                message = f"{option} is here {told}"
+            message = _answer(option) or (_answer(option[:2]) if re.match(r"-\w", option) else None) or message
+        elif found := re.search(r"argument (-\w).*: ignored explicit argument '(\w+)'", message):  # -sSf
+            unknown = next((each for each in found[2] if f"-{each}" not in self._option_string_actions), found[2][0])
+            message = _answer(f"-{unknown}") or f"there is no -{unknown}, as in {found[1]}{found[2]}"
         self.exit(2, f"unifetch: {message}\nunifetch: see unifetch --help\n")
+
+
+def _answer(option: str) -> str | None:
+    told = ELSEWHERE.get(option)
+    if told is None:
+        return None
+    return f"there is no {option}: {told[9:]}" if told.startswith("nothing: ") else f"{option} is here {told}"
 
 
 class _Help(argparse.Action):
@@ -176,7 +240,13 @@ def request_parser(word: str = "") -> Parser:
 
     group = parser.add_argument_group("the way there")
     add = group.add_argument
-    add("-b", "--backend", metavar="NAME", help=f"who carries the request: {', '.join(BACKENDS)}; {BACKEND} by default")
+    add(
+        "-b",
+        "--backend",
+        metavar="NAME",
+        type=_backend,
+        help=f"who carries the request: {', '.join(BACKENDS)}; {BACKEND} by default",
+    )
     add(
         "--timeout",
         metavar="SECONDS",
@@ -241,15 +311,25 @@ def request_parser(word: str = "") -> Parser:
 def parse(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     """Options and words in any order.
 
-    curl's `-L` has no number: as redirects are followed anyway, one that is not followed by a number is left out.
+    curl's `-L` has no number: as redirects are followed anyway, one that is not followed by a number is left out, also
+    at the end of several letters.
     """
     words = list(arguments)
     kept = [
-        word
+        word if not re.fullmatch("-[A-Za-z]*L", word) or (after.isascii() and after.isdigit()) else word[:-1]
         for word, after in zip(words, (*words[1:], ""), strict=False)
-        if word != "-L" or (after.isascii() and after.isdigit())
     ]
-    return parser.parse_intermixed_args(kept)
+    return parser.parse_intermixed_args(
+        [new for new, word in zip(kept, words, strict=True) if new != "-" or word == "-"]
+    )
+
+
+def _backend(text: str) -> str:
+    if "=" in text or os.path.isfile(text):
+        raise argparse.ArgumentTypeError(
+            "it is who carries the request; cookies are --cookie 'A=B' or --cookie-jar FILE"
+        )
+    return text
 
 
 def _count(text: str) -> int:

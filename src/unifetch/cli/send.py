@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 from ..client.config import chosen_backend
 from ..client.sync_client import Client
 from ..errors import InvalidRequest, TooLarge
+from ..model.text import codec_of
 from ..model.url import URL
 from .options import call_arguments, checked_url, client_settings, sorted_words
 from .parser import BACKEND, parse, request_parser
@@ -42,6 +43,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
         parser.error(str(error))
     with ExitStack() as files:
         settings = client_settings(options)
+        if options.resume and not (options.output or options.remote_name):
+            raise InvalidRequest("-c goes on with a file: it needs -o FILE or -O; curl's -c is --cookie-jar FILE")
         call = call_arguments(options, method, words, files)
         checked_url(text)
         url: str | URL = URL(text, path_as_is=True) if options.path_as_is else text
@@ -174,7 +177,7 @@ def _show_head(response: Response[Any], output: BinaryIO, style: Style | None) -
 def _show_body(response: Response[Any], pieces: _counted) -> None:
     """The body on a terminal: JSON indented, text without escapes, and of binary data a sentence."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    charset = _charset(response)
+    charset = codec_of(b"", response.headers.get("content-type", ""))[0]
     waiting, blocks = b"", iter(pieces)
     if kind == "application/json" or kind.endswith("+json"):
         for piece in blocks:
@@ -190,36 +193,31 @@ def _show_body(response: Response[Any], pieces: _counted) -> None:
             return
     decoder = codecs.getincrementaldecoder(charset)("replace")
     last = ""
-    for piece in (waiting, *blocks) if waiting else blocks:
-        if not last and b"\0" in piece:
-            from .progress_bar import size
+    try:
+        for piece in (waiting, *blocks) if waiting else blocks:
+            if not last and b"\0" in piece:
+                from .progress_bar import size
 
-            length = response.headers.get("content-length", "")
-            much = f", {size(int(length))}" if length.isascii() and length.isdigit() else ""
-            what = f"binary data ({printable(kind or 'of no type')}{much})"
-            say(f"unifetch: {what} is not for a terminal; -o FILE keeps it")
-            return
-        text = printable(decoder.decode(piece).replace("\r\n", "\n"), "\n\t")
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        last = text[-1:] or last
-    if last and last != "\n":
-        print(flush=True)
-
-
-def _charset(response: Response[Any]) -> str:
-    for parameter in response.headers.get("content-type", "").split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            with suppress(LookupError):
-                return codecs.lookup(value.strip().strip('"')).name
-    return "utf-8"
+                length = response.headers.get("content-length", "")
+                much = f", {size(int(length))}" if length.isascii() and length.isdigit() else ""
+                what = f"binary data ({printable(kind or 'of no type')}{much})"
+                say(f"unifetch: {what} is not for a terminal; -o FILE keeps it")
+                return
+            text = printable(decoder.decode(piece).replace("\r\n", "\n"), "\n\t")
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            last = text[-1:] or last
+    finally:  # also where the body breaks off: what is said of that has a line of its own
+        if last and last != "\n":
+            print(flush=True)
 
 
 @contextmanager
 def _output(path: str | None) -> Iterator[BinaryIO]:
     """Where the body goes. A file takes its name at the end, so that a failure leaves what was there before."""
     if path is None or path == "-":
+        if sys.stdout is None:
+            raise OSError("standard output is closed; -o FILE takes the body")
         yield sys.stdout.buffer
         return
     if os.path.exists(path) and not os.path.isfile(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import partialmethod
 
 TYPE_CHECKING: bool = False
@@ -57,5 +58,9 @@ def wrapped(text: str, indent: int = 0) -> str:
 
 
 def say(text: str) -> None:
-    """One line on standard error, at once."""
-    print(text, file=sys.stderr, flush=True)
+    """One line on standard error, at once; where nobody reads it or there is no room, what was asked for goes on."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):  # Python flushes once more at exit, and would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
-import sys
 from contextlib import ExitStack, contextmanager
 from weakref import WeakSet
 
 from ..policies.tls import TLS
+from .terminal import say
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -166,9 +166,9 @@ def _show(mark: str, data: bytes) -> None:
     if not data:
         return
     width = 16 if shutil.get_terminal_size().columns >= 74 else 4
-    print(f"{mark} {len(data)} bytes", file=sys.stderr)
+    lines = [f"{mark} {len(data)} bytes"]
     for start in range(0, len(data), width):
         row = data[start : start + width]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        print(f"{mark} {start:05x}  {row.hex(' '):{width * 3 - 1}}  {text}", file=sys.stderr)
-    sys.stderr.flush()
+        lines.append(f"{mark} {start:05x}  {row.hex(' '):{width * 3 - 1}}  {text}")
+    say("\n".join(lines))
