@@ -342,7 +342,11 @@ class ConnectorDialer:
                     await self.addresses()
                 cause = getattr(error, "os_error", error)
                 code = getattr(cause, "errno", None)
-                await self._go_on(self._steps, refusal(code) if code else cause)  # asyncio has words of its own
+                if code:
+                    cause = refusal(code)  # asyncio has words of its own
+                elif not isinstance(cause, OSError):  # the connector was closed meanwhile
+                    cause = ConnectionAbortedError(str(cause))
+                await self._go_on(self._steps, cause)
         return self._failure or connect_error(error, self._request.host, self._request.port)
 
     async def _go_on(self, steps: Any, problem: BaseException | None) -> Any:

@@ -15,6 +15,7 @@ from threading import Lock
 from time import monotonic
 from weakref import WeakKeyDictionary, ref
 
+from ..errors import ConnectError
 from ..wire.anyio import dial as dial_awaited
 from ..wire.blocking import dial
 from ..wire.reader import RECEIVE
@@ -51,18 +52,26 @@ def blocking_pool(engine: Any) -> type:
         def __init__(self, origin: Any, network: _Network) -> None:
             super().__init__(origin, _NoContext(), IDLE_SECONDS, network_backend=network)
             self._request_lock = Lock()
+            self._is_closed = False
 
         def handle_request(self, request: Any) -> Any:
             try:
                 with self._request_lock:
                     if self._connection is None:
                         stream = self._connect(request)
+                        if self._is_closed:
+                            stream.close()
+                            raise _closed_meanwhile(request)
                         self._connection = http11 = engine.HTTP11Connection(self._origin, stream, IDLE_SECONDS)
                         http11._state_lock = Lock()
             except BaseException:
                 self._connect_failed = True
                 raise
             return self._connection.handle_request(request)
+
+        def close(self) -> None:
+            self._is_closed = True
+            super().close()
 
     class DialedPool(engine.ConnectionPool):  # type: ignore[misc]  # as above
         """Their pool, of these connections."""
@@ -99,6 +108,11 @@ def blocking_pool(engine: Any) -> type:
 
 def _nothing() -> None:
     pass
+
+
+def _closed_meanwhile(request: Any) -> ConnectError:
+    raw: RawRequest = request.extensions["timeout"]["connect"].request
+    return ConnectError(f"no connection to {raw.host}:{raw.port}: it was closed while it was opened")
 
 
 class _NoContext:
@@ -172,7 +186,10 @@ class PooledConnection:
         try:
             if self._stream is None or self._http is None:
                 dialed_for: DialedFor = request.extensions["timeout"]["connect"]
-                self._stream = AsyncNetworkStream(self._engine, await dial_awaited(dialed_for.request))
+                self._stream = stream = AsyncNetworkStream(self._engine, await dial_awaited(dialed_for.request))
+                if self.is_closed():
+                    stream.close()
+                    raise _closed_meanwhile(request)
                 self._http = self._engine.AsyncHTTP11Connection(self._origin, self._stream)
             answer = await self._http.handle_async_request(request)
         except BaseException:

@@ -70,11 +70,12 @@ class SocketBackend:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         if request.http2:
             key = (key, request.http2)  # nor one that speaks what this may not
-        connection = None if request.fresh else self._pool.take(key)
+        pool = self._pool  # a client that is closed meanwhile keeps its connections no more
+        connection = None if request.fresh else pool.take(key)
         if connection is None:
-            connection = self._open(request, self._pool.sessions.get(key))
-            self._pool.opened(connection)
-        return connection.exchange(request, self._pool, key)
+            connection = self._open(request, pool.sessions.get(key))
+            pool.opened(connection)
+        return connection.exchange(request, pool, key)
 
     def _open(self, request: RawRequest, session: ssl.SSLSession | None) -> Connection:
         if request.http2:
@@ -93,8 +94,7 @@ class SocketBackend:
 
     def close(self) -> None:
         """Close idle connections."""
-        for connection in self._pool.empty():
-            connection.close()
+        self._pool = self._pool.close()
 
 
 def __getattr__(name: str) -> object:

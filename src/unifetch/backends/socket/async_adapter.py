@@ -52,27 +52,29 @@ class AsyncSocketBackend:
         key: Hashable = (request.scheme, request.host, request.port, request.tls)
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
-        connection = self._pool.take(key)
+        pool = self._pool  # a client that is closed meanwhile keeps its connections no more
+        connection = pool.take(key)
         if connection is None:
-            connection = AsyncConnection(await dial(request, clock, self._pool.sessions.get(key)))
-            self._pool.opened(connection)
-        response: AsyncRawResponse = await connection.exchange(request, self._pool, key)
+            connection = AsyncConnection(await dial(request, clock, pool.sessions.get(key)))
+            pool.opened(connection)
+        response: AsyncRawResponse = await connection.exchange(request, pool, key)
         return response
 
     # --- HTTP/2, where it is asked for ------------------------------------------------------------
 
     async def _send_http2(self, request: RawRequest, clock: Clock) -> AsyncRawResponse:
         key: Hashable = (request.scheme, request.host, request.port, request.tls, request.route, request.http2)
+        pool, shared = self._pool, self._shared  # as above
         connection = await self._shared_connection(request, key, clock)
         if isinstance(connection, AsyncConnection):
-            response: AsyncRawResponse = await connection.exchange(request, self._pool, key)
+            response: AsyncRawResponse = await connection.exchange(request, pool, key)
             return response
         from .async_http2_connection import StreamExchange
 
         try:
             exchange = StreamExchange(connection, request)
         finally:
-            if request.fresh:
+            if request.fresh or shared.is_closed:
                 connection.retire()  # nobody else knows of it: it closes with this stream
         stream = exchange.stream
         try:
@@ -115,7 +117,7 @@ class AsyncSocketBackend:
                 return connection
             if shared.speaks_http11(key) or not shared.is_coming(key):
                 break
-            await self._turn(key, clock, ends)
+            await _turn(shared, key, clock, ends)
         shared.opening(key)
         opened = None
         is_shared = False
@@ -125,18 +127,6 @@ class AsyncSocketBackend:
         finally:
             shared.opened(key, opened, shared=is_shared)
         return opened
-
-    async def _turn(self, key: Hashable, clock: Clock, ends: float | None) -> None:
-        # Until something has changed about the connections to there.
-        waiter: Any = clock.loop.create_future()
-        self._shared.wait(key, waiter)
-        clock.watch(waiter, inf if ends is None else ends)
-        try:
-            if await waiter:
-                raise ConnectTimeout("no connection with room for another stream in time")
-        finally:
-            del clock.ends[waiter]
-            self._shared.forget(key, waiter)
 
     async def _open_http2(self, request: RawRequest, key: Hashable, clock: Clock) -> Any:
         connection_kind()  # before anything is sent
@@ -171,10 +161,21 @@ class AsyncSocketBackend:
 
     async def close(self) -> None:
         """Close idle connections."""
-        for connection in self._pool.empty():
-            connection.close()
-        for shared in self._shared.all():
-            shared.retire()
+        self._pool = self._pool.close()
+        self._shared = self._shared.close()
         if self._clock is not None:
             self._clock.stop()
         await sleep(0)  # the loop closes the sockets when it comes around
+
+
+async def _turn(shared: SharedConnections, key: Hashable, clock: Clock, ends: float | None) -> None:
+    # Until something has changed about the connections to there.
+    waiter: Any = clock.loop.create_future()
+    shared.wait(key, waiter)
+    clock.watch(waiter, inf if ends is None else ends)
+    try:
+        if await waiter:
+            raise ConnectTimeout("no connection with room for another stream in time")
+    finally:
+        del clock.ends[waiter]
+        shared.forget(key, waiter)

@@ -31,6 +31,9 @@ class BoundedPool(Pool):
         if most is not None:
             self._most = most
 
+    def _anew(self) -> Pool:
+        return BoundedPool(self._told, self._seconds)
+
     def opened(self, connection: Connection) -> None:
         if self._told is None:
             super().opened(connection)

@@ -19,6 +19,7 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Hashable, Sequence
+    from typing import Any
 
     from .connection import Connection
 
@@ -98,6 +99,25 @@ class Pool:
         """Forget all connections, and give them back to be closed."""
         idle, self._idle = self._idle, {}
         return [connection for connections in idle.values() for connection in connections]
+
+    def close(self) -> Pool:
+        """Close all, and keep none of those that are in use now; what is kept from now on is in another pool."""
+        idle, self._idle = self._idle, _Closed()
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+        return self._anew()
+
+    def _anew(self) -> Pool:
+        return Pool()
+
+
+class _Closed(dict["Hashable", "list[Connection]"]):
+    """Takes nothing, so that `Pool.put` closes what it was to keep. (To be asked each time would cost each request.)"""
+
+    def setdefault(self, key: Hashable, default: Any = None) -> Any:
+        """The default, which is not kept."""
+        return default
 
 
 def _drained(idle: list[Connection]) -> list[Connection]:

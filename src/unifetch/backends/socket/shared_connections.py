@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 
 class SharedConnections:
-    """Open connections by where they lead."""
+    """Open connections by where they lead.
+
+    Attributes:
+        is_closed: whether no more of them are kept.
+    """
 
     def __init__(self) -> None:
+        self.is_closed = False
         self._open: dict[Hashable, list[Any]] = {}
         self._opening: set[Hashable] = set()
         self._waiting: dict[Hashable, dict[asyncio.Future[bool], None]] = {}
@@ -79,6 +84,13 @@ class SharedConnections:
         for waiter in list(self._waiting.get(key, ())):
             if not waiter.done():
                 waiter.set_result(False)
+
+    def close(self) -> SharedConnections:
+        """Close each once it is idle, also one that is being opened; what is opened from now on is kept elsewhere."""
+        self.is_closed = True
+        for each in self.all():
+            each.retire()
+        return SharedConnections()
 
     def all(self) -> list[Any]:
         """All connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -289,6 +290,42 @@ class TestConnections(Conformance):
             server.wait_closed(1)
 
         assert (300_000, 200) == (received, response.status)
+
+    def test_closed_while_a_call_is_under_way(self, backend_factory: BackendFactory) -> None:
+        """The call goes on, or it ends as one whose connection was lost; and its connection does not outlive it."""
+        go_on = threading.Event()
+        with Server([Wait(go_on), reply(body=b"hello")]) as server, ThreadPoolExecutor(1) as threads:
+            with client_of(backend_factory(), timeout=10) as other:
+                call = threads.submit(other.get, server.url)
+                server.wait_requests(1)
+            go_on.set()
+            failure = call.exception()
+            server.wait_closed(1)
+
+            assert failure is None or isinstance(failure, ConnectionLost)
+
+    def test_closed_while_a_name_is_looked_up(
+        self, backend_factory: BackendFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same before there is a connection: no error is the library's, and nothing is left open."""
+        asked, go_on = threading.Event(), threading.Event()
+
+        def slow(host: str, port: int, *_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+            asked.set()
+            go_on.wait(20)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        with Server() as server, ThreadPoolExecutor(1) as threads:
+            with client_of(backend_factory(), timeout=10) as other:
+                call = threads.submit(other.get, f"http://name.test:{server.port}/")
+                assert asked.wait(10)
+            go_on.set()
+            failure = call.exception()
+            for number in range(1, server.connections + 1):
+                server.wait_closed(number)
+
+            assert failure is None or isinstance(failure, UnifetchError)
 
     def test_close(self, backend_factory: BackendFactory) -> None:
         """Closing a backend closes its idle connections, and closing a client ends it."""
