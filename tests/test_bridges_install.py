@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from importlib import import_module
@@ -54,6 +55,39 @@ def test_a_client_outlives_the_installation(library: Any) -> None:
     with Server(reply(200, b"x")) as server, library.Client(transport=transport) as client:
         assert isinstance(transport, library.HTTPTransport)
         assert "x" == client.get(server.url).text
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)
+@pytest.mark.parametrize("is_first", [True, False], ids=["a mock is there", "a mock comes"])
+def test_a_mock_of_the_librarys_transport_is_asked(
+    library: Any, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
+) -> None:
+    """It stands where pytest-httpx puts it, and else the request would go to the network."""
+    if not is_first:
+        bridges.install(library.__name__)
+
+    def mocked(transport: Any, request: Any) -> Any:
+        return library.Response(299)
+
+    async def mocked_async(transport: Any, request: Any) -> Any:
+        return library.Response(298)
+
+    async def ask_async(url: str) -> int:
+        async with library.AsyncClient() as client:
+            return int((await client.get(url)).status_code)
+
+    with Server(reply(200)) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(library.HTTPTransport, "handle_request", mocked)
+            patched.setattr(library.AsyncHTTPTransport, "handle_async_request", mocked_async)
+            if is_first:
+                bridges.install(library.__name__)
+            with library.Client() as client:
+                assert 299 == client.get(server.url).status_code
+            assert 298 == asyncio.run(ask_async(server.url))
+            assert [] == server.requests
+        with library.Client() as client:
+            assert 200 == client.get(server.url).status_code
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"], indirect=True)

@@ -245,10 +245,10 @@ class Library:
         kind: type[Exception]
         if isinstance(error, errors.ConnectionLost):
             # As its engine tells the two apart: a connection that was reset, and one that was closed.
-            kind = self.library.ReadError if _has_os_error(error) else self.library.RemoteProtocolError
-        elif isinstance(error, errors.IncompleteBody) and _has_os_error(error):
+            kind = self.library.ReadError if _is_of_system(error) else self.library.RemoteProtocolError
+        elif isinstance(error, errors.IncompleteBody) and _is_of_system(error):
             kind = self.library.ReadError
-        elif isinstance(error, errors.ProxyError) and _has_os_error(error):
+        elif isinstance(error, errors.ProxyError) and _is_of_system(error):
             kind = self.library.ConnectError  # there was no proxy that could have refused
         elif isinstance(error, errors.TotalTimeout) and error.request_sent == "no":
             kind = self.library.ConnectTimeout
@@ -263,12 +263,13 @@ class Library:
         return translated
 
 
-def _has_os_error(error: BaseException) -> bool:
-    """Whether it was the system that has ended the connection, or made none: ours come from its error."""
-    cause = error.__cause__
-    while isinstance(cause, UnifetchError):  # which may be a builtin's kind as well
-        cause = cause.__cause__
-    return isinstance(cause, OSError)
+def _is_of_system(error: BaseException | None) -> bool:
+    """Whether it was the system that has ended the connection, or made none, below us or below a library."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, UnifetchError):  # ours are of builtin kinds as well
+            return True
+        error = error.__cause__
+    return False
 
 
 def _raw(response: Response[Any]) -> list[tuple[bytes, bytes]]:
@@ -398,14 +399,22 @@ def replace_transports(
     transport(**settings)
     library = family.library
 
-    def replace(theirs: Any, ours: type, base: type, *block: str) -> Callable[[], None]:
+    def replace(theirs: Any, ours: type, base: type, handle: str, *block: str) -> Callable[[], None]:
         usual = signature(theirs.__init__).parameters["limits"].default
-        both = type(theirs.__name__, (ours, theirs), {name: getattr(base, name) for name in block})
+        methods = {name: getattr(base, name) for name in block}
+        both = type(theirs.__name__, (ours, theirs), {handle: _below_mocks(library, theirs, ours, handle), **methods})
         return replaced(theirs, both, lambda said: {**settings, **_of_theirs(said, settings, usual)})
 
     undo = [
-        replace(library.HTTPTransport, transport, library.BaseTransport, "__enter__", "__exit__"),
-        replace(library.AsyncHTTPTransport, async_transport, library.AsyncBaseTransport, "__aenter__", "__aexit__"),
+        replace(library.HTTPTransport, transport, library.BaseTransport, "handle_request", "__enter__", "__exit__"),
+        replace(
+            library.AsyncHTTPTransport,
+            async_transport,
+            library.AsyncBaseTransport,
+            "handle_async_request",
+            "__aenter__",
+            "__aexit__",
+        ),
     ]
 
     def take_back() -> None:
@@ -413,6 +422,22 @@ def replace_transports(
             back()
 
     return take_back
+
+
+def _below_mocks(library: Any, theirs: Any, ours: Any, handle: str) -> Callable[[Any, Any], Any]:
+    """Our way to handle a request; if a mock has put another in the place of the library's, that is asked."""
+    own, sent = getattr(theirs, handle), getattr(ours, handle)
+
+    def is_own(method: Any) -> bool:
+        return bool(method.__module__.partition(".")[0] == library.__name__)
+
+    known = own if is_own(own) else None
+
+    def handle_it(self: Any, request: Any) -> Any:
+        method = getattr(theirs, handle)
+        return sent(self, request) if method is known or is_own(method) else method(self, request)
+
+    return handle_it
 
 
 def _of_theirs(said: dict[str, Any], settings: dict[str, Any], usual: Any) -> dict[str, Any]:
