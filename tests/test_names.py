@@ -284,6 +284,10 @@ def test_an_auth_of_another_library(method: str) -> None:
     with pytest.raises(InvalidSetting, match=r"TokenAuth has no credentials\(request, memory\)"):
         Client(auth=kind())
 
+    signing = Client(auth=lambda request: {"A": "b"}).with_(timeout=5)
+
+    assert signing.with_(auth=signing.settings.auth).settings.auth == signing.settings.auth
+
 
 @pytest.mark.parametrize(
     ("call", "told"),

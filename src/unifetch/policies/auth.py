@@ -151,7 +151,7 @@ class Auth(Value):
             return None
         if isinstance(setting, Auth):
             kind: Any = type(setting)
-            if kind.credentials is Auth.credentials and kind.authorize is Auth.authorize:
+            if all(getattr(kind, name) is getattr(Auth, name) for name in ("credentials", "authorize", "fetched")):
                 # As `auth_flow` of httpx and `__call__` of requests are theirs, and would never be called.
                 raise InvalidSetting(
                     f"auth: {kind.__name__} has no credentials(request, memory), which gives the Authorization field; "
