@@ -464,7 +464,7 @@ def test_an_upload_ends_with_its_task() -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_upload_whose_source_stalls_ends_with_the_deadline(backend: str, awaits: bool) -> None:
     """The total is for what the caller's own iterator takes as well; what was sent by then may have an effect."""
-    if not is_installed(BACKENDS[backend]):
+    if not is_installed(backend):
         pytest.skip(f"the library of {backend} is not installed")
     go_on = threading.Event()
     ended: list[type[BaseException]] = []
