@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from unifetch import Client, ConnectionLost, UnifetchError, get, post
 from unifetch.backends import available_backends, load, load_async
+from unifetch.cli.cassette import orphans
 from unifetch.cli.main import main as command
 from unifetch.testing import (
     Cassette,
@@ -1028,6 +1029,35 @@ def test_a_har_of_a_browser(tmp_path: Path) -> None:
     path.write_text(json.dumps({"log": {"version": "1.2", "entries": [entry]}}))
     with Cassette(path, mode="none"):
         assert "hi" == get("https://api.test/").text
+
+
+def test_each_test_has_a_file_of_its_own(pytester: pytest.Pytester) -> None:
+    """Also where its name could not be that of a file, or is long; and an option that is not named is refused."""
+    pytester.makeini("[pytest]\naddopts = -p no:httpbin -p no:cacheprovider -p no:randomly")
+    pytester.makepyfile(
+        test_shop="""
+        import pytest
+        from unifetch import get
+        from unifetch.testing import Server, reply
+
+        @pytest.mark.parametrize("name", ["a/b", "a_b", "a:b", "x" * 300, "x" * 301])
+        def test_one(unifetch_cassette, name):
+            with Server(reply(200)) as server:
+                get(server.url)
+
+        @pytest.mark.unifetch_cassette("none")
+        def test_other(unifetch_cassette):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--unifetch-cassette=all")
+    files = sorted(path.name for path in pytester.path.glob("cassettes/test_shop/*"))
+
+    result.assert_outcomes(passed=5, errors=1)
+    result.stdout.fnmatch_lines(["*takes options by name, such as mode='none', not ('none',)*"])
+    assert 5 == len(files)
+    assert "test_one[a_b].har" in files
+    assert [] == list(orphans(pytester.path))
 
 
 def test_the_fixture(pytester: pytest.Pytester) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -168,6 +169,14 @@ class TestRequests:
         said = {"d": "x", "a": True, "b": None, "c": [2, 1]}
 
         assert 200 == post("https://api.test/", params=said, form=said).status
+
+    def test_many_at_the_same_time(self, unifetch_mock: Mock) -> None:
+        """From threads, the first of them, too; each has the answer to its own body."""
+        unifetch_mock.post("https://api.test/echo").reply(lambda request: Answer(200, request.body))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda number: post("https://api.test/echo", body=str(number)).text, range(40)))
+
+        assert [str(number) for number in range(40)] == answers
 
 
 class TestAnswers:

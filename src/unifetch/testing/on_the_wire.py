@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections import defaultdict, deque
+from collections import defaultdict
 from contextlib import ExitStack
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import UnifetchError
@@ -27,21 +28,25 @@ if TYPE_CHECKING:
     from .server import Connection
 
 
+_LOCK = Lock()  # the first requests may come at the same time, and have to find one server and one authority
+
+
 class Wire:
     """Servers on loopback, for the time of one block."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._servers: dict[str, Server] = {}
-        self._tickets: defaultdict[tuple[str, str, str], deque[_Ticket]] = defaultdict(deque)
+        self._tickets: defaultdict[tuple[str, str, str], list[_Ticket]] = defaultdict(list)
 
     def carry(self, request: Intercepted, taken: Any) -> Steps:
         """Send a request to the server of its scheme, which gives the answer."""
         ticket = _Ticket(request, taken)
-        server = self._server(request.raw.scheme)
-        self._tickets[request.method, request.headers["host"], request.target].append(ticket)
+        with _LOCK:
+            server = self._server(request.raw.scheme)
+            self._tickets[request.method, request.headers["host"], request.target].append(ticket)
+            tls = None if request.raw.tls is None else _authority()[1]
         ticket.changed = server.changed
-        tls = None if request.raw.tls is None else _authority()[1]
         request.change(route=Route(address="127.0.0.1"), port=server.port, target=request.target, tls=tls, http2=False)
         try:
             raw = yield Forward()
@@ -56,7 +61,11 @@ class Wire:
         return self._servers[scheme]
 
     def _play(self, recorded: RecordedRequest) -> Any:
-        ticket = self._tickets[recorded.method, recorded.header("host") or "", recorded.target].popleft()
+        with _LOCK:
+            tickets = self._tickets[recorded.method, recorded.header("host") or "", recorded.target]
+            # Of requests at the same time, the one that left first need not come first.
+            ticket = next((each for each in tickets if each.request.body == recorded.body), tickets[0])
+            tickets.remove(ticket)
         if recorded.body != ticket.request.body:
             raise AssertionError(
                 f"{recorded.method} {recorded.target}: the body that arrived is not the one that was sent"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,17 +84,27 @@ def unifetch_cassette(request: pytest.FixtureRequest, unifetch_cassette_options:
     from .cassette import Cassette
 
     marker = request.node.get_closest_marker("unifetch_cassette")
+    if marker is not None and marker.args:
+        raise TypeError(
+            f"the marker unifetch_cassette takes options by name, such as mode='none', not {marker.args!r:.99}"
+        )
     options = {**unifetch_cassette_options, **(marker.kwargs if marker else {})}
     options.setdefault("mode", request.config.getoption("--unifetch-cassette"))
     module = request.node.path
-    name = re.sub(r"[^A-Za-z0-9_.=,+\[\]-]", "_", request.node.nodeid.split("::", 1)[1].replace("::", "."))
-    path = module.parent / "cassettes" / module.stem / f"{name}.har"
+    path = module.parent / "cassettes" / module.stem / f"{_file_name(request.node.nodeid)}.har"
     try:
         with Cassette(path, **options) as cassette:
             yield cassette
             _end_if_failed(request)
     except _Failed:
         pass
+
+
+def _file_name(node: str) -> str:
+    """The name of a test as that of a file; two tests never have the same."""
+    test = node.split("::", 1)[1].replace("::", ".")
+    name = re.sub(r"[^A-Za-z0-9_.=,+\[\]-]", "_", test)[:150]
+    return name if name == test else f"{name}-{sha256(test.encode()).hexdigest()[:8]}"
 
 
 @pytest.fixture
