@@ -393,3 +393,6 @@ class Pieces:
         for piece in self._pieces:
             return piece
         raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Nothing: there is no more to end."""

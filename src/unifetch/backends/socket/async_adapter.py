@@ -14,7 +14,7 @@ from ...wire.asyncio_wire import Pieces
 from ...wire.timer import Clock
 from ..base import connect_ends
 from . import ASYNC_CAPABILITIES
-from .async_connection import AsyncConnection, closed, nothing
+from .async_connection import AsyncConnection, closed
 from .negotiation import connection_kind, is_http2
 from .pool import Pool
 from .shared_connections import SharedConnections
@@ -87,7 +87,7 @@ class AsyncSocketBackend:
         if content is not None:
             pieces = Pieces((content,) if content else ())
             raw = AsyncRawResponse(
-                head.status, "", head.version, head.headers, pieces, nothing, (), interim, True, None, content
+                head.status, "", head.version, head.headers, pieces, pieces.aclose, (), interim, True, None, content
             )
         else:
             trailers: list[tuple[str, str]] = []

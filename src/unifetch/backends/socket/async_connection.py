@@ -58,9 +58,19 @@ class AsyncConnection(ConnectionState):
         if size == len(rest):
             # All of it came with the head: the connection is free before anybody reads.
             owner.put(key, self)
-            pieces = Pieces((rest,) if rest else ())
+            whole = Pieces((rest,) if rest else ())
             return AsyncRawResponse(
-                head.status, head.reason, head.version, head.headers, pieces, nothing, (), interim, True, None, rest
+                head.status,
+                head.reason,
+                head.version,
+                head.headers,
+                whole,
+                whole.aclose,
+                (),
+                interim,
+                True,
+                None,
+                rest,
             )
         if rest:
             self.reader.feed(rest)
@@ -80,15 +90,7 @@ class AsyncConnection(ConnectionState):
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        timeout = request.timeout
-        self._sent = "no"
-        self._deadline = request.deadline
-        if timeout is not self._timeout:
-            self._take(timeout)
-        self.exchanges += 1
-        self._busy = True
-        if self.interim:
-            self.interim = []
+        self._begin(request)
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:
@@ -241,7 +243,3 @@ async def closed(abandon: Callable[[], None], body: Any) -> None:
     # Another task may be reading it: that one is told that it is closed.
     with suppress(RuntimeError):
         await body.aclose()
-
-
-async def nothing() -> None:
-    """Nothing: there is no more to end."""

@@ -87,17 +87,7 @@ class Connection(ConnectionState):
         Raises:
             WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
         """
-        timeout = request.timeout
-        self._sent = "no"
-        self._deadline = request.deadline
-        if timeout is not self._timeout:
-            self._take(timeout)
-        # Far from the deadline, the first write and the first read need no look at the clock.
-        self._is_near = self._deadline is not None and self._deadline - self._checked < self._margin
-        self.exchanges += 1
-        self._busy = True
-        if self.interim:
-            self.interim = []
+        self._begin(request)
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ...errors import RequestSent
     from ...model.headers import Headers
+    from ...model.messages import RawRequest
     from ...model.timeouts import Timeout
     from ...wire.http11 import Head
 
@@ -48,7 +49,6 @@ class ConnectionState:
     """
 
     _poll: Callable[[], object]  # whether bytes, or an end, have come
-    _deadline: float | None
 
     def __init__(self, sock: Any) -> None:
         self.sock = sock
@@ -61,10 +61,7 @@ class ConnectionState:
         self.keeps = True
         self._busy = False
         self._sent: RequestSent = "no"
-        self._timeout: Timeout | None = None  # of the last request, as the two below
-        self._read_timeout: float | None = None
-        self._write_timeout: float | None = None
-        self._margin = inf  # seconds that one write and one read may take
+        self._timeout: Timeout | None = None  # of the last request
         self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
         self._last_request = LastRequest(http11.around_target, http11.target_bytes)
 
@@ -83,10 +80,21 @@ class ConnectionState:
 
     # --- The request ------------------------------------------------------------------------------
 
-    def _take(self, timeout: Timeout) -> None:
-        self._timeout = timeout
-        self._read_timeout, self._write_timeout = timeout.read, timeout.write
-        self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
+    def _begin(self, request: RawRequest) -> None:
+        timeout, deadline = request.timeout, request.deadline
+        if timeout is not self._timeout:
+            self._timeout = timeout
+            self._read_timeout, self._write_timeout = timeout.read, timeout.write
+            # The seconds that one write and one read may take.
+            self._margin = inf if timeout.read is None or timeout.write is None else timeout.read + timeout.write
+        self._deadline = deadline
+        # Far from the deadline, the first write and the first read need no look at the clock.
+        self._is_near = deadline is not None and deadline - self._checked < self._margin
+        self._sent = "no"
+        self._busy = True
+        self.exchanges += 1
+        if self.interim:
+            self.interim = []
 
     # --- The response -----------------------------------------------------------------------------
 

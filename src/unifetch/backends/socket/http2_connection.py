@@ -8,7 +8,6 @@ What is left of HTTP/2 then are its trailers, its 103 and its compressed fields;
 from __future__ import annotations
 
 from contextlib import suppress
-from math import inf
 from time import monotonic
 
 from ...errors import ConnectionLost, ReadTimeout, WriteTimeout
@@ -61,12 +60,8 @@ class HTTP2Connection(Connection):
 
     def send(self, request: RawRequest) -> tuple[Head, bytes]:
         """As `Connection.send`: the head of the final response, and its body if all of it has come."""
-        self._deadline = request.deadline
-        self._read_timeout, self._write_timeout = request.timeout.read, request.timeout.write
-        self._is_near, self._margin = True, inf
-        self.exchanges += 1
-        self._busy = True
-        self._sent = "no"
+        self._begin(request)
+        self._is_near = True
         self._stream = stream = self._session.open(request)
         self.interim = stream.interim
         if ("connection", "close") in [(name.lower(), value.lower()) for name, value in request.headers]:
