@@ -38,7 +38,8 @@ class Engine(Client):
             _bound_of(settings["backend"], _NATIVE if self._native is not None else load(settings["backend"]))
 
     def _load(self, name: str) -> Backend:
-        return _bounded(super()._load(name), name, self._idle)
+        backend: Backend = super()._load(name)
+        return _bounded(backend, name, self._idle)
 
 
 class AsyncEngine(AsyncClient):
@@ -51,7 +52,8 @@ class AsyncEngine(AsyncClient):
             _bound_of(settings["backend"], _NATIVE if self._native is not None else load_async(settings["backend"]))
 
     def _load(self, name: str) -> AsyncBackend:
-        return _bounded(super()._load(name), name, self._idle)
+        backend: AsyncBackend = super()._load(name)
+        return _bounded(backend, name, self._idle)
 
 
 def _bounded(backend: T, name: str, idle: Idle | None) -> T:

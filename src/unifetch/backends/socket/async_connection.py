@@ -60,17 +60,7 @@ class AsyncConnection(ConnectionState):
             owner.put(key, self)
             whole = Pieces((rest,) if rest else ())
             return AsyncRawResponse(
-                head.status,
-                head.reason,
-                head.version,
-                head.headers,
-                whole,
-                whole.aclose,
-                (),
-                interim,
-                True,
-                None,
-                rest,
+                head.status, head.reason, head.version, head.headers, whole, whole.aclose, (), interim, True, None, rest
             )
         if rest:
             self.reader.feed(rest)
