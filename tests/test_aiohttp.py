@@ -647,7 +647,7 @@ def test_a_connection_of_aiohttp_is_what_we_take_it_for() -> None:
         with Server() as server:
             way = backend_module._Way(DIRECT, Clock(asyncio.get_running_loop()))
             connector, destination = way.connector, way._destination(raw(server.url))
-            backend_module._DIALER.set(backend_module.ConnectorDialer(raw(server.url)))
+            backend_module._DIALER.set(backend_module.ConnectorDialer(raw(server.url), way._clock))
             connection = await connector.connect(destination, [], aiohttp.ClientTimeout())
             protocol = connection.transport.get_protocol()
 

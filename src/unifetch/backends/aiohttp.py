@@ -39,9 +39,8 @@ from .. import errors
 from ..errors import ConnectError, ConnectTimeout, InvalidSetting, ProtocolError, ProxyError, UnifetchError
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
-from ..wire.asyncio_wire import AsyncioTLS, look_up
+from ..wire.asyncio import AsyncioDialer
 from ..wire.dial import dial
-from ..wire.reader import RECEIVE
 from ..wire.sockets import new_socket, refusal
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
@@ -59,7 +58,6 @@ from .base import (
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Coroutine, Generator
     from typing import Any, Literal, TypeVar
 
@@ -259,7 +257,7 @@ class _Way:
             if len(self._destinations) >= _KNOWN:
                 self._destinations.clear()
             destination = self._destinations[key] = self._destination(request)
-        dialer = ConnectorDialer(request)
+        dialer = ConnectorDialer(request, self._clock)
         token = _DIALER.set(dialer)
         try:
             while True:
@@ -281,7 +279,7 @@ class _Way:
         except (TimeoutError, UnifetchError):
             raise
         except _RAISED as error:
-            raise await dialer.failure(error) from error
+            raise await dialer.reason_of(error) from error
         finally:
             with suppress(ValueError):  # of another context, if it is the garbage collector that ends this
                 _DIALER.reset(token)
@@ -298,19 +296,16 @@ class _Way:
         )
 
 
-class ConnectorDialer:
-    """The driver of `wire/dial.py` that connects by aiohttp's connector: the steps wait for it where it has to connect.
+class ConnectorDialer(AsyncioDialer):
+    """Connects by aiohttp's connector: the steps wait for it where they have to connect. All of it has one timeout."""
 
-    Attributes:
-        wire: the connection, once there is one.
-    """
+    _connection: Connection | None = None
+    _steps: Steps[Any] | None = None
+    _failure: UnifetchError | None = None
 
-    def __init__(self, request: RawRequest) -> None:
-        self.wire: Any = None
+    def __init__(self, request: RawRequest, clock: Clock) -> None:
+        super().__init__(None, clock)
         self._request = request
-        self._connection: Connection | None = None
-        self._steps: Steps[Any] | None = None
-        self._failure: UnifetchError | None = None
 
     async def addresses(self) -> list[Address]:
         """Go through the steps before the connection: where it is to lead."""
@@ -334,7 +329,7 @@ class ConnectorDialer:
         if self.wire is not wire:
             wire.carry(self.wire)
 
-    async def failure(self, error: Exception) -> UnifetchError:
+    async def reason_of(self, error: Exception) -> UnifetchError:
         """What is raised if aiohttp could not connect."""
         if self._failure is None:
             with suppress(UnifetchError):
@@ -366,26 +361,8 @@ class ConnectorDialer:
             raise
         return step
 
-    # --- What the steps ask for -------------------------------------------------------------------
-
-    async def look_up(self, host: str, port: int) -> list[Address]:
-        return await look_up(host, port, None)
-
-    def connect(self, addresses: list[Address]) -> list[Address]:
+    def connect(self, addresses: list[Address]) -> list[Address]:  # type: ignore[override]  # it is not awaited
         return addresses
-
-    async def send(self, data: bytes) -> None:
-        sent = 0
-        while sent < len(data):
-            sent += await self.wire.send(data[sent:], None)  # all of it has one timeout
-
-    async def receive(self) -> bytes:
-        data: bytes = await self.wire.recv(RECEIVE, None)
-        return data
-
-    async def start_tls(self, context: ssl.SSLContext, host: str, _: object) -> None:
-        self.wire = AsyncioTLS(self.wire, context, host)
-        await self.wire.handshake(None)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -10,7 +10,7 @@ import asyncio
 
 from ..errors import ConnectionLost, PoolTimeout
 from ..model.messages import AsyncRawResponse
-from .base import Exchange
+from .base import within
 from .workers import THREADS, WORKERS
 
 TYPE_CHECKING: bool = False
@@ -42,9 +42,8 @@ class Threaded:
         if request.body is not None and not isinstance(request.body, bytes):
             blocks = AwaitedBlocks(aiter(request.body), loop)
             request = request.routed(request.route, body=blocks)
-        exchange = Exchange(request.timeout, request.deadline)
         try:
-            seconds = exchange.within(request.timeout.pool)
+            seconds = within(request.timeout.pool, request.deadline)
         except TimeoutError as error:
             raise PoolTimeout("no time was left to wait for a thread") from error
         future = WORKERS.submit(self._backend.send, request)
