@@ -123,11 +123,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name=f"unifetch {backend.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin.
-
-        Raises:
-            RuntimeError: the interpreter is ending.
-        """
+        """Begin; a RuntimeError where the interpreter is ending."""
         self._thread.start()
 
     def running_loop(self) -> asyncio.AbstractEventLoop:

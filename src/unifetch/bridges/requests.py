@@ -97,11 +97,7 @@ class Adapter(HTTPAdapter):
 
     @property
     def poolmanager(self) -> Any:  # type: ignore[override]  # theirs can be set, and here is none
-        """There is none.
-
-        Raises:
-            AttributeError: always.
-        """
+        """There is none: to ask for it is an AttributeError."""
         raise AttributeError("no poolmanager: connections are unifetch's own, and limits= of the adapter bounds them")
 
     def send(self, request: Any, stream: bool = False, *args: Any, **options: Any) -> requests.Response:

@@ -75,11 +75,7 @@ class AnyioWire:
         self._layers.append(layer)
 
     async def read(self, size: int, limit: Limit) -> bytes:
-        """What there is, up to `size` bytes, as soon as there is something; `b""` at the end.
-
-        Raises:
-            OSError: among which is ssl.SSLError, for one for a connection that ends without close_notify.
-        """
+        """What there is, as soon as there is something; `b""` at the end, ssl.SSLError if that has no close_notify."""
         return await self._read(size, len(self._layers), limit)
 
     async def write(self, data: bytes, limit: Limit) -> bool:

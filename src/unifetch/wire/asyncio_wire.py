@@ -283,11 +283,7 @@ class AsyncioTLS:
         return self._tls.selected_alpn_protocol()
 
     async def handshake(self, ends: float | None) -> None:
-        """Perform the handshake.
-
-        Raises:
-            OSError: it failed; `ssl.SSLError` and `TimeoutError` are such.
-        """
+        """Perform the handshake; an OSError if it failed."""
         await self._carry(self._tls.do_handshake, ends)
 
     async def send(self, data: bytes | memoryview, ends: float | None) -> int:
@@ -300,11 +296,7 @@ class AsyncioTLS:
         return sent
 
     def write_now(self, data: bytes) -> None:
-        """As `AsyncioWire.write_now`; it also sends what TLS itself has to say.
-
-        Raises:
-            ssl.SSLError: TLS is at its end.
-        """
+        """As `AsyncioWire.write_now`, with what TLS itself has to say; ssl.SSLError where TLS is at its end."""
         sent = 0
         while sent < len(data):
             sent += self._tls.write(memoryview(data)[sent:])

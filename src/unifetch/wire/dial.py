@@ -59,12 +59,7 @@ if TYPE_CHECKING:
 
 
 def dial(driver: Driver, request: RawRequest, session: ssl.SSLSession | None = None) -> Steps[Any]:
-    """Open a connection for this request, and return the driver's wire.
-
-    Args:
-        driver: what waits.
-        request: its host and port, its route and its TLS context count.
-        session: a TLS session to resume.
+    """Open a connection for this request, with a TLS session to resume, and return the driver's wire.
 
     Raises:
         NameResolutionError, ConnectError, ProxyError, TLSError, ConnectTimeout: with `request_sent` "no".

@@ -291,12 +291,8 @@ def _fault(line: str) -> str:
 def framing(method: str, status: int, version: str, index: dict[str, str]) -> Framing:
     """How long the body is: a number of bytes, "chunked", or up to the "close" of the connection.
 
-    Args:
-        method: of the request.
-        status, version, index: of the final response; the index has its fields by name in lower case.
-
-    Raises:
-        ProtocolError: the fields contradict each other or cannot be understood.
+    It is that of a final response, whose fields are in the index by their names in lower case; a ProtocolError if they
+    contradict each other or cannot be understood.
     """
     # Step 1: no body, whatever the fields say. (1xx never come here.)
     # Step 2: the tunnel begins after the head of a successful CONNECT; of a refusal only the status counts.

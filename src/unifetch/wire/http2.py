@@ -103,11 +103,7 @@ class HTTP2Stream:
         self._budget = MAX_HEAD
 
     def answer(self) -> Head | None:
-        """The head of the final response, once it has come.
-
-        Raises:
-            UnifetchError: there will be none.
-        """
+        """The head of the final response, once it has come; its failure if there will be none."""
         if self.head is None and self.failure is not None:
             raise self.failure
         return self.head
@@ -237,11 +233,7 @@ class Session:
         self._allowed += 2
 
     def send_end(self, stream: HTTP2Stream, trailers: Pairs = ()) -> None:
-        """End the request.
-
-        Raises:
-            InvalidRequest: as `open`, of the trailers.
-        """
+        """End the request; an InvalidRequest, as by `open`, for trailers that cannot be."""
         if trailers:
             self._h2.send_headers(stream.number, [sent_field(*field) for field in trailers], end_stream=True)
         else:

@@ -95,11 +95,7 @@ class ByteReader:
     # --- The parser's side: what is still to come ---
 
     def more(self) -> Steps[None]:
-        """Wait for bytes beyond those that are there.
-
-        Raises:
-            EOFError: there will be none.
-        """
+        """Wait for bytes beyond those that are there; EOFError if there will be none."""
         if self.ended:
             raise EOFError
         yield

@@ -49,7 +49,7 @@ class Connection(ConnectionState):
         returns, and has to `release` the connection.
 
         Raises:
-            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: the connection is closed.
+            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent`; the connection is closed.
         """
         try:
             head, rest = self.send(request)
@@ -82,11 +82,7 @@ class Connection(ConnectionState):
     # --- Sending the request ----------------------------------------------------------------------
 
     def send(self, request: RawRequest) -> tuple[Head, bytes]:
-        """Write the request, and read the head of the final response: that, and what came behind it past the reader.
-
-        Raises:
-            WriteTimeout, ReadTimeout, ConnectionLost, ProtocolError: with `request_sent` as it was.
-        """
+        """Write the request, and read the head of the final response: that, and what came behind it past the reader."""
         self._begin(request)
         head, body = self._last_request.head(request), request.body
         steps: HeadSteps | None = None

@@ -31,11 +31,7 @@ def open_http2(request: RawRequest, session: ssl.SSLSession | None) -> Connectio
 
 
 def connection_kind() -> type[Connection]:
-    """What speaks HTTP/2.
-
-    Raises:
-        BackendNotInstalled: its library is missing.
-    """
+    """What speaks HTTP/2; `BackendNotInstalled` if its library is missing."""
     try:
         from .http2_connection import HTTP2Connection
     except ImportError as error:
