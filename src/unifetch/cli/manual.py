@@ -1,13 +1,12 @@
-"""What is made from the parser: the completion of three shells, the manual page, and the page of the documentation."""
+"""What is made from the parser: the completion of three shells, and the manual page."""
 
 from __future__ import annotations
 
 import argparse
-import re
 
 from ..backends import BACKENDS
 from ..version import VERSION
-from .parser import COMMANDS, ELSEWHERE, METHODS, Parser, request_parser
+from .parser import COMMANDS, METHODS, Parser, request_parser
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
         parser.add_argument("shell", choices=SHELLS)
         print("\n".join(_completion(parser.parse_args(arguments).shell)))
     else:
-        parser.add_argument("--markdown", action="store_true", help="as the documentation has it")
-        print("\n".join(_markdown() if parser.parse_args(arguments).markdown else _roff()))
+        parser.parse_args(arguments)
+        print("\n".join(_roff()))
     return 0
 
 
@@ -47,7 +46,8 @@ def groups() -> Iterator[tuple[str, list[argparse.Action]]]:
             yield str(group.title), options
 
 
-def _invocation(option: argparse.Action) -> str:
+def invocation(option: argparse.Action) -> str:
+    """The names of an option, and what it takes."""
     metavar = option.metavar or "|".join(option.choices or ())
     value = "" if option.nargs == 0 or not metavar else f" [{metavar}]" if option.nargs == "?" else f" {metavar}"
     return ", ".join(option.option_strings) + value
@@ -103,7 +103,7 @@ def _roff() -> Iterator[str]:
     for title, options in groups():
         yield f".SS {title.capitalize()}"
         for option in options:
-            yield from (".TP", f".B {_escaped(_invocation(option))}", _escaped(str(option.help)))
+            yield from (".TP", f".B {_escaped(invocation(option))}", _escaped(str(option.help)))
     yield ".SH EXIT STATUS"
     for code, what in EXIT_CODES:
         yield from (".TP", f".B {code}", _escaped(what))
@@ -122,75 +122,5 @@ ITEMS = (
 )
 
 
-# For each option: what curl, HTTPie and xh call it; "" where they have none, and words in place of an option.
-BESIDE = {
-    "--method": ("-X", "a word", "a word"),
-    "--header": ("-H", "an item", "an item"),
-    "--data": ("-d, --data-binary", "--raw", "--raw"),
-    "--json": ("--json", "-j", "-j"),
-    "--form": ("-F, --data-urlencode", "-f", "-f"),
-    "--multipart": ("-F", "--multipart", "--multipart"),
-    "--path-as-is": ("--path-as-is", "--path-as-is", ""),
-    "--user": ("-u", "-a", "-a"),
-    "--digest": ("--digest", "-A", "-A"),
-    "--bearer": ("--oauth2-bearer", "-A", "-A"),
-    "--netrc": ("-n", "by itself; --ignore-netrc", "by itself; --ignore-netrc"),
-    "--cookie": ("-b", "an item", "an item"),
-    "--cookie-jar": ("-b and -c", "--session", "--session"),
-    "--backend": ("", "", ""),
-    "--timeout": ("-m", "--timeout, for each wait", "--timeout"),
-    "--retry": ("--retry", "", ""),
-    "--redirects": ("-L and --max-redirs", "-F and --max-redirects", "-F and --max-redirects"),
-    "--no-redirects": ("by default", "by default", "by default"),
-    "--insecure": ("-k", "--verify", "--verify"),
-    "--cacert": ("--cacert, --capath", "--verify", "--verify"),
-    "--cert": ("--cert", "--cert", "--cert"),
-    "--key": ("--key", "--cert-key", "--cert-key"),
-    "--proxy": ("-x", "--proxy", "--proxy"),
-    "--no-proxy": ("--noproxy", "", ""),
-    "--resolve": ("--resolve", "", "--resolve"),
-    "--unix-socket": ("--unix-socket", "", "--unix-socket"),
-    "--http2": ("--http2", "", "--http-version"),
-    "--http2-only": ("--http2-prior-knowledge", "", "--http-version"),
-    "--include": ("-i", "-p", "-p"),
-    "-I": ("-I", "-h with the word HEAD", "-h with the word HEAD"),
-    "--output": ("-o", "-o", "-o"),
-    "-O": ("-O", "-d", "-d"),
-    "--continue": ("-C", "-c with -d", "-c with -d"),
-    "--fail": ("-f", "--check-status", "--check-status"),
-    "--limit": ("--max-filesize", "", ""),
-    "--no-decode": ("by default; --compressed decodes", "", ""),
-    "--verbose": ("-v", "-v", "-v"),
-    "--timing": ("-w", "--meta", "--meta"),
-    "--trace": ("--trace", "", ""),
-    "--silent": ("-s", "-q", "-q"),
-    "--as": ("--libcurl", "--offline", "--curl, --offline"),
-    "--help": ("-h", "--help", "--help"),
-    "--help-all": ("--help all", "--manual", "--help"),
-    "--version": ("-V", "--version", "-V"),
-}
-
-
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
-
-
-def _markdown() -> Iterator[str]:
-    yield "| item | what it is |\n|---|---|"
-    yield from (f"| `{item}` | {what} |" for item, what in ITEMS)
-    for title, options in groups():
-        yield f"\n### {title.capitalize()}\n\n| option | what it does |\n|---|---|"
-        for option in options:
-            yield f"| `{_invocation(option)}` | {option.help} |".replace("@FILE|@-", "@FILE, @-")
-    yield "\n### Beside curl, HTTPie and xh\n\n| unifetch | curl | HTTPie | xh |\n|---|---|---|---|"
-    for _, options in groups():
-        for option in options:
-            shown = ", ".join(f"`{name}`" for name in option.option_strings)
-            others = (
-                re.sub(r"(--?[A-Za-z][\w-]*)", r"`\1`", each) or "none" for each in BESIDE[option.option_strings[-1]]
-            )
-            yield f"| {shown} | {' | '.join(others)} |"
-    yield "\n### Exit codes\n\n| code | when |\n|---|---|"
-    yield from (f"| {code} | {what} |" for code, what in EXIT_CODES)
-    yield "\n### What other tools call it\n\nThese options are errors that say the same:\n\n| there | here |\n|---|---|"
-    yield from (f"| `{there}` | {here} |" for there, here in ELSEWHERE.items())
