@@ -23,10 +23,11 @@ from unifetch.policies.incoming import GROWTH, IN_PLACE, ON_TRUST, Incoming
 from unifetch.policies.limits import MAX_FIELDS, MAX_HEAD, MAX_LINE, check_head
 
 WHOLE = Limits()
+NO_LIMITS = Limits(body=None, ratio=None)
 
 
 def body_of(
-    *chunks: bytes, headers: Any = None, method: str = "GET", status: int = 200, limits: Limits | None = WHOLE
+    *chunks: bytes, headers: Any = None, method: str = "GET", status: int = 200, limits: Limits = WHOLE
 ) -> bytes:
     """What the caller gets when these chunks arrive."""
     incoming = Incoming(method, status, Headers(headers), limits)
@@ -59,7 +60,7 @@ def body_of(
 )
 def test_framing(headers: Any, expected: int | None) -> None:
     """By a length, once or the same one repeated; by chunks; or by the end of the connection (RFC 9112 §6.3)."""
-    assert expected == Incoming("GET", 200, Headers(headers)).expected
+    assert expected == Incoming("GET", 200, Headers(headers), NO_LIMITS).expected
 
 
 LENGTHS = ["", "+5", "-5", "5.0", "1_0", "1 0", "0x5", "1e3", "5;", "5,", ",5", "5,,5", "abc", "\xb2", "5\t5"]
@@ -69,7 +70,7 @@ LENGTHS = ["", "+5", "-5", "5.0", "1_0", "1 0", "0x5", "1e3", "5;", "5,", ",5", 
 def test_length_that_is_none(length: str) -> None:
     """A length is ASCII digits and nothing else, whatever `int` makes of it; two must not differ."""
     with pytest.raises(ProtocolError, match="Content-Length") as caught:
-        Incoming("GET", 200, Headers({"Content-Length": length}))
+        Incoming("GET", 200, Headers({"Content-Length": length}), WHOLE)
 
     assert "yes" == caught.value.request_sent
 
@@ -81,13 +82,13 @@ CODINGS = ["", "identity", "gzip", "gzip, chunked", "chunked, chunked", "xchunke
 def test_transfer_coding_that_is_not_chunked(coding: str) -> None:
     """One that we have not asked for is not read at all (RFC 9112 §6.1)."""
     with pytest.raises(ProtocolError, match="not chunked"):
-        Incoming("GET", 200, Headers({"Transfer-Encoding": coding}))
+        Incoming("GET", 200, Headers({"Transfer-Encoding": coding}), WHOLE)
 
 
 def test_both_framings() -> None:
     """Length and chunks together are how requests are smuggled (RFC 9112 §6.3)."""
     with pytest.raises(ProtocolError, match="both Transfer-Encoding 'chunked' and Content-Length '5'"):
-        Incoming("GET", 200, Headers({"Content-Length": "5", "Transfer-Encoding": "chunked"}))
+        Incoming("GET", 200, Headers({"Content-Length": "5", "Transfer-Encoding": "chunked"}), WHOLE)
 
 
 @pytest.mark.parametrize("fields", [{"Content-Length": "5", "Transfer-Encoding": "x"}, {"Content-Length": "x"}])
@@ -102,9 +103,9 @@ def test_no_body(method: str, status: int) -> None:
     assert b"" == body_of(headers={"Content-Length": "5", "Content-Encoding": "gzip"}, method=method, status=status)
 
 
-@pytest.mark.parametrize("limits", [WHOLE, None])
+@pytest.mark.parametrize("limits", [WHOLE, NO_LIMITS])
 @pytest.mark.parametrize(("chunks", "received"), [([], 0), ([b"abcd"], 4), ([b"ab", b"cd"], 4), ([b"abc", b"def"], 6)])
-def test_incomplete(chunks: list[bytes], received: int, limits: Limits | None) -> None:
+def test_incomplete(chunks: list[bytes], received: int, limits: Limits) -> None:
     """Neither fewer nor more bytes than declared are a success."""
     with pytest.raises(IncompleteBody, match=f"after {received} of 5 bytes") as caught:
         body_of(*chunks, headers={"Content-Length": "5"}, limits=limits)
@@ -120,7 +121,7 @@ def test_complete() -> None:
 
 def test_pieces_are_passed_on_at_once() -> None:
     """Nothing waits for the next piece."""
-    incoming = Incoming("GET", 200, Headers())
+    incoming = Incoming("GET", 200, Headers(), WHOLE)
 
     assert [[b"a"], [b"bc"]] == [list(incoming.feed(b"a")), list(incoming.feed(b"bc"))]
 
@@ -191,7 +192,7 @@ def test_limit_of_the_ratio() -> None:
 def test_no_limit() -> None:
     """`None` is no bound, and a stream has none."""
     assert 100_000 == len(body_of(bytes(100_000), limits=Limits(body=None)))
-    assert 100_000 == len(body_of(bytes(100_000), limits=None))
+    assert 100_000 == len(body_of(bytes(100_000), limits=NO_LIMITS))
 
 
 def test_a_length_over_the_limit() -> None:
@@ -256,7 +257,7 @@ def test_the_common_floor() -> None:
 # --- A body in its place --------------------------------------------------------------------------
 
 
-def incoming_of(length: int, limits: Limits | None = WHOLE, **fields: str) -> Incoming:
+def incoming_of(length: int, limits: Limits = WHOLE, **fields: str) -> Incoming:
     return Incoming("GET", 200, Headers({"Content-Length": str(length), **fields}), limits)
 
 

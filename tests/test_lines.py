@@ -7,7 +7,17 @@ import pickle
 import pytest
 
 from unifetch.errors import TooLarge
-from unifetch.model.lines import EventParser, LineSplitter, ServerSentEvent, events, lines
+from unifetch.model.lines import EventParser, LineSplitter, ServerSentEvent, parsed
+
+
+def lines(chunks, content_type="", **bounds):
+    """The lines of a body."""
+    return parsed(LineSplitter(content_type, **bounds), chunks)
+
+
+def events(chunks, **bounds):
+    """The events of a body."""
+    return parsed(EventParser(**bounds), chunks)
 
 
 def cuts(body):

@@ -145,7 +145,7 @@ def test_credentials_do_not_travel_in_a_pickle() -> None:
     assert [secret for secret in (b"NAME", b"SECRET") if secret in data] == []
     assert revived.http.url == "http://corp.test:3128"
     with pytest.raises(ConfigError, match="set them again"):
-        _ = revived.http.authorization
+        revived.proxy_for("http", "h.test", 80)
     assert pickle.loads(pickle.dumps(CORP)) == CORP
     assert copy.deepcopy(proxy) == copy.copy(proxy) == proxy
 

@@ -271,10 +271,10 @@ class AsyncClient(LoopClient):
         """
         if EDITOR:
             every_argument(**call)
-        from .downloads import async_download
+        from .downloads import Part, async_download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))
-        return await async_download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+        return await async_download(self, Part(path, target, resume=resume, digest=digest, progress=progress), call)
 
     # --- Driving the journey ----------------------------------------------------------------------
 

@@ -307,11 +307,7 @@ class BaseClient:
     @property
     def cookies(self) -> CookieJar:
         """The cookies that this client keeps; the module's functions keep none."""
-        if self._memory.jar is None:
-            from ..policies.cookie_jar import CookieJar
-
-            self._memory.jar = CookieJar()
-        return self._memory.jar
+        return self._memory.cookies()
 
     @property
     def calls_connected(self) -> int:
@@ -388,30 +384,13 @@ class BaseClient:
 tell(BaseClient, "Client", _THEIRS)
 
 # The arguments that `arguments.py` describes to type checkers: of every call, of one with a body, of one exchange.
-ROUTE = ("proxy", "unix_socket", "resolve", "forbid_private", "backend")
-BOUNDS = ("timeout", "limits", "tls", "http2")
-CALL = frozenset(
-    (
-        "params",
-        "headers",
-        "cookies",
-        "trailers",
-        "auth",
-        "redirects",
-        "retry",
-        "decode",
-        *BOUNDS,
-        *ROUTE,
-        "base_url",
-        "listeners",
-    )
-)
-BODY = ("body", "json", "form", "files", "progress")
-EXCHANGE = frozenset(("headers", "body", "trailers", *BOUNDS, *ROUTE, "listeners"))
+CALL = frozenset(PARSERS) | {"cookies", "trailers", "backend"}
+BODY = frozenset(("body", "json", "form", "files", "progress"))
+EXCHANGE = CALL - {"base_url", "params", "cookies", "auth", "redirects", "retry", "decode"} | {"body"}
 _TAKEN = {
     **dict.fromkeys(("get()", "head()", "options()", "delete()"), sorted(CALL)),
-    "request()": sorted(CALL.union(BODY)),
-    "download()": sorted(CALL.union(("resume", "digest", "progress"))),
+    "request()": sorted(CALL | BODY),
+    "download()": sorted(CALL | {"resume", "digest", "progress"}),
     "exchange()": sorted(EXCHANGE),
 }
 

@@ -24,7 +24,6 @@ from ..errors import (
     UnsupportedCapability,
     evidence,
 )
-from ..masking import REDACTED
 from ..model.frozen import trusted
 from ..model.headers import NO_HEADERS, Headers
 from ..model.messages import RawRequest, RawResponse, Request, Response
@@ -95,22 +94,23 @@ class Memory:
 
     def with_auth(self, auth: Auth | None) -> Memory:
         """The same cookies beside another auth, which has learnt nothing yet."""
-        from ..policies.cookie_jar import CookieJar
-
-        if self.jar is None and self.keeps_cookies:
-            self.jar = CookieJar()
+        jar = self.cookies() if self.keeps_cookies else self.jar
         return Memory(
-            self.lock, self.clock, self.calendar, jar=self.jar, keeps_cookies=self.keeps_cookies, settings_auth=auth
+            self.lock, self.clock, self.calendar, jar=jar, keeps_cookies=self.keeps_cookies, settings_auth=auth
         )
+
+    def cookies(self) -> CookieJar:
+        """The jar, made when it is first needed."""
+        if self.jar is None:
+            from ..policies.cookie_jar import CookieJar
+
+            self.jar = CookieJar()
+        return self.jar
 
     def store(self, url: URL, set_cookie: list[str], now: float) -> list[Dropped]:
         """Keep the cookies of a response; the list names those that a limit has dropped."""
-        from ..policies.cookie_jar import CookieJar
-
         with self.lock:
-            if self.jar is None:
-                self.jar = CookieJar()
-            return self.jar.store(url, set_cookie, now)
+            return self.cookies().store(url, set_cookie, now)
 
 
 class Journey:
@@ -298,8 +298,6 @@ class Journey:
                 f"{self.plan.name!r} backend does not have {lacking.name}; proxy=None connects directly, "
                 "no_proxy exempts hosts, and a backend by name goes through proxies"
             )
-        if proxy is not None and REDACTED in (proxy.username, proxy.password):
-            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
         if proxy is not None and not proxy.scheme.startswith("socks"):
             authorization = proxy.authorization
             credentials: Pairs = () if authorization is None else (("Proxy-Authorization", authorization),)

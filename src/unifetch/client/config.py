@@ -150,6 +150,14 @@ def _checked(backend: BackendTypes) -> BackendTypes:
     return backend
 
 
+_NEEDED = {
+    "http2": Capability.HTTP2,
+    "unix_socket": Capability.UNIX_SOCKET,
+    "resolve": Capability.RESOLVE,
+    "forbid_private": Capability.FORBID_PRIVATE,
+}
+
+
 def check_settings(backend: Backend, settings: Settings) -> None:
     """Refuse settings that this backend cannot honour, before anything is sent.
 
@@ -164,22 +172,17 @@ def check_settings(backend: Backend, settings: Settings) -> None:
             _require(backend, "tls.alpn with h2", Capability.HTTP2)
             if not said.get("http2"):
                 raise InvalidSetting("tls: alpn is not how HTTP/2 is asked for; http2=True offers h2, and speaks it")
-    if said.get("http2"):
-        _require(backend, "http2", Capability.HTTP2)
+    for name, capability in _NEEDED.items():
+        if said.get(name):
+            _require(backend, name, capability)
+    if said.get("unix_socket") and said.get("forbid_private"):
+        raise InvalidSetting("unix_socket: contradicts forbid_private, for there is no address to check")
     if rules := said.get("proxy"):
         from ..policies.proxies import Proxy
 
         for proxy in (rules.http, rules.https):
             if isinstance(proxy, Proxy):
                 _require(backend, "proxy", PROXY_CAPABILITIES[proxy.scheme])
-    if said.get("unix_socket"):
-        _require(backend, "unix_socket", Capability.UNIX_SOCKET)
-        if said.get("forbid_private"):
-            raise InvalidSetting("unix_socket: contradicts forbid_private, for there is no address to check")
-    if said.get("resolve"):
-        _require(backend, "resolve", Capability.RESOLVE)
-    if said.get("forbid_private"):
-        _require(backend, "forbid_private", Capability.FORBID_PRIVATE)
 
 
 def check_request(backend: Backend, headers: Headers, body: Body) -> None:

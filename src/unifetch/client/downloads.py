@@ -28,7 +28,7 @@ from ..errors import (
     evidence,
     shown,
 )
-from ..model.frozen import Value
+from ..model.frozen import Record
 from ..model.headers import Headers
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
 from .base_client import CALL, refuse_arguments
@@ -55,7 +55,7 @@ ERROR_BODY = 64 * 1024  # bytes that a StatusError keeps of its body
 SIDECAR = 16 * 1024  # bytes; a longer one is not ours
 
 
-class Download(Value):
+class Download(Record):
     """A file that was downloaded.
 
     Attributes:
@@ -70,28 +70,16 @@ class Download(Value):
     size: int
     resumed_from: int
 
-    def __init__(self, path: str, response: Response[bytes], size: int, resumed_from: int) -> None:
-        vars(self).update(path=path, response=response, size=size, resumed_from=resumed_from)
 
-
-def download(
-    client: Client,
-    url: URL,
-    path: str | os.PathLike[str],
-    *,
-    resume: bool,
-    digest: DigestTypes,
-    progress: Progress | None,
-    call: CallArguments,
-) -> Download:
-    """Drive a download; see `Client.download`, with `url` absolute."""
+def download(client: Client, part: Part, call: CallArguments) -> Download:
+    """Drive a download; see `Client.download`."""
     fields = _fields(client, call)
     call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
-    with Part(path, url, resume=resume, digest=digest, progress=progress) as part:
+    with part:
         while True:
             call["headers"] = [*fields, *part.request_fields()]
-            with client.stream("GET", url, **call) as response:
+            with client.stream("GET", part.url, **call) as response:
                 if response.status not in part.statuses:
                     raise _refusal(response)
                 if part.begin(response):
@@ -102,24 +90,15 @@ def download(
                 call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
-async def async_download(
-    client: AsyncClient,
-    url: URL,
-    path: str | os.PathLike[str],
-    *,
-    resume: bool,
-    digest: DigestTypes,
-    progress: Progress | None,
-    call: CallArguments,
-) -> Download:
+async def async_download(client: AsyncClient, part: Part, call: CallArguments) -> Download:
     """The same, awaited. Pieces are written as they come; the end, which takes longer, is done in a thread."""
     fields = _fields(client, call)
     call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
-    with Part(path, url, resume=resume, digest=digest, progress=progress) as part:
+    with part:
         while True:
             call["headers"] = [*fields, *part.request_fields()]
-            async with client.stream("GET", url, **call) as response:
+            async with client.stream("GET", part.url, **call) as response:
                 if response.status not in part.statuses:
                     raise await _async_refusal(response)
                 if part.begin(response):
@@ -201,7 +180,7 @@ class Part:
         self._target = place_of(self._given)
         self._part = part_of(self._target)
         self._sidecar = f"{self._part}.json"
-        self._url = url
+        self.url = url
         self._resume = resume
         self._digests = expected_digests(digest)
         self._progress = progress
@@ -310,7 +289,7 @@ class Part:
         import json
 
         place = _place(self._response)
-        saved = json.dumps({"url": _fingerprint(self._url), "place": place, "validator": vars(validator)})
+        saved = json.dumps({"url": _fingerprint(self.url), "place": place, "validator": vars(validator)})
         with open_exactly(self._sidecar, "wb", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as sidecar:
             sidecar.write(saved.encode())
 
@@ -323,7 +302,7 @@ class Part:
                 saved = json.loads(sidecar.read(SIDECAR)) if _is_ours(os.fstat(sidecar.fileno())) else None
         except (OSError, ValueError, RecursionError):
             return None
-        if not isinstance(saved, dict) or saved.get("url") != _fingerprint(self._url):
+        if not isinstance(saved, dict) or saved.get("url") != _fingerprint(self.url):
             return None
         self._place = saved.get("place")
         return Validator.of_saved(saved.get("validator"))

@@ -6,12 +6,14 @@ The same names serve `configure(…)`, `Client(…)` and a single call, so a tab
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from ..errors import ConfigError, InvalidSetting, InvalidURL, shown
 from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.timeouts import Timeout
+from ..model.url import URL, form_urlencode
 from ..policies.limits import Limits
 from ..policies.tls import TLS
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..model.url import URL
     from ..observe.events import Event
     from ..policies.auth import Auth
     from ..policies.proxies import ProxyRules
@@ -37,18 +38,12 @@ def _redirects(setting: Any) -> int:
 
 
 def _base_url(setting: Any) -> URL | None:
-    if setting is None:
-        return None
-    from ..model.url import URL
-
-    return URL(setting)
+    return None if setting is None else URL(setting)
 
 
 def _params(setting: Any) -> ParamTypes:
     if setting is None or isinstance(setting, str):
         return setting
-    from ..model.url import form_urlencode
-
     pairs = list(setting.items() if isinstance(setting, Mapping) else setting)
     form_urlencode(pairs)  # which refuses what cannot be sent
     return dict(pairs) if isinstance(setting, Mapping) else pairs
@@ -90,8 +85,6 @@ def _retry(setting: Any) -> Retry | None:
 
 
 def _proxy(setting: Any) -> ProxyRules | None:
-    import os
-
     from ..policies.proxies import ProxyRules
 
     rules = ProxyRules.of(setting, os.environ)
@@ -105,8 +98,6 @@ def _http2(setting: Any) -> bool | str:
 
 
 def _unix_socket(setting: Any) -> str | None:
-    import os
-
     if setting is None:
         return None
     path = os.fsdecode(setting)
@@ -122,8 +113,6 @@ def _resolve(setting: Any) -> Mapping[str, str]:
     if not isinstance(setting, Mapping):
         raise TypeError(f"must be a mapping from hosts to addresses, not {type(setting).__name__}")
     from ipaddress import ip_address
-
-    from ..model.url import URL
 
     addresses = {}
     for host, address in setting.items():

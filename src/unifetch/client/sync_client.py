@@ -264,10 +264,10 @@ class Client(BaseClient):
         """
         if EDITOR:
             every_argument(**call)
-        from .downloads import download
+        from .downloads import Part, download
 
         target = absolute(url, self.settings.base_url, call.pop("params", None))
-        return download(self, target, path, resume=resume, digest=digest, progress=progress, call=call)
+        return download(self, Part(path, target, resume=resume, digest=digest, progress=progress), call)
 
     # --- Driving the journey ----------------------------------------------------------------------
 

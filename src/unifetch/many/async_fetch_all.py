@@ -17,7 +17,8 @@ from ..client.async_client import AsyncClient
 from ..client.async_shared_client import shared
 from ..client.event_loops import in_trio
 from ..errors import InvalidSetting
-from .fetch_all import END, Result, call_of, check, length_of, request_of, taker, within
+from ..model.messages import Request
+from .fetch_all import END, Result, call_of, check, length_of, taker, within
 from .window import Task, Window
 
 TYPE_CHECKING: bool = False
@@ -86,8 +87,8 @@ def fetch_all(
 async def _ask(client: AsyncClient, method: str, call: Call, ask: Ask) -> Result[Any]:
     index, shown, item = ask
     try:
-        method, url, call = request_of(method, item, call)
-        return Result(index, shown, value=await client.request(method, url, **call))
+        sent = client.send(item, **call) if isinstance(item, Request) else client.request(method, item, **call)
+        return Result(index, shown, value=await sent)
     except Exception as error:  # noqa: BLE001  # one failure, whosever it is, does not end the rest
         return Result(index, shown, error=error)
 

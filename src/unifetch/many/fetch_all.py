@@ -319,20 +319,11 @@ def _shown(item: object) -> str:
 # --- Asking ---------------------------------------------------------------------------------------
 
 
-def request_of(method: str, item: Item, call: Call) -> tuple[str, str, Call]:
-    """The arguments of `client.request`."""
-    if not isinstance(item, Request):
-        return method, item, call
-    headers = call.get("headers", NO_HEADERS).merged(item.headers)
-    content = {name: vars(item).get(name) for name in ("body", "json", "form", "files")}
-    return item.method, item.url, {**call, "headers": headers, **content}
-
-
 def _ask(client: Client, method: str, call: Call, sink: Sink | None, ask: Ask) -> Result[Any]:
     index, shown, item = ask
     try:
-        method, url, call = request_of(method, item, call)
-        result: Result[Any] = Result(index, shown, value=client.request(method, url, **call))
+        sent = client.send(item, **call) if isinstance(item, Request) else client.request(method, item, **call)
+        result: Result[Any] = Result(index, shown, value=sent)
         return result if sink is None else Result(index, shown, value=sink(result))
     except Exception as error:  # noqa: BLE001  # one failure, whosever it is, does not end the rest
         return Result(index, shown, error=error)

@@ -18,6 +18,17 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
     from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
+    from typing import Protocol, TypeVar
+
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+
+    class BodyParser(Protocol[T_co]):
+        """What is fed a body, and gives what it has made of it."""
+
+        def feed(self, chunk: bytes) -> Iterable[T_co]: ...
+        def finish(self) -> Iterable[T_co]: ...
+
 
 MAX_LINE = 16 * 1024**2  # characters; a picture in base64 comes as one line
 
@@ -25,40 +36,28 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _RETRY = re.compile(r"[0-9]{1,15}\Z")
 
 
-def lines(chunks: Iterable[bytes], content_type: str = "", *, max_line: int | None = MAX_LINE) -> Iterator[str]:
-    """The lines of a streamed body, without their ends, each as soon as it is complete.
-
-    Args:
-        chunks: the decoded body, as it comes.
-        content_type: the value of the field; the charset is found as for `Response.text`.
-        max_line: characters that a line may have; None for any number.
-
-    Raises:
-        TooLarge: for a longer line.
-    """
-    splitter = LineSplitter(content_type, max_line=max_line)
+def parsed(parser: BodyParser[T], chunks: Iterable[bytes]) -> Iterator[T]:
+    """What a parser makes of a body as it comes, each as soon as it is complete."""
     for chunk in chunks:
-        yield from splitter.feed(chunk)
-    yield from splitter.finish()
+        yield from parser.feed(chunk)
+    yield from parser.finish()
 
 
-async def async_lines(
-    chunks: AsyncIterable[bytes], content_type: str = "", *, max_line: int | None = MAX_LINE
-) -> AsyncIterator[str]:
-    """The same of a body that is awaited; see `lines`."""
-    splitter = LineSplitter(content_type, max_line=max_line)
+async def async_parsed(parser: BodyParser[T], chunks: AsyncIterable[bytes]) -> AsyncIterator[T]:
+    """The same of a body that is awaited."""
     async for chunk in chunks:
-        for line in splitter.feed(chunk):
-            yield line
-    for line in splitter.finish():
-        yield line
+        for each in parser.feed(chunk):
+            yield each
+    for each in parser.finish():
+        yield each
 
 
 class LineSplitter:
-    """Splits a body into lines; see `lines`.
+    """Splits a body into lines, without their ends.
 
     Args:
-        content_type, max_line: as there.
+        content_type: the value of the field; the charset is found as for `Response.text`.
+        max_line: characters that a line may have; None for any number.
         marks: the byte order marks to recognise.
     """
 
@@ -136,33 +135,14 @@ class ServerSentEvent(Record):
     retry: int | None = None
 
 
-def events(chunks: Iterable[bytes], *, max_event: int | None = MAX_LINE) -> Iterator[ServerSentEvent]:
-    """The events of a streamed body, each as soon as it is complete. An incomplete last one is discarded.
+class EventParser:
+    """Parses a body into events (WHATWG HTML §9.2.6); an incomplete last one is discarded.
+
+    The body is UTF-8 (§9.2.5), whatever its Content-Type or another mark says.
 
     Args:
-        chunks: the decoded body, as it comes; it is UTF-8 (§9.2.5), whatever its Content-Type or another mark says.
         max_event: characters that a line, and the data of an event, may have; None for any number.
-
-    Raises:
-        TooLarge: for a larger event.
     """
-    parser = EventParser(max_event=max_event)
-    for chunk in chunks:
-        yield from parser.feed(chunk)
-
-
-async def async_events(
-    chunks: AsyncIterable[bytes], *, max_event: int | None = MAX_LINE
-) -> AsyncIterator[ServerSentEvent]:
-    """The same of a body that is awaited; see `events`."""
-    parser = EventParser(max_event=max_event)
-    async for chunk in chunks:
-        for event in parser.feed(chunk):
-            yield event
-
-
-class EventParser:
-    """Parses a body into events (WHATWG HTML §9.2.6); see `events`."""
 
     def __init__(self, *, max_event: int | None = MAX_LINE) -> None:
         self._lines = LineSplitter(max_line=max_event, marks=[b"\xef\xbb\xbf"])
@@ -182,6 +162,10 @@ class EventParser:
         for line in self._lines.feed(chunk):
             if (event := self._feed_line(line)) is not None:
                 yield event
+
+    def finish(self) -> Iterator[ServerSentEvent]:
+        """No more of them."""
+        return iter(())
 
     def _feed_line(self, line: str) -> ServerSentEvent | None:
         if not line:

@@ -281,10 +281,9 @@ class Response(Value, Generic[B_co]):
         Raises:
             TooLarge: for a longer line.
         """
-        from .lines import async_lines, lines
+        from .lines import LineSplitter
 
-        split: Any = async_lines if self._is_awaited() else lines
-        return split(self.body, self.headers.get("content-type", ""), max_line=max_line)
+        return self._parsed(LineSplitter(self.headers.get("content-type", ""), max_line=max_line))
 
     @overload
     def events(self: Response[Iterator[bytes]], *, max_event: int | None = ...) -> Iterator[ServerSentEvent]: ...
@@ -303,10 +302,14 @@ class Response(Value, Generic[B_co]):
         Raises:
             TooLarge: for a larger event.
         """
-        from .lines import async_events, events
+        from .lines import EventParser
 
-        parse: Any = async_events if self._is_awaited() else events
-        return parse(self.body, max_event=max_event)
+        return self._parsed(EventParser(max_event=max_event))
+
+    def _parsed(self: Response[Any], parser: Any) -> Any:
+        from .lines import async_parsed, parsed
+
+        return async_parsed(parser, self.body) if self._is_awaited() else parsed(parser, self.body)
 
     @overload
     def read(self: Response[Iterator[bytes]]) -> Response[bytes]: ...

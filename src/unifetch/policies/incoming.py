@@ -51,7 +51,7 @@ class Incoming:
         method: str,
         status: int,
         headers: Headers,
-        limits: Limits | None = None,
+        limits: Limits,
         *,
         whole: bool = True,
         decode: bool = True,
@@ -59,7 +59,7 @@ class Incoming:
         by_name = headers.by_name()
         self.expected = expected = _expected_length(method, status, by_name)
         self.received = 0
-        self._most = most = inf if limits is None or limits.body is None or not whole else limits.body
+        self._most = most = limits.body if whole and limits.body is not None else inf
         if expected is not None:
             if expected > most:
                 raise self._too_large()
@@ -69,12 +69,8 @@ class Incoming:
         if coding is not None and expected != 0 and decode:
             from .decoding import decoder
 
-            if limits is None:
-                self._decoder = decoder(coding)
-            else:
-                self._decoder = decoder(
-                    coding, max_bytes=limits.body if whole else None, max_ratio=limits.ratio, streamed=not whole
-                )
+            max_bytes = limits.body if whole else None
+            self._decoder = decoder(coding, max_bytes=max_bytes, max_ratio=limits.ratio, streamed=not whole)
         self.is_decoded = self._decoder is not None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:

@@ -135,15 +135,9 @@ class Proxy(Value):
 
     @property
     def authorization(self) -> str | None:
-        """The value of Proxy-Authorization (Basic, in UTF-8), or None. It is for an HTTP proxy, never for the origin.
-
-        Raises:
-            ConfigError: this proxy was pickled, and so has lost its password.
-        """
+        """The value of Proxy-Authorization (Basic, in UTF-8), or None: for an HTTP proxy, never for the origin."""
         if self.username is None or self.password is None or self.scheme not in ("http", "https"):
             return None
-        if REDACTED in (self.username, self.password):
-            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
         return "Basic " + b2a_base64(f"{self.username}:{self.password}".encode(), newline=False).decode("ascii")
 
     def __repr__(self) -> str:
@@ -219,13 +213,16 @@ class ProxyRules(Record):
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """The proxy for an origin (an IPv6 host without brackets), or None to connect directly.
 
-        Raises `InvalidSetting` if the environment has one that cannot be used.
+        Raises `InvalidSetting` if the environment has one that cannot be used, and `ConfigError` for one that was
+        pickled, and so has lost its password.
         """
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or any(_exempts(pattern, host, port) for pattern in self.no):
             return None
         if isinstance(proxy, Unusable):
             raise InvalidSetting(f"{proxy.reason}; proxy=None connects directly, and no_proxy exempts {host}")
+        if REDACTED in (proxy.username, proxy.password):
+            raise ConfigError("proxy: this Proxy was pickled without its credentials; set them again")
         return proxy
 
 
