@@ -214,6 +214,17 @@ def test_the_matrix_is_filtered_and_remembers_it(desk: Reader) -> None:
     expect(again.locator("table.matrix thead th:visible")).to_have_count(2)
 
 
+def test_the_names_of_the_libraries_stay_in_sight(desk: Reader) -> None:
+    """Whoever reads the last question still sees whose answers they are, without scrolling sideways."""
+    page = desk.open("matrix.html")
+    page.locator("table.matrix tbody tr").last.scroll_into_view_if_needed()
+    head = page.locator("table.matrix thead th").last.bounding_box()
+
+    assert head is not None
+    assert -2 <= head["y"] < 100
+    assert head["x"] + head["width"] <= DESK["width"]
+
+
 def test_a_phone_shows_one_library(phone: Reader) -> None:
     """Two columns: the question, and one library that can be chosen."""
     page = phone.open("matrix.html")
