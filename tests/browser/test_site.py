@@ -131,6 +131,15 @@ def test_code_and_pictures_are_whole(phone: Reader, desk: Reader, name: str) -> 
         )
 
 
+def test_a_phone_shows_both_sides_of_a_translation(phone: Reader) -> None:
+    """What is written here stands beside what is written there, without scrolling sideways."""
+    page = phone.open("how-to/coming-from.html")
+    ours = page.locator("#from-requests table td:last-child").first.bounding_box()
+
+    assert ours is not None
+    assert ours["x"] + ours["width"] <= PHONE["width"]
+
+
 # --- The explorer ---------------------------------------------------------------------------------
 
 
