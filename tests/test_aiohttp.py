@@ -583,6 +583,22 @@ def test_errors_of_an_injected_session(row: str) -> None:
     run(main())
 
 
+def test_an_injected_session_that_is_closed() -> None:
+    """Nothing is sent, and the error is ours and says so."""
+
+    async def main(url: str) -> None:
+        session = aiohttp.ClientSession()
+        async with AsyncClient(session) as client:
+            assert 200 == (await client.get(url)).status
+            await session.close()
+            with pytest.raises(InvalidSetting, match=r"this aiohttp\.ClientSession is closed") as caught:
+                await client.get(url)
+            assert "no" == caught.value.request_sent
+
+    with Server() as server:
+        run(main(server.url))
+
+
 def test_the_deadline_of_an_injected_session() -> None:
     """It ends a body that drips."""
 

@@ -496,6 +496,34 @@ def test_an_upload_whose_source_stalls_ends_with_the_deadline(backend: str, awai
     assert ([asyncio.CancelledError] if awaits else []) == ended
 
 
+@pytest.mark.parametrize("backend", ["httpx", "httpx2"])
+def test_an_upload_whose_source_stalls_ends_with_the_deadline_in_trio(backend: str) -> None:
+    """As in asyncio; and so do credentials that do not come."""
+    trio = pytest.importorskip("trio")
+    pytest.importorskip(backend)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield b"x"
+        await trio.sleep(3600)
+
+    async def fetch() -> str:
+        await trio.sleep(3600)
+        return "t"
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(backend=backend) as client:
+            with pytest.raises(TotalTimeout) as caught:
+                await client.post(url, body=blocks(), timeout=0.3)
+            assert ("maybe", {}) == (caught.value.request_sent, client._slots.held)
+            with pytest.raises(TotalTimeout) as caught:
+                await client.get(url, auth=Bearer(fetch), timeout=0.1)
+            assert ("no", {}) == (caught.value.request_sent, client._slots.held)
+
+    with Server() as server:
+        trio.run(scenario, server.url)
+        server.errors.clear()  # it was cut off in the middle
+
+
 @pytest.mark.parametrize("awaits", [True, False], ids=["awaited", "in a thread"])
 def test_credentials_that_do_not_come_end_with_the_deadline(awaits: bool) -> None:
     """They are waited for as long as the call may take: nothing was sent, and the next call fetches them itself."""

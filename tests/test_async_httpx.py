@@ -30,6 +30,7 @@ from unifetch.errors import (
     ConnectionLost,
     ConnectTimeout,
     IncompleteBody,
+    InvalidSetting,
     NameResolutionError,
     ProxyError,
     ReadTimeout,
@@ -763,6 +764,21 @@ def test_an_injected_client(loop: Loop, library: str) -> None:
 
     with Server(lambda request: reply(200, request.body)) as server:
         assert [b"xxxxxx", b"whole"] == loop.run(scenario)
+
+
+def test_an_injected_client_that_is_closed(loop: Loop, library: str) -> None:
+    """Nothing is sent, and the error is ours and says so."""
+
+    async def scenario() -> UnifetchError:
+        async with pytest.importorskip(library).AsyncClient() as native:
+            backend = load_async(library)(native)
+        with pytest.raises(InvalidSetting, match=rf"this {library}\.AsyncClient is closed") as caught:
+            await backend.send(raw_request(server))
+        return caught.value
+
+    with Server() as server:
+        assert "no" == loop.run(scenario).request_sent
+        assert 0 == server.connections
 
 
 @pytest.mark.parametrize(

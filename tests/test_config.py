@@ -606,6 +606,18 @@ print(({"requests", "urllib3", "httpx2", "aiohttp"} & set(sys.modules)) - before
     assert "set()\n" == run(program)
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_native_client_that_is_closed(library: str) -> None:
+    """Nothing is sent, and the error is ours and says so."""
+    native = pytest.importorskip(library).Client()
+    native.close()
+    with Server() as server, Client(backend=native) as client:
+        with pytest.raises(InvalidSetting, match=rf"this {library}\.Client is closed") as caught:
+            client.get(server.url)
+
+        assert ("no", 0) == (caught.value.request_sent, server.connections)
+
+
 def test_native_client_does_not_pickle() -> None:
     """A connection cannot travel, and what it would be replaced with is not guessed."""
     requests = pytest.importorskip("requests", reason="requests is not installed")

@@ -51,6 +51,7 @@ from .base import (
     Exchange,
     connect_ends,
     connect_error,
+    refuse_closed,
     refuse_conflicts,
     time_left,
     translate,
@@ -409,6 +410,7 @@ async def _once(request: Any, handler: Any) -> aiohttp.ClientResponse:
 
 
 async def _through_session(session: aiohttp.ClientSession, request: RawRequest) -> AsyncRawResponse:
+    refuse_closed(session, session.closed)
     exchange = Exchange(request.timeout, request.deadline)
     exchange.sent = "maybe"
     ends = exchange.deadline

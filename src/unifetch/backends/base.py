@@ -17,6 +17,7 @@ from ..errors import (
     ConnectionLost,
     ConnectTimeout,
     IncompleteBody,
+    InvalidSetting,
     InvalidURL,
     NameResolutionError,
     PoolTimeout,
@@ -235,8 +236,17 @@ def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:
     """
     for name, is_set in carried.items():
         if is_set:
-            kind = f"{type(native).__module__.partition('.')[0]}.{type(native).__name__}"
-            raise ConfigConflict(f"this {kind} carries {name}, which would be lost; set it on unifetch")
+            raise ConfigConflict(f"this {_kind(native)} carries {name}, which would be lost; set it on unifetch")
+
+
+def refuse_closed(native: object, is_closed: bool) -> None:
+    """Refuse to send anything by a native object that its owner has closed; raises `InvalidSetting`."""
+    if is_closed:
+        raise InvalidSetting(f"backend: this {_kind(native)} is closed: open another, and a client for it")
+
+
+def _kind(native: object) -> str:
+    return f"{type(native).__module__.partition('.')[0]}.{type(native).__name__}"
 
 
 def came_too_late(sent: RequestSent) -> str:

@@ -26,7 +26,7 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_conflicts, translate
+from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_closed, refuse_conflicts, translate
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, blocking_pool, encoded
 
 TYPE_CHECKING: bool = False
@@ -124,6 +124,7 @@ class PoolBackend(_Pools):
         return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, exchange))
 
     def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
+        refuse_closed(self._client, self._client.is_closed)
         theirs = _for_client(self.family, request, exchange, self.family.upload(request.body))
         return self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
@@ -168,6 +169,7 @@ class AsyncPoolBackend(_Pools):
         )
 
     async def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
+        refuse_closed(self._client, self._client.is_closed)
         theirs = _for_client(self.family, request, exchange, self.family.async_upload(request.body))
         return await self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
 
