@@ -92,8 +92,9 @@ async def in_time(seconds: float | None, function: Callable[..., Awaitable[T]], 
 async def in_thread(function: Callable[..., T], *given: Any) -> T:
     """Call in a thread what may block, while other tasks go on."""
     if in_trio():
-        result: T = await sys.modules["trio"].to_thread.run_sync(function, *given)
-        return result
+        # In a tuple, as trio takes a coroutine that a function returns for a mistake.
+        result: tuple[T] = await sys.modules["trio"].to_thread.run_sync(lambda: (function(*given),))
+        return result[0]
     import asyncio
     from contextvars import copy_context
 
