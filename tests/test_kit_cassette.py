@@ -952,6 +952,40 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     ]
     path.write_text("{")
     assert 1 == command(["cassette", "check", str(path)])
+    assert 1 == command(["cassette", "scrub", str(path)])
+    assert "test_order.har is damaged" in capsys.readouterr().err
+
+
+def test_the_command_where_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory that is not there, or has no cassette, is no success; and what a killed process left is named."""
+    with pytest.raises(SystemExit, match="there is no cassette in"):
+        command(["cassette", "check", str(tmp_path)])
+    with pytest.raises(SystemExit, match="there is no directory"):
+        command(["cassette", "orphans", str(tmp_path / "typo")])
+    (tmp_path / ".one.har.abcdefgh").write_text("{")
+    assert 1 == command(["cassette", "orphans", str(tmp_path)])
+    assert "left by a process that was ended while it wrote" in capsys.readouterr().out
+
+
+def test_credentials_that_are_recorded_later(cassette: Any, tmp_path: Path) -> None:
+    """In mode `new` they are numbered on, and one that is known has the placeholder of before."""
+    with Server(reply(200)) as server:
+
+        def log_in(*passwords: str) -> None:
+            for number, password in enumerate(passwords):
+                post(f"{server.url}/{number}", json={"password": password})
+
+        with cassette(mode="once"):
+            log_in("the-first-one")
+        with cassette(mode="new"):
+            log_in("another-first", "the-second-one", "another-first")
+        entries = json.loads((tmp_path / "one.har").read_text())["log"]["entries"]
+        with cassette(mode="none"):
+            log_in("a", "b", "a")
+
+    assert [f'{{"password":"SECRET-{number}"}}' for number in (1, 2, 1)] == [
+        entry["request"]["postData"]["text"] for entry in entries
+    ]
 
 
 def test_import_vcr(tmp_path: Path) -> None:

@@ -43,18 +43,26 @@ def run(word: str, arguments: Sequence[str]) -> int:
     vcr.set_defaults(run=_import_vcr)
 
     options = cassette.parse_args(arguments)
-    code: int = options.run(options)
-    return code
+    from ..testing.har import CassetteError
+    from ..testing.secrets import SecretFound
+
+    try:
+        return int(options.run(options))
+    except (CassetteError, SecretFound) as error:
+        print(f"unifetch cassette: {error}", file=sys.stderr)
+        return 1
 
 
 def _orphans(options: argparse.Namespace) -> int:
+    if not options.directory.is_dir():
+        raise SystemExit(f"unifetch cassette: there is no directory {options.directory}")
     found = list(orphans(options.directory))
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0
 
 
 def orphans(directory: Path) -> Iterator[str]:
-    """Cassettes that the fixture `unifetch_cassette` made for a test which is no more, and bodies that none has."""
+    """Cassettes of the fixture `unifetch_cassette` without a test, bodies without a cassette, and what was cut off."""
     from ..testing.cassette import bodies_of
 
     for path in sorted(directory.rglob("cassettes/*/*.har")):
@@ -68,6 +76,8 @@ def orphans(directory: Path) -> Iterator[str]:
     for path in sorted(directory.rglob("*.body")):
         if path.name not in used:
             yield f"{path}: no cassette names it"
+    for path in sorted(directory.rglob(".*.har.*")):
+        yield f"{path}: left by a process that was ended while it wrote"
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -106,15 +116,21 @@ def _import_vcr(options: argparse.Namespace) -> int:
 
 
 def _write(path: Path, records: list[Any], secrets: Secrets) -> None:
-    from ..testing.cassette import clean, write
+    from ..testing.cassette import clean, locked, write
 
-    clean(records, secrets)
-    write(path, records, secrets)
+    with locked(path):
+        if path.exists():
+            secrets.go_on_after(path.read_text("utf-8"))
+        clean(records, secrets)
+        write(path, records, secrets)
 
 
 def _cassettes(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
-        yield from sorted(path.rglob("*.har")) if path.is_dir() else [path]
+        found = sorted(path.rglob("*.har")) if path.is_dir() else [path]
+        if not found:
+            raise SystemExit(f"unifetch cassette: there is no cassette in {path}")
+        yield from found
 
 
 def _secrets(names: list[str]) -> Secrets:

@@ -301,8 +301,10 @@ class Cassette(Handler):
     def _save(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self.path):
+            with locked(self.path):
                 kept = read(self.path) if self.mode == "new" and self.path.exists() else []
+                if kept:
+                    self.secrets.go_on_after(self.path.read_text("utf-8"), self._bound)
                 clean(self._new, self.secrets)
                 write(self.path, [*kept, *self._new], self.secrets)
         except OSError as error:
@@ -365,7 +367,9 @@ def _description(error: UnifetchError) -> dict[str, str]:
 
 
 def _error(described: Mapping[str, str]) -> UnifetchError:
-    kind = getattr(errors, described["class"], UnifetchError)
+    kind = getattr(errors, described["class"], None)
+    if not isinstance(kind, type) or not issubclass(kind, UnifetchError):
+        kind = UnifetchError
     sent: Any = described["request_sent"]
     error: UnifetchError = kind(described["message"], request_sent=sent)
     return error
@@ -525,7 +529,7 @@ def bodies_of(path: Path) -> set[str]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Lock a cassette, so that one process writes it at a time, if the system can do that."""
     try:
         import fcntl

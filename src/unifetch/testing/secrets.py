@@ -17,6 +17,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 
@@ -160,6 +161,13 @@ class Secrets:
             if is_one and (value := _VALUE_IN_JSON.match(part, found.end())):
                 with contextlib.suppress(ValueError):
                     self._note(name, json.loads(value[0]))
+
+    def go_on_after(self, text: str, known: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Number what is found after the placeholders in this text, of which the values of some are known."""
+        self._found = max([self._found, *map(int, re.findall(r"SECRET-(\d+)\b", text))])
+        for placeholder, value in known.items():
+            if value not in self._placeholders and not PLACEHOLDER.fullmatch(value):
+                self._add(value, placeholder)
 
     def _is_secret(self, name: str) -> bool:
         return is_secret(name) or (bool(self._keys) and _plain(name) in self._keys)
