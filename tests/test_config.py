@@ -88,6 +88,12 @@ def _process(process: None) -> None:
 # --- Who decides ----------------------------------------------------------------------------------
 
 
+def test_cookies_are_no_setting_of_the_process() -> None:
+    """The error says who keeps them."""
+    with pytest.raises(InvalidSetting, match=r"cookies: a client of its own keeps them: Client\(cookies=…\)"):
+        configure(cookies={})  # type: ignore[call-arg]  # that it is wrong is what is tested
+
+
 def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Call, client, `use_backend`, `configure`, environment, default: the nearest counts."""
     everyone = [Client(backend=Stub("client"))]

@@ -94,6 +94,13 @@ class Gate:
 # --- Results --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("executor", ["x", 5, object()])
+def test_an_executor_that_is_none(executor: Any) -> None:
+    """It is refused, by its name, before anything is asked for."""
+    with pytest.raises(InvalidSetting, match=r"executor: must have submit\(\)"):
+        fetch_all(["http://127.0.0.1:1/"], executor=executor)
+
+
 def test_results_in_the_order_of_their_urls() -> None:
     """By default, whichever of them is answered first."""
     answered = threading.Event()

@@ -381,6 +381,14 @@ def test_parts_of_a_url() -> None:
     assert (None, "") == (URL("http://h").query, URL("http://h/?").query)
 
 
+def test_a_number_as_timeout_is_caught_as_timed_out() -> None:
+    """What the page says of `except ReadTimeout`: the total is none."""
+    with Server(b"") as server, pytest.raises(unifetch.TimedOut) as caught:
+        unifetch.get(server.url, timeout=0.05)
+
+    assert (unifetch.TotalTimeout, False) == (type(caught.value), isinstance(caught.value, unifetch.ReadTimeout))
+
+
 def test_the_import_of_the_table_is_late() -> None:
     """Nobody who writes our names waits for the table of theirs."""
     code = "import sys, unifetch; print('unifetch.model.names' in sys.modules)"

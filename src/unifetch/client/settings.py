@@ -220,6 +220,8 @@ def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     parsed = {}
     for name, value in settings.items():
+        if name == "cookies":
+            raise InvalidSetting("cookies: a client of its own keeps them: Client(cookies=…)")
         if name not in PARSERS:
             from ..model.names import unknown_argument
 

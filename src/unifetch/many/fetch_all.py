@@ -197,6 +197,9 @@ def fetch_all(
 
     if client is not None:
         raise ConfigError("client: is of this process; to an executor, give its settings instead")
+    if not callable(getattr(executor, "submit", None)):
+        kind = type(executor).__name__
+        raise InvalidSetting(f"executor: must have submit(), as those of concurrent.futures have, not be a {kind}")
     at_once = concurrency or 1
     size = chunk or 4 * at_once
     ready = _for_workers(call)

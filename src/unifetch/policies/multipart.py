@@ -58,7 +58,8 @@ class Path(StreamedBody):
         except (OSError, ValueError) as error:
             raise InvalidBody(f"{name} cannot be read: {error}") from error
         if S_ISDIR(status.st_mode) or not os.access(path, os.R_OK):
-            raise InvalidBody(f"{name} cannot be read: {evidence(os.fspath(path))}")
+            why = "a directory" if S_ISDIR(status.st_mode) else "there is no permission"
+            raise InvalidBody(f"{name} cannot be read: {evidence(os.fspath(path))}: {why}")
         self.replayable = S_ISREG(status.st_mode)
         self.length = status.st_size if self.replayable else None
 
