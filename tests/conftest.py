@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from unifetch.backends import BACKENDS, is_installed
 from unifetch.client import config
 from unifetch.client.settings import Settings
 
 pytest_plugins = ["pytester"]
+
+# Hypothesis finds the same examples each time, and judges none by its time.
+settings.register_profile("unifetch", derandomize=True, deadline=None)
+settings.load_profile("unifetch")
 
 # What unifetch or a library underneath would read: proxies, certificates, credentials, the choice of a backend, the
 # mode of cassettes, the width and the colours of a terminal.

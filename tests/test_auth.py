@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unifetch.errors import ConfigError, InvalidBody, InvalidHeader, InvalidSetting
@@ -380,7 +380,6 @@ def test_challenges(fields: list[str], expected: list[tuple[str, dict[str, str]]
     assert parse_challenges(fields) == expected
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.lists(st.text(max_size=80) | st.text(alphabet='Digest Basic,="\\\t realmnonce\x00\r\n\xe9', max_size=80)))
 def test_the_parser_never_raises(fields: list[str]) -> None:
     """Whatever a server sends, nothing but names and values comes of it."""
@@ -388,7 +387,6 @@ def test_the_parser_never_raises(fields: list[str]) -> None:
         assert Headers({scheme: "", **parameters})
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     st.lists(
         st.tuples(
@@ -676,7 +674,6 @@ def test_a_name_without_utf8_on_the_other_side() -> None:
     assert sent["response"] == md5(f"{key}:n:{md5(b'GET:/').hexdigest()}".encode()).hexdigest()
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_every_answer_is_a_valid_field(username: str, realm_and_nonce: str) -> None:
     """Whatever the name, and whatever the server sent, quotes included, the field can be sent."""
@@ -784,7 +781,6 @@ def test_words_of_other_tools_are_skipped_and_told(tmp_path: Path) -> None:
     assert "SECRET" not in str(caught[0].message)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=100) | st.text(alphabet='machine default login password macdef\n"\\#', max_size=100))
 def test_any_text_is_a_netrc_or_a_config_error(text: str) -> None:
     """No other exception comes of a text."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Verdict = Parsed | tuple[type, str]
 
 # Derandomized: a test run is the same for everybody. The searching is done by tests/fuzz.
-steady = settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+steady = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 
 
 # --- Valid responses ------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.one_of(FRAMES, st.sampled_from(SEEDS)), max_size=8), st.binary(max_size=12))
 def test_whatever_comes(frames: list[bytes], rest: bytes) -> None:
     """It ends in answers or in errors of ours, the same for every way in which the bytes arrive."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unifetch.errors import ConfigError, InvalidSetting
@@ -349,7 +349,6 @@ def test_lower_case_no_proxy_wins() -> None:
     assert [rules.proxy_for("http", host, 80) for host in ("a.test", "b.test")] == [None, CORP]
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=60) | st.text(alphabet="*.:/[]0123456789abc, ", max_size=60), st.sampled_from(["a.b", "::1"]))
 def test_no_no_proxy_raises(no_proxy: str, host: str) -> None:
     """The environment is shared with programs of other opinions: what we cannot read matches nothing."""
@@ -358,7 +357,6 @@ def test_no_no_proxy_raises(no_proxy: str, host: str) -> None:
     assert rules.proxy_for("http", host, 80) in (None, CORP)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=60) | st.text(alphabet="http://us%4er:@[]?#.", max_size=60))
 def test_any_text_is_a_proxy_or_a_setting_error(text: str) -> None:
     """No other exception comes of a text."""

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unifetch.errors import (
@@ -189,7 +189,6 @@ def test_retry_after_is_seconds_or_a_date(value: str, expected: float | None) ->
     assert retry_after(value, NOW) == expected
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=40) | st.text(alphabet="0123456789 ,:-GMTSunNov", max_size=40))
 def test_no_retry_after_raises(value: str) -> None:
     """Whatever a server sends, it is a wait or nothing."""
@@ -198,7 +197,6 @@ def test_no_retry_after_raises(value: str) -> None:
     assert seconds is None or seconds >= 0
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(min_value=0, max_value=4_000_000_000))
 def test_every_date_is_read_back(epoch: int) -> None:
     """Any HTTP-date gives its distance from now."""

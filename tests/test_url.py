@@ -11,7 +11,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unifetch.errors import InvalidRequest, InvalidURL
@@ -633,11 +633,6 @@ TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=12).map("".join)
 HOSTS = st.text(st.characters(exclude_characters="/?#@:\\"), max_size=12)
 
 
-# Deterministic, and no time limit decides: what is found here is a row of the tables above.
-settings.register_profile("url", derandomize=True, deadline=None)
-steady = settings.get_profile("url")
-
-
 def holds(text: str) -> None:
     try:
         url = URL(text)
@@ -661,35 +656,30 @@ def holds(text: str) -> None:
     assert url.port == (seen.port or {"http": 80, "https": 443}[url.scheme])
 
 
-@steady
 @given(TEXTS)
 def test_any_text(text: str) -> None:
     """Any text is a URL whose normal form is its own, or InvalidURL and nothing else."""
     holds(text)
 
 
-@steady
 @given(TEXTS)
 def test_any_rest(text: str) -> None:
     """Whatever follows a scheme is a URL whose normal form is its own, or InvalidURL and nothing else."""
     holds("http://h" + text)
 
 
-@steady
 @given(HOSTS)
 def test_any_host(host: str) -> None:
     """Any host has a normal form that is its own, or is InvalidURL and nothing else."""
     holds(f"http://{host}/")
 
 
-@steady
 @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=20))
 def test_any_punycode(rest: str) -> None:
     """Any punycode is kept as it is, or is InvalidURL and nothing else."""
     holds(f"http://xn--{rest}/")
 
 
-@steady
 @given(st.integers(0, 2**128 - 1) | st.lists(st.sampled_from(["0", "1", "f0"]), min_size=8, max_size=8).map(
     lambda groups: int("".join(group.zfill(4) for group in groups), 16)
 ))  # fmt: skip  # one strategy
@@ -705,7 +695,6 @@ def test_any_ipv6(number: int) -> None:
         assert str(address) == url.host
 
 
-@steady
 @given(TEXTS, TEXTS)
 def test_any_reference(path: str, reference: str) -> None:
     """A reference of path and query never leaves the origin; any other is a URL or InvalidURL."""
@@ -719,7 +708,6 @@ def test_any_reference(path: str, reference: str) -> None:
         assert base.origin == url.origin
 
 
-@steady
 @given(st.text(st.characters(max_codepoint=0xFF)))
 def test_any_location(location: str) -> None:
     """A Location of any bytes is a URL or InvalidURL, and what is not ASCII keeps its bytes."""
@@ -731,7 +719,6 @@ def test_any_location(location: str) -> None:
     assert url == URL(str(url))
 
 
-@steady
 @given(st.dictionaries(st.text(), st.text() | st.binary() | st.integers() | st.booleans() | st.none()))
 def test_any_params(params: dict[str, object]) -> None:
     """Any parameters give a URL in normal form, which another parser reads back, or InvalidRequest."""
@@ -748,7 +735,6 @@ def test_any_params(params: dict[str, object]) -> None:
         assert expected == parse_qsl(url.target[2:], keep_blank_values=True)
 
 
-@steady
 @given(TEXTS)
 def test_urllib3_and_requests_change_nothing(text: str) -> None:
     """What urllib3 and requests would encode is encoded, so that they send the normal form as it is."""
