@@ -874,8 +874,10 @@ def test_in_a_terminal_of_80_columns(command: str) -> None:
     assert [] == [line for line in lines if len(line) > 80 or not line.isprintable()]
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-@pytest.mark.parametrize("command", ["backends", "demo"])
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [("backends", {"NO_COLOR": "1"}), ("backends", {"TERM": "dumb"}), ("demo", {"NO_COLOR": "1"})],
+)
 def test_without_colours(command: str, environment: dict[str, str]) -> None:
     """NO_COLOR and a terminal that knows none get plain text: not one escape."""
     code, written = in_terminal(command, **environment)

@@ -11,6 +11,7 @@ import re
 import runpy
 import ssl
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,19 @@ async def raised_later(kind: type[Exception], call: Callable[[], Any]) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sent") / "file"
+    path.write_bytes(b"content")
+    return path
+
+
+@cache
+def theirs_once(library: str, expression: str, path: Path) -> tuple[Any, list[Any]]:
+    # The same beside each of our backends.
+    return asyncio.run(outcome_of(library, expression, "", path))
+
+
 async def outcome_of(library: str, expression: str, backend: str, path: Path) -> tuple[Any, list[Any]]:
     with Server(pages) as server, refused_port() as port:
         made: dict[str, Callable[[], Any]] = {
@@ -341,17 +355,15 @@ async def outcome_of(library: str, expression: str, backend: str, path: Path) ->
 @pytest.mark.parametrize(
     ("place", "theirs"), [row[:2] for row in ROWS if example_of(*row[:2])], ids=lambda each: each.split()[0]
 )
-def test_examples(place: str, theirs: str, backend: str, tmp_path: Path) -> None:
+def test_examples(place: str, theirs: str, backend: str, file: Path) -> None:
     """What is written there and what the error says to write here send the same, and give the same."""
     example = example_of(place, theirs)
     assert example is not None
     library, their_expression, ours = example
-    (tmp_path / "file").write_bytes(b"content")
     with unifetch.use_backend(backend):
         if not library:  # there is nothing to compare with: it works
-            asyncio.run(outcome_of("unifetch", ours, backend, tmp_path / "file"))
+            asyncio.run(outcome_of("unifetch", ours, backend, file))
             return
         pytest.importorskip(library, reason=f"{library} is not installed")
-        expected = asyncio.run(outcome_of(library, their_expression, backend, tmp_path / "file"))
 
-        assert expected == asyncio.run(outcome_of("unifetch", ours, backend, tmp_path / "file"))
+        assert theirs_once(library, their_expression, file) == asyncio.run(outcome_of("unifetch", ours, backend, file))

@@ -192,7 +192,7 @@ class TestAddresses(Routes):
             }
             host = "service.test" if "resolve" in settings else "127.0.0.1"
             with pytest.raises(UnifetchError) as caught:
-                client.get(f"http://{host}:{port}/", **settings)
+                client.get(f"http://{host}:{port}/", retry=None, **settings)
 
         declared = capability in client.backend.capabilities
         assert (ConnectError if declared else UnsupportedCapability, "no") == (
