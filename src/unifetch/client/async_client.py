@@ -441,9 +441,8 @@ class AsyncStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        body = self._response and self._response.body
-        if isinstance(body, AsyncBodyStream):
-            await body.close()
+        if self._response is not None:
+            await self._response.close()
 
 
 class AsyncBodyStream:

@@ -396,11 +396,7 @@ _TAKEN = {
 
 
 def refuse_arguments(call: str, given: Iterable[str]) -> NoReturn:
-    """Raise the error for arguments that a call does not take.
-
-    Raises:
-        InvalidSetting: always; it says what was probably meant, or what the call takes.
-    """
+    """Raise `InvalidSetting` for arguments that a call does not take; it says what was meant, or what it does take."""
     from ..model.names import unknown_argument
 
     taken = _TAKEN[call]
@@ -421,11 +417,7 @@ def _cookie_header(cookies: Any) -> str | Literal[False] | None:
 
 
 def absolute(url: Any, base: URL | None, params: ParamTypes) -> URL:
-    """The URL of a call: relative to the base, if there is one, and with its parameters appended.
-
-    Raises:
-        InvalidURL, InvalidRequest: as `URL` and `URL.with_params` do.
-    """
+    """The URL of a call: relative to the base, if there is one, and with its parameters appended."""
     try:
         found = URL(url) if base is None else base.join(url)
     except InvalidURL as error:

@@ -461,8 +461,7 @@ class Journey:
     def _tries_again(self, error: BaseException) -> float | None:
         """The seconds to wait before another request, if this failure leads to one; else None.
 
-        Raises:
-            BaseException: what the caller's own stream has raised, in place of what the backend made of it.
+        What the caller's own stream has raised is raised again, in place of what the backend made of it.
         """
         if self.body.failure is not None:
             raise self.body.failure from None
@@ -552,19 +551,14 @@ class Journey:
         return None if self.deadline is None else max(self.deadline - self.memory.clock(), 0) + spare
 
     def check_deadline(self) -> None:
-        """Called at each piece of a body: one that drips never lets a read time out.
-
-        Raises:
-            TotalTimeout: once the deadline has passed.
-        """
+        """Raise `TotalTimeout` once the deadline has passed; asked at each piece of a body, which may drip for ever."""
         if self.deadline is not None and self.memory.clock() >= self.deadline:
             self._check_deadline("yes")
 
     def explain(self, error: BaseException) -> None:
         """Give an error its context: the request and the backend.
 
-        Raises:
-            TotalTimeout: in place of another timeout, once the deadline has passed: the total has cut the phase short.
+        Raises `TotalTimeout` in place of another timeout once the deadline has passed: the total has cut it short.
         """
         if not isinstance(error, UnifetchError):
             return

@@ -159,12 +159,7 @@ _NEEDED = {
 
 
 def check_settings(backend: Backend, settings: Settings) -> None:
-    """Refuse settings that this backend cannot honour, before anything is sent.
-
-    Raises:
-        UnsupportedCapability: it names the setting, and the backends that can.
-        InvalidSetting: for two that contradict each other.
-    """
+    """Raise `UnsupportedCapability` for what this backend cannot do, `InvalidSetting` for what contradicts itself."""
     said = vars(settings)
     if "tls" in said:
         _require(backend, "tls", Capability.TLS_CONTEXT)
@@ -186,11 +181,7 @@ def check_settings(backend: Backend, settings: Settings) -> None:
 
 
 def check_request(backend: Backend, headers: Headers, body: Body) -> None:
-    """Refuse a request that this backend cannot send as it is meant, before anything is sent.
-
-    Raises:
-        UnsupportedCapability: it names what was asked, and the backends that can.
-    """
+    """Raise `UnsupportedCapability` for a request that this backend cannot send as it is meant."""
     if "expect" in headers.by_name():
         _require(backend, "Expect", Capability.EXPECT_CONTINUE)
     if body.trailers:

@@ -163,11 +163,7 @@ class Place:
 def wait_for_slot(
     slots: Slots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
 ) -> None:
-    """Stand in the queue until the call holds a slot.
-
-    Raises:
-        PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
-    """
+    """Stand in the queue until the call holds a slot; raises `PoolTimeout` after `timeout.pool`, or at the deadline."""
     bell = ThreadBell()
     place = Place(call, origin, limits, bell.ring)
     ends = _ends(timeout, deadline)
@@ -239,11 +235,7 @@ class AsyncSlots(Slots):
 async def await_slot(
     slots: AsyncSlots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
 ) -> None:
-    """Stand in the queue until the call holds a slot; `wait_for_slot`, awaited.
-
-    Raises:
-        PoolTimeout: if it does not within `timeout.pool`, or until the deadline.
-    """
+    """`wait_for_slot`, awaited."""
     from .event_loops import Bell
 
     bell = Bell()

@@ -308,12 +308,7 @@ class Part:
         return Validator.of_saved(saved.get("validator"))
 
     def write(self, piece: bytes) -> None:
-        """Take a piece of the body.
-
-        Raises:
-            ProtocolError: for more than was declared.
-            OSError: if it cannot be written.
-        """
+        """Take a piece of the body; raises `ProtocolError` for more than was declared, `OSError` from writing it."""
         self._received += len(piece)
         if self._end is not None and self._received > self._end:
             _remove(self._sidecar)  # who knows what the bytes before were
@@ -330,9 +325,7 @@ class Part:
     def finish(self) -> Download:
         """Verify what has come, and give it the target's name.
 
-        Raises:
-            IncompleteBody: for less than was declared, or less than the whole file.
-            ProtocolError: for another digest; it names both.
+        Raises `IncompleteBody` for less than the whole file, and `ProtocolError` for another digest, naming both.
         """
         whole = self._end if self._total is None else self._total
         if whole is not None and self._received != whole:

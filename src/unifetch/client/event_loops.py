@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 
 def running_loop() -> object:
-    """The event loop that runs in this thread: one of asyncio, or trio's token.
-
-    Raises:
-        RuntimeError: none runs.
-    """
+    """The event loop that runs in this thread: one of asyncio, or trio's token; raises `RuntimeError` if none runs."""
     # Asked before each request: a plain `try` is quicker than `suppress`.
     try:
         loop: object = sys.modules["asyncio"].get_running_loop()
@@ -66,11 +62,7 @@ class Late(Exception):
 
 
 async def in_time(seconds: float | None, function: Callable[..., Awaitable[T]], *given: Any) -> T:
-    """Await what it gives, but no longer than that; None for ever.
-
-    Raises:
-        Late: it took longer.
-    """
+    """Await what it gives, but no longer than that (`Late`); None for ever."""
     if seconds is None:
         return await function(*given)
     if in_trio():

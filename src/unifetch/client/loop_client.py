@@ -82,7 +82,7 @@ class LoopClient(BaseClient):
         try:
             # The backend keeps to the deadline where it waits itself, and knows best what was sent; but not where the
             # caller's iterator does.
-            return await in_time(journey.left(SPARE), send, step.routed(step.route, body=blocks))
+            return await in_time(journey.left(SPARE), send, step.carrying(blocks))
         except Late as error:
             raise WriteTimeout("the body that is sent did not come in time", request_sent="maybe") from error
         finally:

@@ -33,8 +33,7 @@ MOST_LINKS = 40  # as in Linux
 def place_of(given: str) -> str:
     """The absolute path of the file to replace or make, behind any symbolic link.
 
-    Raises:
-        OSError: for a file that could not take its name at the end; it shows the path as it was given.
+    Raises `OSError` for a file that could not take its name at the end; it shows the path as it was given.
     """
     try:
         if os.path.basename(given) in ("", "."):  # "x/" names a directory, also where there is none yet
@@ -73,8 +72,7 @@ def open_exactly(path: str, mode: str, flags: int) -> FileIO:
 def take_name(file: BufferedRandom, part: str, target: str) -> None:
     """Give the file that was written its target's name, with the mode of the file there, or of a new one.
 
-    Raises:
-        OSError: if it cannot be; `FileExistsError` if another file is in the part's place by now.
+    Raises `OSError` if it cannot be, and `FileExistsError` if another file is in the part's place by now.
     """
     file.flush()
     os.fsync(file.fileno())

@@ -213,11 +213,7 @@ class Settings(Value):
 
 
 def parse(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Settings` from what a caller wrote.
-
-    Raises:
-        InvalidSetting: for an unknown name, or a value that will not do; it names the key.
-    """
+    """The fields of `Settings` from what a caller wrote; raises `InvalidSetting` as `replace` does."""
     parsed = {}
     for name, value in settings.items():
         if name == "cookies":

@@ -427,9 +427,8 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        body = self._response and self._response.body
-        if isinstance(body, BodyStream):
-            body.close()
+        if self._response is not None:
+            self._response.close()
 
 
 class BodyStream:

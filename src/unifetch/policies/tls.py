@@ -221,27 +221,33 @@ def _build(settings: TLS) -> ssl.SSLContext:
         context.set_alpn_protocols(list(settings.alpn))
     context.check_hostname = settings.check_hostname and settings.verify and settings.fingerprint is None
     context.verify_mode = ssl.CERT_REQUIRED if settings.verify and settings.fingerprint is None else ssl.CERT_NONE
-    loading: object = settings.ca_file or settings.ca_path
+    trusted = settings.ca_file or settings.ca_path
     try:
-        if loading:
+        if trusted:
             context.load_verify_locations(settings.ca_file, settings.ca_path)
         elif settings.verify:
             context.load_default_certs()
-        loading = settings.client_cert
-        if loading:
-            paths: Any = (loading,) if isinstance(loading, str) else loading
-            loading = loading if isinstance(loading, str) else paths[:2]
-            if paths[2:] == (REDACTED,):
-                raise InvalidSetting("tls: this TLS was pickled without the passphrase of its key; set it again")
-            # Without a password, OpenSSL would ask on the terminal for that of an encrypted key, and wait.
-            certificate, key, password = (*paths, None, "")[:3] if len(paths) < 2 else (*paths, "")[:3]
-            context.load_cert_chain(certificate, key, password)
     except OSError as error:  # SSLError is an OSError, too
-        hint = ""
-        if loading and loading != (settings.ca_file or settings.ca_path) and isinstance(error, ssl.SSLError):
-            hint = "; is its key locked? client_cert=(certificate, key, passphrase) unlocks it"
-        raise InvalidSetting(f"tls: cannot load {loading}: {error}{hint}") from error
+        raise InvalidSetting(f"tls: cannot load {trusted}: {error}") from error
+    if settings.client_cert:
+        _load_own(context, settings.client_cert)
     return context
+
+
+def _load_own(context: ssl.SSLContext, cert: Any) -> None:
+    from ssl import SSLError
+
+    certificate, *rest = (cert,) if isinstance(cert, str) else cert
+    if rest[1:] == [REDACTED]:
+        raise InvalidSetting("tls: this TLS was pickled without the passphrase of its key; set it again")
+    try:
+        # Without a password, OpenSSL would ask on the terminal for that of an encrypted key, and wait.
+        context.load_cert_chain(certificate, rest[0] if rest else None, rest[1] if rest[1:] else "")
+    except OSError as error:
+        shown = cert if isinstance(cert, str) else cert[:2]
+        locked = "; is its key locked? client_cert=(certificate, key, passphrase) unlocks it"
+        hint = locked if isinstance(error, SSLError) else ""
+        raise InvalidSetting(f"tls: cannot load {shown}: {error}{hint}") from error
 
 
 def _pin(kind: type[ssl.SSLContext], fingerprint: str) -> None:
