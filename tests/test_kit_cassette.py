@@ -6,6 +6,7 @@ import asyncio
 import base64
 import functools
 import gzip
+import hashlib
 import html
 import json
 import os
@@ -42,7 +43,7 @@ from unifetch.testing import (
     reply,
 )
 from unifetch.testing.awaited import client_of
-from unifetch.testing.har import LARGE, Content
+from unifetch.testing.har import LARGE, Content, UploadDigest
 from unifetch.testing.secrets import Secrets, may_hold_key
 
 # --- (a) seven by seven, both ways ----------------------------------------------------------------
@@ -609,6 +610,27 @@ def test_what_would_take_any_request_is_refused(tmp_path: Path, match: Any) -> N
     """vcrpy's names for parts of a URL would be those of fields that no request has."""
     with pytest.raises(ValueError, match=r"match= .*it takes 'method', 'url'"):
         Cassette(tmp_path / "one.har", match=match)
+
+
+@pytest.mark.parametrize("size", [10, 3 * LARGE])
+def test_a_form_with_a_file(cassette: Any, size: int) -> None:
+    """It is known again, though its boundary is another each time; another file is another request."""
+    with Server(reply(200)) as server:
+        for mode in ("once", "none"):
+            with cassette(mode=mode):
+                post(server.url, form={"a": "1"}, files={"f": b"x" * size})
+        with pytest.raises(Unanswered), cassette(mode="none"):
+            post(server.url, form={"a": "1"}, files={"f": b"y" * size})
+
+
+@given(st.lists(st.text("-ab", max_size=9)), st.text("-ab", max_size=4))
+def test_the_digest_of_an_upload(pieces: list[str], boundary: str) -> None:
+    """It is that of all of it without the boundary, however it is cut."""
+    digest, whole = UploadDigest(boundary.encode()), "".join(pieces)
+    for piece in pieces:
+        digest.write(piece.encode())
+
+    assert hashlib.sha256(whole.replace(boundary, "").encode()).hexdigest() == digest.hexdigest()
 
 
 def test_an_upload_that_was_compressed_at_another_time(cassette: Any) -> None:

@@ -421,7 +421,13 @@ class TestStrict:
         mock.get(f"{API}/", headers={"Authorization": "Bearer announced"})
         message = miss(mock, lambda: get(f"{API}/?api_key=hidden", auth={"type": "bearer", "token": "secret"}))
 
+        for told in ({"params": {"api_key": "announced"}}, {"form": {"api_key": "announced"}}):
+            mock = Mock()
+            mock.post(f"{API}/", **told)
+            message += miss(mock, lambda: post(f"{API}/?api_key=hidden", form={"api_key": "secret"}))
+
         assert "✗ header Authorization: another credential" in message
+        assert "✗ form: api_key=REDACTED is not api_key=REDACTED" in message
         assert not [word for word in ("announced", "secret", "hidden") if word in message]
 
     @pytest.mark.parametrize(

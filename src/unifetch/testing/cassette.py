@@ -11,7 +11,6 @@ made.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -31,7 +30,7 @@ from ..errors import UnifetchError, evidence, shown
 from ..masking import is_secret, masked_url
 from ..model.messages import RawResponse
 from .answer import Answer, Pieces
-from .har import LARGE, CassetteError, Content, Recorded, read, to_har, without_coding
+from .har import LARGE, CassetteError, Content, Recorded, UploadDigest, read, to_har, without_coding
 from .intercept import Forward, Handler, Intercepted, ReadBody, Steps, Unanswered, Unmet
 from .mock import difference, lines
 from .secrets import PLACEHOLDER, Secrets, texts
@@ -194,7 +193,9 @@ class Cassette(Handler):
         if what != "body":
             return [(each.request_header(what), replace(request.headers.get(what, "")))]
         if each.request_digest:
-            return [(each.request_digest, hashlib.sha256(request.body).hexdigest())]
+            digest = UploadDigest(_boundary(request.headers.get("content-type", "")))
+            digest.write(request.body)
+            return [(each.request_digest, digest.hexdigest())]
         return _parts_of_body(each.decoded_request(), each.request_header("content-type"), *self._said(request))
 
     def _said(self, request: Intercepted) -> tuple[bytes, str]:
@@ -263,10 +264,17 @@ class Cassette(Handler):
                 self._new.append(new)
             else:
                 self._checked.append((old, new))
+        digest = new.digest = UploadDigest(_boundary(request.headers.get("content-type", "")))
+
+        def write(piece: bytes | None) -> None:
+            if piece:
+                new.request_body.write(piece)
+                digest.write(piece)
+
         if request.is_read:
-            new.request_body.write(request.body)
+            write(request.body)
         else:
-            tapped_upload(request, lambda piece: new.request_body.write(piece or b""))
+            tapped_upload(request, write)
         began = time.monotonic()
         try:
             raw = yield Forward()
@@ -478,7 +486,7 @@ def clean(records: list[Recorded], secrets: Secrets) -> None:
     """Replace the secrets of these exchanges: first find all, then replace each wherever it is."""
     for each in records:
         if each.request_body.is_large:
-            each.request_digest = each.request_body.digest
+            each.request_digest = each.digest.hexdigest() if each.digest is not None else each.request_body.digest
         body = b"" if each.request_body.is_large else each.decoded_request()
         secrets.discover(each.url, each.request_headers, body, each.request_header("content-type"))
         content, kind = b"" if each.body.is_large else each.decoded() or b"", each.response_header("content-type")

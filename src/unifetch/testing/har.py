@@ -226,6 +226,37 @@ def without_coding(raw: bytes, coding: str) -> bytes | None:
         return None
 
 
+class UploadDigest:
+    """The SHA-256 of an upload without the boundary of its form, which is another each time.
+
+    Args:
+        boundary: as it is between the parts; empty if it is no form.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._boundary = boundary
+        self._hash = hashlib.sha256()
+        self._left = b""  # what may be the beginning of a boundary
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece."""
+        if not self._boundary:
+            self._hash.update(piece)
+            return
+        *parts, last = (self._left + piece).split(self._boundary)
+        for part in parts:
+            self._hash.update(part)
+        cut = max(0, len(last) - len(self._boundary) + 1)
+        self._hash.update(last[:cut])
+        self._left = last[cut:]
+
+    def hexdigest(self) -> str:
+        """The digest of all that was added."""
+        whole = self._hash.copy()
+        whole.update(self._left)
+        return whole.hexdigest()
+
+
 @dataclass
 class Recorded:
     """One exchange, as it really went."""
@@ -234,7 +265,8 @@ class Recorded:
     url: str
     request_headers: list[tuple[str, str]] = field(default_factory=list)
     request_body: Content = field(default_factory=Content)
-    request_digest: str = ""  # of a large body, before it was changed
+    request_digest: str = ""  # of a large body, before it was changed, without the boundary of a form
+    digest: UploadDigest | None = None  # which becomes that
     started: str = ""
     backend: str = ""
     wait: float = 0.0  # milliseconds until the head

@@ -479,7 +479,7 @@ def _why_header(name: str, expected: Any, value: str | None) -> str:
 
 def _shown(pairs: list[tuple[str, Any]]) -> str:
     plain = [(name, value if isinstance(value, (str, bytes)) else repr(value)) for name, value in pairs]
-    return masked_url(urlencode(plain, safe="<>", errors="surrogateescape")) or "nothing"
+    return masked_url(f"?{urlencode(plain, safe='<>', errors='surrogateescape')}")[1:] or "nothing"
 
 
 def lines(value: Any) -> list[str]:
