@@ -9,11 +9,10 @@ from ..errors import ConfigConflict
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any
 
     from ..backends.base import AsyncBackend, Backend
 
-    T = TypeVar("T")
     Idle = tuple[int | None, float | None]
 
 
@@ -35,11 +34,14 @@ class Engine(Client):
         super().__init__(cookies=False, **settings)
         self._idle = idle
         if idle is not None:  # what cannot is refused now, not at the first request
-            _bound_of(settings["backend"], _NATIVE if self._native is not None else load(settings["backend"]))
+            _check(settings["backend"], _NATIVE if self._native is not None else load(settings["backend"]))
 
     def _load(self, name: str) -> Backend:
-        backend: Backend = super()._load(name)
-        return _bounded(backend, name, self._idle)
+        backend: Any = super()._load(name)
+        if self._idle is not None:
+            _check(name, backend)
+            backend.keep_idle(*self._idle)
+        return backend  # type: ignore[no-any-return]  # of a base class, which says what it is
 
 
 class AsyncEngine(AsyncClient):
@@ -49,21 +51,17 @@ class AsyncEngine(AsyncClient):
         super().__init__(cookies=False, **settings)
         self._idle = idle
         if idle is not None:
-            _bound_of(settings["backend"], _NATIVE if self._native is not None else load_async(settings["backend"]))
+            _check(settings["backend"], _NATIVE if self._native is not None else load_async(settings["backend"]))
 
     def _load(self, name: str) -> AsyncBackend:
-        backend: AsyncBackend = super()._load(name)
-        return _bounded(backend, name, self._idle)
+        backend: Any = super()._load(name)
+        if self._idle is not None:
+            _check(name, backend)
+            backend.keep_idle(*self._idle)
+        return backend  # type: ignore[no-any-return]  # as above
 
 
-def _bounded(backend: T, name: str, idle: Idle | None) -> T:
-    if idle is not None:
-        _bound_of(name, backend)(*idle)
-    return backend
-
-
-def _bound_of(name: Any, backend: Any) -> Any:
+def _check(name: Any, backend: Any) -> None:
     if not hasattr(backend, "keep_idle"):
         shown = name if isinstance(name, str) else type(name).__name__
         raise ConfigConflict(f"the bound on idle connections would be lost on the backend {shown}; socket honours it")
-    return backend.keep_idle

@@ -82,18 +82,17 @@ class AsyncSocketBackend:
         except BaseException:
             exchange.abandon()
             raise
-        interim = stream.interim
+        trailers: list[tuple[str, str]] = []
         content = exchange.whole()
         if content is not None:
-            pieces = Pieces((content,) if content else ())
-            raw = AsyncRawResponse(
-                head.status, "", head.version, head.headers, pieces, pieces.aclose, (), interim, True, None, content
-            )
+            body: Any = Pieces((content,) if content else ())
+            close = body.aclose
         else:
-            trailers: list[tuple[str, str]] = []
             body = exchange.read_body(trailers)
-            abandon = partial(closed, exchange.abandon, body)
-            raw = AsyncRawResponse(head.status, "", head.version, head.headers, body, abandon, trailers, interim, True)
+            close = partial(closed, exchange.abandon, body)
+        raw = AsyncRawResponse(
+            head.status, "", head.version, head.headers, body, close, trailers, stream.interim, True, None, content
+        )
         raw.stream = connection.session.number, stream.number
         return raw
 
