@@ -181,8 +181,8 @@ def plurals(app, what, name, obj, options, lines):
 
 
 def dots(app, what, name, obj, options, signature, returns):
-    """A default of `...` is written so, and not by its name."""
-    return (signature and signature.replace("= Ellipsis", "= ..."), returns)
+    """A default of `...` is written so, and not by its name; so is an object that stands for nothing given."""
+    return (signature and re.sub(r"= (Ellipsis|<object object>)", "= ...", signature), returns)
 
 
 def source_pages(app):
