@@ -264,12 +264,14 @@ class Cassette(Handler):
                 self._new.append(new)
             else:
                 self._checked.append((old, new))
-        digest = new.digest = UploadDigest(_boundary(request.headers.get("content-type", "")))
+        boundary = _boundary(request.headers.get("content-type", ""))
+        digest = new.digest = UploadDigest(boundary) if boundary else None
 
         def write(piece: bytes | None) -> None:
             if piece:
                 new.request_body.write(piece)
-                digest.write(piece)
+                if digest is not None:
+                    digest.write(piece)
 
         if request.is_read:
             write(request.body)

@@ -230,7 +230,7 @@ class UploadDigest:
     """The SHA-256 of an upload without the boundary of its form, which is another each time.
 
     Args:
-        boundary: as it is between the parts; empty if it is no form.
+        boundary: as it is between the parts; empty if there is none.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -266,7 +266,7 @@ class Recorded:
     request_headers: list[tuple[str, str]] = field(default_factory=list)
     request_body: Content = field(default_factory=Content)
     request_digest: str = ""  # of a large body, before it was changed, without the boundary of a form
-    digest: UploadDigest | None = None  # which becomes that
+    digest: UploadDigest | None = None  # which becomes that; None if there is no boundary
     started: str = ""
     backend: str = ""
     wait: float = 0.0  # milliseconds until the head
