@@ -797,7 +797,7 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "TimeoutException": (
             "httpx",
             'raised(httpx.TimeoutException, lambda: httpx.get(url + "/silent", timeout=0.1))',
-            'raised(unifetch.TimedOut, lambda: unifetch.get(url + "/silent", timeout=0.1))',
+            'raised(unifetch.TimedOut, lambda: unifetch.get(url + "/silent", timeout=0.5))',
         ),
         "SocketTimeoutError": (
             "httpx",

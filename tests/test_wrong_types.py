@@ -42,7 +42,7 @@ from unifetch import (
     fetch_all,
     use_backend,
 )
-from unifetch.testing import Answer, Cassette, Drip, Faults, Mock, Pause, Server, Stall, reply
+from unifetch.testing import Answer, Cassette, CassetteError, Drip, Faults, Mock, Pause, Server, Stall, reply
 
 WRONG: dict[str, Callable[[], object]] = {
     "None": lambda: None,
@@ -118,7 +118,7 @@ CALLED = {
 # Texts that cannot be encoded are told of by Python itself, which shows where; the kit's own arguments need no more.
 KIT = "testing."
 # A file or a socket of any name may be there, and what is asked then has nothing to do with its type.
-NOT_THERE = (FileNotFoundError, IsADirectoryError, OSError)
+NOT_THERE = (FileNotFoundError, IsADirectoryError, OSError, CassetteError)
 
 
 class Given:
