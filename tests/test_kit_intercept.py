@@ -121,6 +121,36 @@ def test_what_is_swallowed_all_the_same_comes_at_the_end() -> None:
         block.__exit__(None, None, None)
 
 
+def test_what_a_handler_asserts_in_vain_comes_at_the_end() -> None:
+    """Also where the code under test takes it for a failure of the network."""
+
+    def handler(request: Intercepted) -> Answer:
+        assert "/right" == request.path
+        return Answer(200)
+
+    def hides_it() -> int:
+        with contextlib.suppress(Exception):
+            get("https://api.test/wrong")
+        return get("https://api.test/right").status
+
+    with pytest.raises(AssertionError, match="/right"), intercept(handler):
+        assert 200 == hides_it()
+
+
+async def _awaited_handler(request: Intercepted) -> Answer:
+    return Answer(200)
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [(_awaited_handler, "a handler is a plain function"), (lambda request: {"id": 7}, r"Answer\(json=…\)")],
+)
+def test_what_a_handler_cannot_give(handler: Any, message: str) -> None:
+    """It is told what to give instead."""
+    with pytest.raises(TypeError, match=message), intercept(handler):
+        get("https://api.test/")
+
+
 def test_an_exchange_without_policies(client: Any) -> None:
     """It has the handler before it, too: bridges stand on it."""
     with intercept(lambda request: Answer(200, "here")):

@@ -226,11 +226,14 @@ forward = _Forwarding()  # as a handler, or as what a handler function returns
 
 
 class _Block:
-    """An open block: its handler, and the requests that neither it nor the handlers around it took."""
+    """An open block: its handler, and what has to fail the test even if the code under test hides it.
+
+    That is each request that neither it nor the handlers around it took, and what a handler has asserted in vain.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.unanswered: list[Unanswered] = []
+        self.failures: list[BaseException] = []
 
 
 _lock = Lock()
@@ -255,6 +258,7 @@ def intercept(handler: Handler | Callable[[Intercepted], Any], *, local: bool = 
 
     Raises:
         Unanswered: a request that no handler took, at the call, and again at the end if the call hid it.
+        AssertionError: what a handler has raised, likewise.
         Unmet: what the handler announced did not happen.
     """
     global _everywhere
@@ -276,8 +280,8 @@ def intercept(handler: Handler | Callable[[Intercepted], Any], *, local: bool = 
                 _everywhere = tuple(each for each in _everywhere if each is not block)
             _open_seam(-1)
     # Only a block that ends without an error comes here.
-    if block.unanswered:
-        raise block.unanswered[0]
+    if block.failures:
+        raise block.failures[0]
     block.handler.finish()
 
 
@@ -315,7 +319,11 @@ _SEAM = _Stack()
 def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, Any, RawResponse]:
     """The response of the first handler that takes the request."""
     for at, block in enumerate(blocks):
-        taken = yield from _relay(block.handler.handle(request), blocks[at + 1 :], request)
+        try:
+            taken = yield from _relay(block.handler.handle(request), blocks[at + 1 :], request)
+        except AssertionError as failure:
+            block.failures.append(failure)
+            raise
         if isinstance(taken, Answer):
             return response_of(taken, request)
         if taken is not None:
@@ -326,7 +334,7 @@ def _ask(blocks: tuple[_Block, ...], request: Intercepted) -> Generator[Step, An
         f"{request.method} {masked_url(request.url)}: nobody took this request, and the network is shut.\n\n{why}"
     )
     for block in blocks:
-        block.unanswered.append(error)
+        block.failures.append(error)
     raise error
 
 

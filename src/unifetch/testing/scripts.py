@@ -118,11 +118,16 @@ def _events(script: Any, request: RecordedRequest) -> Iterator[bytes | Step]:
     elif isinstance(script, Step):
         raise TypeError(f"{type(script).__name__} needs a connection: use testing.Server for this script")
     elif isinstance(script, Mapping):
+        if not all("/" in path for path in script):
+            raise TypeError("a mapping is a script by paths, such as {'/orders': …}; Answer(json=…) answers with JSON")
         yield from _events(route(script, request), request)
     elif isinstance(script, Callable):  # type: ignore[arg-type]  # as Server asks
         yield from _events(script(request), request)
     elif isinstance(script, Iterable) and not isinstance(script, str):
         for part in script:
             yield from _events(part, request)
+    elif hasattr(script, "__await__"):
+        getattr(script, "close", lambda: None)()
+        raise TypeError("a handler is a plain function, also of calls that are awaited")
     else:
         raise TypeError(f"a script is bytes, a step, a function, a mapping or an iterable of them, not {shown(script)}")
