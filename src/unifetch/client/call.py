@@ -94,10 +94,13 @@ class Memory:
 
     def with_auth(self, auth: Auth | None) -> Memory:
         """The same cookies beside another auth, which has learnt nothing yet."""
-        jar = self.cookies() if self.keeps_cookies else self.jar
-        return Memory(
-            self.lock, self.clock, self.calendar, jar=jar, keeps_cookies=self.keeps_cookies, settings_auth=auth
-        )
+        from copy import copy
+
+        if self.keeps_cookies:
+            self.cookies()  # which both have from now on
+        other = copy(self)
+        other.settings_auth, other.auth = auth, None
+        return other
 
     def cookies(self) -> CookieJar:
         """The jar, made when it is first needed."""
