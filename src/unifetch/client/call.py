@@ -256,7 +256,7 @@ class Journey:
             self._check_deadline("no")
         plan, request, body = self.plan, self.request, self.body
         if body is NO_BODY and (request.headers is plan.headers or plan.exact):
-            _, kept, sent = plan.kept_fields(request)
+            _, _, kept, sent = plan.kept_fields(request)
             fields = kept.copy()
             fields["target"] = request.url.target
         else:

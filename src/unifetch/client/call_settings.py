@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .config import Environment
     from .settings import Settings
 
+    Kept = tuple[Headers, str, dict[str, Any], Headers]
+
 
 class Plan:
     """Settings with a backend, and what follows from the two, worked out once for many calls.
@@ -97,7 +99,7 @@ class Plan:
             self.body_there = body_there
         self.decodes = decodes = settings.decode and not exact
         self.fields = exact_headers if exact else wire_headers if decodes else partial(wire_headers, decode=False)
-        self.kept: dict[str, tuple[Headers, dict[str, Any], Headers]] = {}  # of `kept_fields`, by origin
+        self.kept: dict[str, Kept] = {}  # of `kept_fields`, by origin
         self.auth = settings.auth
         self.base_url = settings.base_url
         self.headers = settings.headers
@@ -144,18 +146,19 @@ class Plan:
             "fresh": False,
         }
 
-    def kept_fields(self, request: Request) -> tuple[Headers, dict[str, Any], Headers]:
-        """Its headers; the same for a request without a body; and what is sent: kept for the next one to its origin.
+    def kept_fields(self, request: Request) -> Kept:
+        """Its headers and method; the same for a request without a body; what is sent: kept for the next to its origin.
 
         That has to have the same object as its headers: the client's own, or what a library above hands in again.
         Only its target differs: copy the fields, and set that.
         """
         kept = self.kept.get(request.url.origin)
-        if kept is None or kept[0] is not request.headers or kept[1]["method"] != request.method:
+        if kept is None or kept[0] is not request.headers or kept[1] != request.method:
             if len(self.kept) >= 256:
                 self.kept.clear()
             made = self.raw_fields(request, NO_BODY)
-            kept = self.kept[request.url.origin] = request.headers, made, Headers.trusted(made["headers"])
+            sent = Headers.trusted(made["headers"])
+            kept = self.kept[request.url.origin] = request.headers, request.method, made, sent
         return kept
 
     def context(self) -> ssl.SSLContext | None:
