@@ -45,15 +45,15 @@ def test_who_fetches_nothing_ends_it_without_the_lock() -> None:
     """The garbage collector may end an old call at any moment, also while this thread holds the lock."""
     lock = Lock()
     memory = AuthMemory(lock=lock)
-    rung: list[str] = []
+    woken: list[str] = []
     assert memory.begin_fetch("one", list)
-    assert not memory.begin_fetch("another", lambda: rung.append("another"))
+    assert not memory.begin_fetch("another", lambda: woken.append("another"))
     with lock:
         memory.end_fetch("another")
     memory.end_fetch("one")
     memory.end_fetch("one")
 
-    assert (["another"], None) == (rung, memory.fetched_by)
+    assert (["another"], None) == (woken, memory.fetched_by)
 
 
 def authorized(auth: Auth | None, asked: FinalRequest | None = None) -> Any:

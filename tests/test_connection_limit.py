@@ -25,14 +25,14 @@ ONE_EACH = Limits(connections=3, connections_per_origin=1)
 
 
 class Waiting(Place):
-    """A place of somebody who counts how often it is rung for."""
+    """A place of somebody who counts how often it is woken."""
 
     def __init__(self, call: str, origin: str = A, limits: Limits = ONE) -> None:
-        super().__init__(call, origin, limits, self._rung)
-        self.rings = 0
+        super().__init__(call, origin, limits, self._woken)
+        self.wakes = 0
 
-    def _rung(self) -> None:
-        self.rings += 1
+    def _woken(self) -> None:
+        self.wakes += 1
 
 
 def test_a_slot_is_free_again_once_it_was_given_back() -> None:
@@ -81,9 +81,9 @@ def test_the_queue_is_served_in_order() -> None:
 
     assert not slots.take("late", A, ONE)
     slots.serve()
-    assert ({"first": A}, 1, 0) == (slots.held, first.rings, second.rings)
+    assert ({"first": A}, 1, 0) == (slots.held, first.wakes, second.wakes)
     slots.give_back("first")
-    assert ({"second": A}, 1) == (slots.held, second.rings)
+    assert ({"second": A}, 1) == (slots.held, second.wakes)
 
 
 def test_a_full_origin_holds_up_nobody_else() -> None:
@@ -95,7 +95,7 @@ def test_a_full_origin_holds_up_nobody_else() -> None:
     slots.join(other)
     slots.give_back("y")
 
-    assert ({"x": A, "other": B}, 0) == (slots.held, blocked.rings)
+    assert ({"x": A, "other": B}, 0) == (slots.held, blocked.wakes)
 
 
 def test_who_leaves_is_passed_over() -> None:
@@ -117,8 +117,8 @@ def test_an_abandoned_stream_is_closed_by_whoever_comes_next() -> None:
     slots.join(waiting)
     slots.abandon("x", lambda: closed.append("x"))
 
-    assert ([], {"x": A}, 1) == (closed, slots.held, waiting.rings)
-    slots.serve()  # what the one who was rung for does
+    assert ([], {"x": A}, 1) == (closed, slots.held, waiting.wakes)
+    slots.serve()  # what the one who was woken does
     assert (["x"], {"w": A}) == (closed, slots.held)
 
 
@@ -210,12 +210,12 @@ def test_an_interrupt_anywhere_loses_no_slot(
     """Ctrl-C at each point where the interpreter looks for it: the next call finds all slots free."""
     client = Client(backend=Network())
 
-    class Bell(queue.SimpleQueue[Any]):
+    class Queue(queue.SimpleQueue[Any]):
         def get(self, block: bool = True, timeout: float | None = None) -> Any:
             client._slots.give_back("other")
             return super().get(block, 0.01)
 
-    monkeypatch.setattr(queue, "SimpleQueue", Bell)
+    monkeypatch.setattr(queue, "SimpleQueue", Queue)
     count = 0
     while True:
         network = Network()

@@ -19,7 +19,7 @@ from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
 from .base_client import BaseClient, absolute
 from .connection_limit import AsyncSlots, await_slot
-from .event_loops import Bell, Late, in_thread, in_time, sleep
+from .event_loops import Late, TaskEvent, in_thread, in_time, sleep
 from .loop_client import LoopClient
 from .signatures import EDITOR, describe
 from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
@@ -331,8 +331,8 @@ class AsyncClient(LoopClient):
             raise
 
     async def _fetch(self, step: Fetch) -> Pairs | None:
-        done = Bell()
-        if not step.begin(done.ring):
+        done = TaskEvent()
+        if not step.begin(done.set):
             await done.wait(inf if step.seconds is None else step.seconds)
             return None
         try:

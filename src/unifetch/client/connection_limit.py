@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..model.timeouts import Timeout
     from ..policies.limits import Limits
 
-# Seconds after which to look again: Ctrl-C may come between a slot and the bell that announces it.
+# Seconds after which to look again: Ctrl-C may come between a slot and the event that announces it.
 _LOOK = 1.0
 _LOOK_ASYNC = 30.0  # ten thousand tasks may wait
 
@@ -95,7 +95,7 @@ class Slots:
                 del self.queue[at]
                 if place.left:  # just now, in another thread; asked last, so that one of us notices
                     self.held.pop(place.call, None)
-                place.ring()
+                place.wake()
                 return
 
     def leave(self, place: Place) -> None:
@@ -118,7 +118,7 @@ class Slots:
         """
         self.abandoned.append((call, close))
         for place in self.queue.copy():
-            place.ring()
+            place.wake()
 
     def close_abandoned(self) -> None:
         """Close what was dropped unclosed, and free its slots."""
@@ -146,17 +146,17 @@ class Place:
     """Somebody's place in the queue.
 
     Attributes:
-        ring: tells who waits to look again. It waits for no lock.
+        wake: tells who waits to look again. It waits for no lock.
         left: whether nobody waits there any more.
     """
 
-    __slots__ = ("call", "left", "limits", "origin", "ring")
+    __slots__ = ("call", "left", "limits", "origin", "wake")
 
-    def __init__(self, call: object, origin: str, limits: Limits, ring: Callable[[], object]) -> None:
+    def __init__(self, call: object, origin: str, limits: Limits, wake: Callable[[], object]) -> None:
         self.call = call
         self.origin = origin
         self.limits = limits
-        self.ring = ring
+        self.wake = wake
         self.left = False
 
 
@@ -164,8 +164,8 @@ def wait_for_slot(
     slots: Slots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
 ) -> None:
     """Stand in the queue until the call holds a slot; raises `PoolTimeout` after `timeout.pool`, or at the deadline."""
-    bell = ThreadBell()
-    place = Place(call, origin, limits, bell.ring)
+    freed = ThreadEvent()
+    place = Place(call, origin, limits, freed.set)
     ends = _ends(timeout, deadline)
     try:
         slots.join(place)
@@ -173,7 +173,7 @@ def wait_for_slot(
             left = ends - monotonic()
             if left <= 0:
                 raise _none_free(origin, limits)
-            bell.wait(min(left, _LOOK))
+            freed.wait(min(left, _LOOK))
             slots.serve()
     except BaseException:
         place.left = True  # before anything that can be interrupted
@@ -191,25 +191,28 @@ def _none_free(origin: str, limits: Limits) -> PoolTimeout:
     return PoolTimeout(f"no connection became free in time; the limits are {allowed}")
 
 
-class ThreadBell:
-    """One thread waits for it; any may ring it, even from a finalizer. No interrupt can leave a lock of it taken."""
+class ThreadEvent:
+    """One thread waits for it; any may set it, even from a finalizer. The end of a wait resets it.
+
+    No interrupt can leave a lock of it taken.
+    """
 
     def __init__(self) -> None:
         from queue import SimpleQueue
 
-        self._unheard: SimpleQueue[None] = SimpleQueue()
+        self._sets: SimpleQueue[None] = SimpleQueue()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake whoever waits."""
-        self._unheard.put(None)
+        self._sets.put(None)
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until it rings, but no longer than that; None for as long as it takes."""
+        """Wait until it is set, but no longer than that; None for as long as it takes."""
         from contextlib import suppress
         from queue import Empty
 
         with suppress(Empty):
-            self._unheard.get(timeout=seconds)
+            self._sets.get(timeout=seconds)
 
 
 class AsyncSlots(Slots):
@@ -236,10 +239,10 @@ async def await_slot(
     slots: AsyncSlots, call: object, origin: str, limits: Limits, timeout: Timeout, deadline: float | None
 ) -> None:
     """`wait_for_slot`, awaited."""
-    from .event_loops import Bell
+    from .event_loops import TaskEvent
 
-    bell = Bell()
-    place = Place(call, origin, limits, bell.ring)
+    freed = TaskEvent()
+    place = Place(call, origin, limits, freed.set)
     ends = _ends(timeout, deadline)
     try:
         slots.join(place)
@@ -247,7 +250,7 @@ async def await_slot(
             left = ends - monotonic()
             if left <= 0:
                 raise _none_free(origin, limits)
-            await bell.wait(min(left, _LOOK_ASYNC))
+            await freed.wait(min(left, _LOOK_ASYNC))
             if slots.abandoned:
                 await slots.await_abandoned()
                 slots.serve()

@@ -95,8 +95,8 @@ async def in_thread(function: Callable[..., T], *given: Any) -> T:
     return await asyncio.wrap_future(WORKERS.submit(copy_context().run, function, *given))
 
 
-class Bell:
-    """One task waits for it; any thread may ring it, even from a finalizer."""
+class TaskEvent:
+    """One task waits for it; any thread may set it, even from a finalizer. The end of a wait resets it."""
 
     def __init__(self) -> None:
         self._trio = sys.modules["trio"] if in_trio() else None
@@ -112,13 +112,13 @@ class Bell:
     def _new(self) -> Any:
         return sys.modules["asyncio" if self._trio is None else "trio"].Event()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake whoever waits."""
         with suppress(RuntimeError):  # the loop has ended, and nobody waits
             self._soon(lambda: self._event.set())
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it rings, but no longer than that."""
+        """Wait until it is set, but no longer than that."""
         if self._trio is not None:
             with self._trio.move_on_after(seconds):
                 await self._event.wait()
@@ -128,5 +128,5 @@ class Bell:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._event.wait()
-        if self._event.is_set():  # the next ring is for the next wait
+        if self._event.is_set():  # to set it again is for the next wait
             self._event = self._new()

@@ -51,17 +51,17 @@ class Fetch:
         self._outer: Any = None
         self._coroutine: Coroutine[Any, Any, Any] | None = None
 
-    def begin(self, ring: Callable[[], object]) -> bool:
-        """Whether to fetch; if not, `ring` is called once another has fetched or failed."""
+    def begin(self, wake: Callable[[], object]) -> bool:
+        """Whether to fetch; if not, `wake` is called once another has fetched or failed."""
         if not self._is_one:
             return True
-        if not self.memory.begin_fetch(self, ring):
+        if not self.memory.begin_fetch(self, wake):
             return False
         self._outer = _fetching.set((*_running(), self))
         if self.auth.wants(self.memory):
             return True
         self.end()  # another has, just now
-        ring()
+        wake()
         return False
 
     def start(self) -> Any:

@@ -16,7 +16,7 @@ from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
 from .base_client import BaseClient, absolute
-from .connection_limit import Slots, ThreadBell, wait_for_slot
+from .connection_limit import Slots, ThreadEvent, wait_for_slot
 from .signatures import EDITOR, describe
 from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
 
@@ -321,8 +321,8 @@ class Client(BaseClient):
     def _fetch(self, step: Fetch) -> Pairs | None:
         from ..policies.auth import at_once
 
-        done = ThreadBell()
-        if not step.begin(done.ring):
+        done = ThreadEvent()
+        if not step.begin(done.set):
             done.wait(step.seconds)
             return None
         return step.finish(at_once(step.start()))

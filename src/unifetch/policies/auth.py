@@ -99,11 +99,11 @@ class AuthMemory:
         self.token: str | None = None
         self.is_stale = False
 
-    def begin_fetch(self, by: object, ring: Callable[[], object]) -> bool:
-        """Whether who asks is to fetch; if not, another does, and `ring` is called when that is over, perhaps twice."""
+    def begin_fetch(self, by: object, wake: Callable[[], object]) -> bool:
+        """Whether who asks is to fetch; if not, another does, and `wake` is called when that is over, perhaps twice."""
         with self._lock:
             if self.fetched_by is not None:
-                self._waiting.append(ring)
+                self._waiting.append(wake)
                 return False
             self.fetched_by = by
             return True
