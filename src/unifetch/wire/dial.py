@@ -159,7 +159,7 @@ def _secured(
 @contextmanager
 def _no_connection(request: RawRequest) -> Iterator[None]:
     path = request.route.unix_socket
-    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a:.200}"
+    where = f"{request.host}:{request.port}" if path is None else f"unix socket {path!a:.500}"
     try:
         yield
     except UnifetchError:
