@@ -20,7 +20,7 @@ from unifetch.errors import ConnectionLost, IncompleteBody, PoolTimeout, Protoco
 from unifetch.testing import Close, RecordedRequest, Script, Server, Stall, reply
 
 THREADS = 8
-REQUESTS = 3000
+REQUESTS = 1_500
 LARGE = 200_000
 
 
