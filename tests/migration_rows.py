@@ -26,8 +26,8 @@ EXAMPLES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "assert_hostname": (
             "urllib3",
-            'urllib3.PoolManager(assert_hostname=False).request("GET", url)',
-            'unifetch.get(url, tls={"check_hostname": False})',
+            "urllib3.PoolManager(assert_hostname=False) and 1",  # an old one cannot ask over plain HTTP then
+            'unifetch.Client(tls={"check_hostname": False}) and 1',
         ),
         "ssl_minimum_version": (
             "urllib3",

@@ -1004,10 +1004,10 @@ def test_the_list_fits_a_narrow_terminal(
 def test_the_demonstration_fits_a_narrow_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At 40 columns it leaves out columns, not the ends of lines."""
+    """At 40 columns it leaves out columns, not the ends of lines; but a command to copy stays whole."""
     monkeypatch.setenv("COLUMNS", "40")
 
     assert 0 == main(["demo"])
     lines = capsys.readouterr().out.splitlines()
-    assert [] == [line for line in lines if len(line) > 40]
+    assert [] == [line for line in lines if len(line) > 40 and "pip install" not in line]
     assert ["request", "backend", "status", "bytes"] in [line.split() for line in lines]
