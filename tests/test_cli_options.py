@@ -375,7 +375,7 @@ def test_every_byte(backend: str, secure: bool) -> None:
         (["URL", "--max-time=3"], "--max-time is here --timeout SECONDS"),
         (["URL", "-sSf"], "there is no -S: errors are always shown"),
         (["URL", "-OJ"], "there is no -J: a server names no file"),
-        (["URL", "-sQ"], "there is no -Q, as in -sQ"),
+        (["URL", "-sQ"], "there is no -Q"),
         (["URL", "--compressed"], "there is no --compressed: what is compressed is always decoded"),
         (["URL", "-T", "f"], "-T is here put URL -d @FILE"),
         (

@@ -170,10 +170,12 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             option = found[1].partition("=")[0]
+            if re.fullmatch(r"-\w", option):  # newer Pythons take -sQ apart before they say so
+                message = f"there is no {option}"
             message = _answer(option) or (_answer(option[:2]) if re.match(r"-\w", option) else None) or message
         elif found := re.search(r"argument (-\w).*: ignored explicit argument '(\w+)'", message):  # -sSf
             unknown = next((each for each in found[2] if f"-{each}" not in self._option_string_actions), found[2][0])
-            message = _answer(f"-{unknown}") or f"there is no -{unknown}, as in {found[1]}{found[2]}"
+            message = _answer(f"-{unknown}") or f"there is no -{unknown}"
         self.exit(2, f"unifetch: {message}\nunifetch: see unifetch --help\n")
 
 
