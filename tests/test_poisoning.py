@@ -6,8 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from unifetch.backends.base import Exchange
-from unifetch.backends.poisoning import Exchanges
+from unifetch.backends.poisoning import Exchanges, HeardExchange
 from unifetch.errors import UnifetchError
 from unifetch.model.timeouts import Timeout
 from unifetch.wire import http11
@@ -19,6 +18,7 @@ LAST = b"0\r\n\r\n"
 BODIES = [
     LAST,
     EQUAL + LAST,
+    b"1\r\nx\r\n1\r\ny\r\n" + EQUAL + b"1\r\nz\r\n" + LAST,
     b"a\r\n0123456789\r\n" + EQUAL + b"A\r\n\r\n0\r\n\r\n\r\n01\r\n" + LAST,
     EQUAL + b"5;a=b\r\nhello\r\n" + EQUAL + LAST,
     EQUAL + b"0\r\nX: y\r\n\r\n",
@@ -55,7 +55,7 @@ def parsed(data: bytes) -> object:
 
 def heard(pieces: list[bytes]) -> object:
     """What a stream says that hears these pieces."""
-    exchange = Exchange(Timeout(), None)
+    exchange = HeardExchange(Timeout(), None)
     exchanges = Exchanges()
     exchanges.begin(exchange, b"GET / HTTP/1.1\r\n\r\n")
     try:
@@ -83,7 +83,7 @@ def test_another_exchange_after_chunks() -> None:
     """Nothing of one response is left for the next one on the connection."""
     exchanges = Exchanges()
     for rest in (EQUAL + LAST, EQUAL + b"5;a\r\nhello\r\n" + LAST, EQUAL + b"5\r\nhel"):
-        exchange = Exchange(Timeout(), None)
+        exchange = HeardExchange(Timeout(), None)
         exchanges.begin(exchange, b"GET / HTTP/1.1\r\n\r\n")
         exchanges.took(exchange, HEAD + rest[:12])
         exchanges.took(exchange, rest[12:])

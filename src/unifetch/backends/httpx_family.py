@@ -26,8 +26,9 @@ from ..errors import (
 from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawResponse
 from ..model.route import DIRECT
-from .base import HTTP_1_CAPABILITIES, Capability, Exchange, refuse_closed, refuse_conflicts, translate
+from .base import HTTP_1_CAPABILITIES, Capability, refuse_closed, refuse_conflicts, translate
 from .httpx_network import AsyncNetworkStream, DialedFor, NetworkStream, async_pool, blocking_pool, encoded
+from .poisoning import HeardExchange
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class PoolBackend(_Pools):
 
     def send(self, request: RawRequest) -> RawResponse:
         """Perform one exchange; see `Backend.send`."""
-        exchange = Exchange(request.timeout, request.deadline)
+        exchange = HeardExchange(request.timeout, request.deadline)
         try:
             answer = (self._through_pool if self._client is None else self._through_client)(request, exchange)
         except self.family.raised as error:
@@ -117,13 +118,15 @@ class PoolBackend(_Pools):
 
         exchange.sent = "yes"
         return RawResponse(
-            *_head(answer, self._client), _chunks(self.family, answer, exchange, request), partial(_close, answer)
+            *_head(answer, exchange, self._client),
+            _chunks(self.family, answer, exchange, request),
+            partial(_close, answer),
         )
 
-    def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
+    def _through_pool(self, request: RawRequest, exchange: HeardExchange) -> Any:
         return self._pool_for(request.tls, request.route).handle_request(_for_pool(self.family, request, exchange))
 
-    def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
+    def _through_client(self, request: RawRequest, exchange: HeardExchange) -> Any:
         refuse_closed(self._client, self._client.is_closed)
         theirs = _for_client(self.family, request, exchange, self.family.upload(request.body))
         return self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
@@ -149,7 +152,7 @@ class AsyncPoolBackend(_Pools):
 
     async def send(self, request: RawRequest) -> AsyncRawResponse:
         """Perform one exchange; see `AsyncBackend.send`."""
-        exchange = Exchange(request.timeout, request.deadline)
+        exchange = HeardExchange(request.timeout, request.deadline)
         try:
             answer = await (self._through_pool if self._client is None else self._through_client)(request, exchange)
         except self.family.raised as error:
@@ -161,14 +164,14 @@ class AsyncPoolBackend(_Pools):
 
         exchange.sent = "yes"
         chunks = _AsyncChunks(self.family, answer, exchange, request)
-        return AsyncRawResponse(*_head(answer, self._client), chunks, chunks.aclose)
+        return AsyncRawResponse(*_head(answer, exchange, self._client), chunks, chunks.aclose)
 
-    async def _through_pool(self, request: RawRequest, exchange: Exchange) -> Any:
+    async def _through_pool(self, request: RawRequest, exchange: HeardExchange) -> Any:
         return await self._pool_for(request.tls, request.route).handle_async_request(
             _for_pool(self.family, request, exchange)
         )
 
-    async def _through_client(self, request: RawRequest, exchange: Exchange) -> Any:
+    async def _through_client(self, request: RawRequest, exchange: HeardExchange) -> Any:
         refuse_closed(self._client, self._client.is_closed)
         theirs = _for_client(self.family, request, exchange, self.family.async_upload(request.body))
         return await self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
@@ -182,7 +185,7 @@ class AsyncPoolBackend(_Pools):
                 await pool.aclose()
 
 
-def _for_pool(family: Family, request: RawRequest, exchange: Exchange) -> Any:
+def _for_pool(family: Family, request: RawRequest, exchange: HeardExchange) -> Any:
     engine = family.engine
     theirs = engine.Request(
         request.method.encode("ascii"),
@@ -207,7 +210,7 @@ def _for_pool(family: Family, request: RawRequest, exchange: Exchange) -> Any:
     return theirs
 
 
-def _for_client(family: Family, request: RawRequest, exchange: Exchange, stream: Any) -> Any:
+def _for_client(family: Family, request: RawRequest, exchange: HeardExchange, stream: Any) -> Any:
     phases = {name: exchange.within(getattr(exchange.timeout, name)) for name in ("pool", "connect", "write", "read")}
     return family.library.Request(
         request.method,
@@ -249,8 +252,10 @@ def _uploads(library: Any) -> tuple[type, type]:
 # --- The head -------------------------------------------------------------------------------------
 
 
-def _head(answer: Any, client: Any) -> tuple[int, str, str, Headers]:
-    # Of the engine's response, or of a client's.
+def _head(answer: Any, exchange: HeardExchange, client: Any) -> tuple[int, str, str, Headers]:
+    if (head := exchange.head) is not None:  # our own parser has read it beside theirs
+        return head.status, head.reason, head.version, head.headers
+    # Of a client, or of what a mock puts in the place of a pool.
     status, fields = (answer.status, answer.headers) if client is None else (answer.status_code, answer.headers.raw)
     told = answer.extensions
     reason, version = told.get("reason_phrase", b""), told.get("http_version", b"HTTP/1.1")
@@ -263,7 +268,7 @@ def _head(answer: Any, client: Any) -> tuple[int, str, str, Headers]:
 # --- The chunks -----------------------------------------------------------------------------------
 
 
-def _chunks(family: Family, answer: Any, exchange: Exchange, request: RawRequest) -> Iterator[bytes]:
+def _chunks(family: Family, answer: Any, exchange: HeardExchange, request: RawRequest) -> Iterator[bytes]:
     try:
         yield from answer.stream
         stream = answer.extensions.get("network_stream")
@@ -287,7 +292,7 @@ def _close(answer: Any) -> None:
 class _AsyncChunks:
     """The same, awaited. No generator, for one that is not read to its end would be left to the event loop to close."""
 
-    def __init__(self, family: Family, answer: Any, exchange: Exchange, request: RawRequest) -> None:
+    def __init__(self, family: Family, answer: Any, exchange: HeardExchange, request: RawRequest) -> None:
         stream = answer.extensions.get("network_stream")
         self._stream = stream if isinstance(stream, AsyncNetworkStream) else None
         # Past the pool's own generator, where there is our stream.

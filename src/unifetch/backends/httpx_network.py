@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..model.messages import RawRequest
     from ..wire.anyio_wire import AnyioWire
     from ..wire.blocking import BlockingWire
-    from .base import Exchange
+    from .poisoning import HeardExchange
 
 # --- The pools ------------------------------------------------------------------------------------
 
@@ -319,7 +319,7 @@ class NetworkStream(Exchanges):
         self._early: bytes | None = None  # what came while a write waited
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
-        exchange: Exchange = timeout
+        exchange: HeardExchange = timeout
         if exchange is not self.exchange:
             if self.exchange is not None and self._is_doubtful():
                 # The pool asks the same, but not of a connection that becomes idle while it looks. Nothing was sent
@@ -352,7 +352,7 @@ class NetworkStream(Exchanges):
         return True
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
-        exchange: Exchange = timeout
+        exchange: HeardExchange = timeout
         try:
             self._sock.settimeout(exchange.within(exchange.timeout.read))
             data = self._sock.recv(max_bytes) if self._early is None else self._early
@@ -395,7 +395,7 @@ class AsyncNetworkStream(Exchanges):
         self._wire = wire
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:
-        exchange: Exchange = timeout
+        exchange: HeardExchange = timeout
         if exchange is not self.exchange:
             self.begin(exchange, buffer)
         if not buffer:
@@ -411,7 +411,7 @@ class AsyncNetworkStream(Exchanges):
             raise _failure(error, self._engine.WriteTimeout, self._engine.WriteError) from error
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
-        exchange: Exchange = timeout
+        exchange: HeardExchange = timeout
         limit = partial(exchange.within, exchange.timeout.read)
         try:
             limit()

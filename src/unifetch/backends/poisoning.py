@@ -11,18 +11,33 @@ of plain chunks, only the lines between them are read.
 
 from __future__ import annotations
 
-from math import inf
+from sys import maxsize
 
 from ..wire import http11
-from ..wire.fast_paths import LastHead, is_cut, past_plain_chunks
+from ..wire.fast_paths import LastHead, PlainChunks, is_cut
 from ..wire.reader import ByteReader
+from .base import Exchange
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .base import Exchange
+    from ..model.timeouts import Timeout
+
+
+class HeardExchange(Exchange):
+    """An exchange to which our parser listens.
+
+    Attributes:
+        head: what it has read of the response; None before.
+    """
+
+    __slots__ = ("head",)
+
+    def __init__(self, timeout: Timeout, deadline: float | None) -> None:
+        super().__init__(timeout, deadline)
+        self.head: http11.Head | None = None
 
 
 class Exchanges:
@@ -34,17 +49,18 @@ class Exchanges:
     """
 
     def __init__(self) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: HeardExchange | None = None
         self.spoilt = False
         self._last_head = LastHead(http11.parse_head, http11.MAX_HEAD)
         self._method = ""
         self._in_head = self._in_chunks = False
-        self._left: float = 0  # bytes of the response, or of its chunk, that are to come; less than 0 beyond the end
+        self._left = 0  # bytes of the response, or of its chunk, that are to come; less than 0 beyond the end
+        self._chunks = PlainChunks()
         self._cut = b""  # the beginning of a line before a chunk
         self._reader = ByteReader()
         self._steps: Generator[Any, None, Any] | None = None  # of `http11`, where it takes more than counting
 
-    def begin(self, exchange: Exchange, head: bytes) -> None:
+    def begin(self, exchange: HeardExchange, head: bytes) -> None:
         """Another request goes out; this is its head."""
         exchange.reused = self.exchange is not None
         self.exchange = exchange
@@ -94,22 +110,25 @@ class Exchanges:
     def _read_head(self, head: http11.Head, rest: bytes) -> None:
         self._in_head = False
         self.spoilt = not head.persists
+        if self.exchange is not None:
+            self.exchange.head = head
         if head.framing == "chunked":
             # As if the end of a chunk was to come first: what ends one and begins the next is one line then.
             self._in_chunks, self._left, self._cut = True, 0, b""
             self._pass_chunks(b"\r\n" + rest)
         else:
-            self._left = (inf if head.framing == "close" else head.framing) - len(rest)
+            self._left = (maxsize if head.framing == "close" else head.framing) - len(rest)
 
     def _pass_chunks(self, data: bytes) -> None:
         if self._cut:
             data, self._cut = self._cut + data, b""
-        at = past_plain_chunks(data, int(self._left))
+        at = self._chunks.passed(data, self._left)
         self._left = max(0, at - len(data))
-        rest = data[at:]
-        if is_cut(rest):
+        if at >= len(data):
+            return
+        if is_cut(rest := data[at:]):
             self._cut = rest
-        elif rest:
+        else:
             reader = ByteReader()
             self._start(http11.read_body(reader, "chunked"), reader, _ONE + rest)
 

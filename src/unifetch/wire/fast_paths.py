@@ -148,25 +148,31 @@ def _plain_size(line: bytes) -> int:
     return int(line, 16) if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", line) else 0
 
 
-def past_plain_chunks(data: bytes, at: int) -> int:
-    """Where the first chunk ends of which the next line is not plain, or not all there; it may lie beyond the data.
+class PlainChunks:
+    """Where chunks end, for whoever does not want to know what they hold."""
 
-    It is for whoever wants to know where chunks end, and not what they hold.
+    __slots__ = ("_mark", "_step")
 
-    Args:
-        data: a part of a body in chunks.
-        at: where a chunk ends, and the CRLF after it begins.
-    """
-    while (end := data.find(_CRLF, at + 2, at + 20)) > 0 and data.startswith(_CRLF, at):
-        size = _plain_size(data[at + 2 : end])
-        if not size:
-            break
-        mark = data[at : end + 2]
-        step = len(mark) + size
-        at += step
-        while data.startswith(mark, at):  # a server that copies through a buffer sends nothing else
-            at += step
-    return at
+    def __init__(self) -> None:
+        self._mark = b"\r\n1\r\n"  # the end of a chunk, and the line of the next, of the size that came last
+        self._step = 6  # bytes from there to the end of a chunk of that size
+
+    def passed(self, data: bytes, at: int) -> int:
+        """Where the first chunk ends of which the next line is not plain, or not all there; it may lie beyond the data.
+
+        Args:
+            data: a part of a body in chunks.
+            at: where a chunk ends, and the CRLF after it begins.
+        """
+        mark, step = self._mark, self._step
+        while True:
+            while data.startswith(mark, at):  # a server that copies through a buffer sends nothing else
+                at += step
+            end = data.find(_CRLF, at + 2, at + 20)
+            if end < 0 or not data.startswith(_CRLF, at) or not (size := _plain_size(data[at + 2 : end])):
+                return at
+            self._mark = mark = data[at : end + 2]
+            self._step = step = len(mark) + size
 
 
 def is_cut(rest: bytes) -> bool:
