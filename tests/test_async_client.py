@@ -344,17 +344,17 @@ def test_one_loop_after_the_other() -> None:
     """A client goes on in another loop once its first has ended, with connections of its own."""
     client = AsyncClient(backend="socket")
 
-    async def scenario(url: str) -> int:
-        return (await client.get(url)).status
+    async def scenario(url: str) -> list[int]:
+        return [(await client.get(url)).status for _ in range(2)]
 
-    async def last(url: str) -> int:
+    async def last(url: str) -> list[int]:
         async with client:
-            return (await client.get(url)).status
+            return await scenario(url)
 
     with Server() as server:
-        assert 200 == asyncio.run(scenario(server.url))
-        assert 200 == asyncio.run(last(server.url))
-        assert [1, 2] == [request.connection for request in server.requests]
+        assert [200, 200] == asyncio.run(scenario(server.url))
+        assert [200, 200] == asyncio.run(last(server.url))
+        assert [1, 1, 2, 2] == [request.connection for request in server.requests]
 
 
 def test_two_loops_at_once() -> None:

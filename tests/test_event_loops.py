@@ -131,6 +131,31 @@ def test_a_backend_without_trio(backend: str) -> None:
         assert 0 == server.connections
 
 
+def test_from_asyncio_to_trio(backend: str) -> None:
+    """A backend without TRIO that has served a loop of asyncio is refused each time, and serves asyncio again."""
+    if Capability.TRIO in capabilities(backend):
+        pytest.skip(f"{backend} declares TRIO")
+    client = AsyncClient(backend=backend)
+
+    async def ask() -> list[int]:
+        return [(await client.get(server.url)).status for _ in range(2)]
+
+    async def refused() -> None:
+        for _ in range(2):
+            with pytest.raises(UnsupportedCapability, match=r"trio needs TRIO"):
+                await client.get(server.url)
+
+    async def last() -> list[int]:
+        async with client:
+            return await ask()
+
+    with Server() as server:
+        assert [200, 200] == asyncio.run(ask())
+        trio.run(refused)
+        assert [200, 200] == asyncio.run(last())
+        assert [1, 1, 2, 2] == [request.connection for request in server.requests]
+
+
 def test_the_queue_on_trio(on_trio: str) -> None:
     """Tasks that wait for a connection get it one after the other; one that gives up leaves the queue."""
 

@@ -88,8 +88,7 @@ class BaseClient:
         self._lock = threading.Lock()
         self._slots = self._slots_type()
         self._closed = False
-        # Else each call has to look again: at the event loop, or at the backend that somebody else chooses.
-        self._keeps_backend = backend is not None and self._slots_type is Slots
+        self._keeps_backend = backend is not None  # else each call has to look at what somebody else chooses
         # A native object is refused here, not at the first request.
         self._native = None if backend is None or isinstance(backend, str) else self._wrap(backend)
         _clients.add(self)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..backends.base import AsyncBackend
     from ..model.messages import RawRequest
     from .call import Journey
+    from .call_settings import Plan
     from .config import BackendTypes
 
 SPARE = 0.1  # seconds beyond the deadline, before what is awaited is cancelled from outside
@@ -35,6 +36,15 @@ class LoopClient(BaseClient):
     _loop: object = None
     _in_trio = False
     _end_of_loop: AsyncGenerator[None, None] | None = None
+    _of_this_loop: Plan | None = None
+
+    @property
+    def _settled(self) -> Plan | None:
+        return self._of_this_loop if running_loop() is self._loop else None
+
+    @_settled.setter
+    def _settled(self, plan: Plan | None) -> None:
+        self._of_this_loop = plan
 
     def _backend(self, named: BackendTypes | None) -> AsyncBackend:
         if self._root is not None:
