@@ -366,7 +366,7 @@ def test_an_answer_outlives_its_connection() -> None:
             theirs.sendall(b"refused")
             wire.connection_lost(ConnectionResetError())
 
-            assert wire.holds_data()
+            assert wire.poll()
             assert b"refused" == await wire.recv(100, None)
             with pytest.raises(ConnectionResetError):
                 await wire.recv(100, None)

@@ -136,6 +136,10 @@ class AsyncioWire(asyncio.BufferedProtocol):
                     raise self._error()
                 return b""
             await self._wait(ends)
+        data = self._data
+        if len(data) <= most and not self._paused:  # as nearly always, without a step aside
+            self._data = b""
+            return data
         return self._take(most)
 
     def recv_now(self, most: int) -> bytes | None:
@@ -160,10 +164,6 @@ class AsyncioWire(asyncio.BufferedProtocol):
         The loop tells us only when it comes around, which may be after the next write.
         """
         return bool(self._data) or self._ended or self._full or bool(self._kernel_holds())
-
-    def holds_data(self) -> bool:
-        """Whether bytes have come that were not asked for, and not only an end."""
-        return bool(self._data)
 
     def close(self) -> None:
         """Close the socket, and forget what came. A task that still waits is told that it broke."""
@@ -358,10 +358,6 @@ class AsyncioTLS:
         """Whether something has come, if only a message of TLS itself."""
         return bool(self._tls.pending()) or bool(self._incoming.pending) or self._outer.poll()
 
-    def holds_data(self) -> bool:
-        """Whether bytes have come that were not asked for, and not only an end."""
-        return bool(self._tls.pending()) or bool(self._incoming.pending) or self._outer.holds_data()
-
     def close(self) -> None:
         """Close what carries it; nothing is waited for."""
         self._outer.close()
@@ -388,3 +384,11 @@ class Pieces:
 
     async def aclose(self) -> None:
         """Nothing: there is no more to end."""
+
+
+async def closed(abandon: Callable[[], None], body: Any) -> None:
+    """End an exchange whose body was not read to its end."""
+    abandon()
+    # Another task may be reading it: that one is told that it is closed.
+    with contextlib.suppress(RuntimeError):
+        await body.aclose()

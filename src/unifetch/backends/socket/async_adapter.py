@@ -10,11 +10,11 @@ from ...errors import ConfigError, ConnectTimeout
 from ...model.messages import AsyncRawResponse
 from ...model.route import DIRECT
 from ...wire.asyncio import dial
-from ...wire.asyncio_wire import Pieces
+from ...wire.asyncio_wire import Pieces, closed
 from ...wire.timer import Clock
 from ..base import connect_ends
 from . import ASYNC_CAPABILITIES
-from .async_connection import AsyncConnection, closed
+from .async_connection import AsyncConnection
 from .negotiation import connection_kind, is_http2
 from .pool import Pool
 from .shared_connections import SharedConnections

@@ -13,7 +13,7 @@ from functools import partial
 from ...errors import ConnectionLost, IncompleteBody, ReadTimeout
 from ...model.messages import AsyncRawResponse
 from ...wire import http11
-from ...wire.asyncio_wire import Pieces
+from ...wire.asyncio_wire import Pieces, closed
 from ...wire.reader import RECEIVE
 from ..base import ends_at
 from .connection_state import ConnectionState
@@ -149,15 +149,11 @@ class AsyncConnection(ConnectionState):
             raise self._not_sent(error) from error
         if data is None:
             return None
-        self._feed(data)
-        try:
-            return self._advance(steps)
-        except ConnectionLost as error:
-            raise self._ended_early(error) from None
+        return self._heard(data, steps)
 
     async def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-        if self._sent != "maybe" or not self.sock.holds_data():
+        if self._sent != "maybe" or self.reader.ended or not self._poll():
             raise error
         data = b""
         with suppress(ConnectionLost):
@@ -221,11 +217,3 @@ class AsyncConnection(ConnectionState):
             return await self.sock.recv(RECEIVE, ends_at(seconds, self._deadline))
         except OSError as error:
             raise self._not_received(error) from error
-
-
-async def closed(abandon: Callable[[], None], body: Any) -> None:
-    """End an exchange whose body was not read to its end."""
-    abandon()
-    # Another task may be reading it: that one is told that it is closed.
-    with suppress(RuntimeError):
-        await body.aclose()

@@ -156,11 +156,7 @@ class Connection(ConnectionState):
             if refused := certificate_refused(error, self._sent):
                 raise refused from error
             return None  # nothing to hear; if the connection broke, the next write says so
-        self._feed(data)
-        try:
-            return self._advance(steps)
-        except ConnectionLost as error:
-            raise self._ended_early(error) from None
+        return self._heard(data, steps)
 
     def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).

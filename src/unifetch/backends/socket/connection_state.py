@@ -115,6 +115,18 @@ class ConnectionState:
             return head
         return None
 
+    def _heard(self, data: bytes, steps: HeadSteps) -> Head | None:
+        # What came while the request is sent: an early answer, or instead of one, an end.
+        self._feed(data)
+        try:
+            return self._advance(steps)
+        except ConnectionLost:
+            if self._sent == "yes":
+                raise
+            lost = ConnectionLost(f"the connection ended {SENDING}", request_sent=self._sent)
+            self._stale(lost)
+            raise lost from None
+
     # --- Errors -----------------------------------------------------------------------------------
 
     def _not_sent(self, error: OSError) -> UnifetchError:
@@ -126,14 +138,6 @@ class ConnectionState:
         if isinstance(error, (TimeoutError, BlockingIOError)):
             return ReadTimeout(came_too_late(self._sent), request_sent=self._sent)
         return self._lost(error, receiving(self._sent))
-
-    def _ended_early(self, error: ConnectionLost) -> ConnectionLost:
-        # What is read while the request is sent is an early answer; here, instead of one, an end.
-        if self._sent == "yes":
-            return error
-        lost = ConnectionLost(f"the connection ended {SENDING}", request_sent=self._sent)
-        self._stale(lost)
-        return lost
 
     def _lost(self, error: OSError, where: str) -> UnifetchError:
         if not self.useful_until:
