@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import re
 import subprocess
@@ -394,3 +395,63 @@ def test_the_import_of_the_table_is_late() -> None:
     code = "import sys, unifetch; print('unifetch.model.names' in sys.modules)"
 
     assert b"False" == subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.strip()
+
+
+_WITH_BODY = ["request", "post", "put", "patch", "stream", "open"]
+_WITHOUT = ["get", "head", "options", "delete", "send", "download", "exchange"]
+
+
+def _given(name: str) -> tuple[object, ...]:
+    url = "http://127.0.0.1:1/"
+    if name == "send":
+        return (unifetch.Request("GET", url),)
+    if name == "download":
+        return (url, "file")
+    return ("GET", url) if name in ("request", "stream", "open", "exchange") else (url,)
+
+
+async def _awaited(call: Any) -> None:
+    if hasattr(call, "__aenter__"):
+        await call.__aenter__()
+    else:
+        await call
+
+
+@pytest.mark.parametrize("name", _WITH_BODY + _WITHOUT)
+def test_each_call_names_itself(name: str) -> None:
+    """An argument that no call takes is refused by the name of the call that was made, blocking and awaited."""
+
+    async def awaited() -> None:
+        with pytest.raises(InvalidSetting, match=rf"^{name}\(\) takes no abc="):
+            await _awaited(getattr(unifetch.AsyncClient(), name)(*_given(name), abc=1))
+        if hasattr(unifetch.aio, name):
+            with pytest.raises(InvalidSetting, match=rf"^{name}\(\) takes no abc="):
+                await _awaited(getattr(unifetch.aio, name)(*_given(name), abc=1))
+
+    with pytest.raises(InvalidSetting, match=rf"^{name}\(\) takes no abc="):
+        getattr(Client(), name)(*_given(name), abc=1)
+    if hasattr(unifetch, name):
+        with pytest.raises(InvalidSetting, match=rf"^{name}\(\) takes no abc="):
+            getattr(unifetch, name)(*_given(name), abc=1)
+    asyncio.run(awaited())
+
+
+def test_fetch_all_names_itself() -> None:
+    """So does `fetch_all`, of which the awaited one has no executor."""
+
+    async def awaited() -> None:
+        with pytest.raises(InvalidSetting, match=r"^aio\.fetch_all\(\) takes no executor="):
+            unifetch.aio.fetch_all([], executor=None)  # type: ignore[call-arg]  # the mistake is the point
+
+    with pytest.raises(InvalidSetting, match=r"^fetch_all\(\) takes no abc=; it takes auth, .*executor"):
+        unifetch.fetch_all([], abc=1)  # type: ignore[call-overload]  # likewise
+    asyncio.run(awaited())
+
+
+@pytest.mark.parametrize("name", ["body", "json", "form", "files"])
+def test_the_body_of_a_request_that_is_sent(name: str) -> None:
+    """A Request has its body itself: `send()` takes none, and says where it goes."""
+    given: Any = {name: b"x"}
+
+    with pytest.raises(InvalidSetting, match=rf"^send\(\) takes no {name}=, .* request\.replace\({name}="):
+        Client().send(unifetch.Request("POST", "http://127.0.0.1:1/"), **given)

@@ -56,17 +56,17 @@ async def delete(url: str, **call: arguments.Unpack[arguments.CallArguments]) ->
 
 async def post(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a POST request; see `AsyncClient.request` for the arguments."""
-    return await shared().request("POST", url, **call)
+    return await shared().post(url, **call)
 
 
 async def put(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a PUT request; see `AsyncClient.request` for the arguments."""
-    return await shared().request("PUT", url, **call)
+    return await shared().put(url, **call)
 
 
 async def patch(url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> Response[bytes]:
     """Send a PATCH request; see `AsyncClient.request` for the arguments."""
-    return await shared().request("PATCH", url, **call)
+    return await shared().patch(url, **call)
 
 
 def stream(method: str, url: str, **call: arguments.Unpack[arguments.AsyncBodyArguments]) -> AsyncStream:

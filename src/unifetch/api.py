@@ -41,17 +41,17 @@ def delete(url: str, **call: arguments.Unpack[arguments.CallArguments]) -> Respo
 
 def post(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a POST request; see `Client.request` for the arguments."""
-    return SHARED.request("POST", url, **call)
+    return SHARED.post(url, **call)
 
 
 def put(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a PUT request; see `Client.request` for the arguments."""
-    return SHARED.request("PUT", url, **call)
+    return SHARED.put(url, **call)
 
 
 def patch(url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Response[bytes]:
     """Send a PATCH request; see `Client.request` for the arguments."""
-    return SHARED.request("PATCH", url, **call)
+    return SHARED.patch(url, **call)
 
 
 def stream(method: str, url: str, **call: arguments.Unpack[arguments.BodyArguments]) -> Stream:

@@ -17,7 +17,7 @@ from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, Request
 from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
-from .base_client import BaseClient, absolute
+from .base_client import BaseClient, absolute, check_arguments
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Late, TaskEvent, in_thread, in_time, sleep
 from .loop_client import LoopClient
@@ -120,6 +120,7 @@ class AsyncClient(LoopClient):
             raise InvalidRequest(
                 f"request: send() takes a Request, not {type(request).__name__}; request(method, url) takes a URL"
             )
+        check_arguments("send()", call)
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return await self.request(request.method, request.url, **content, **call)
@@ -150,14 +151,17 @@ class AsyncClient(LoopClient):
 
     async def post(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
+        check_arguments("post()", call)
         return await self.request("POST", url, **call)
 
     async def put(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a PUT request; see `request`."""
+        check_arguments("put()", call)
         return await self.request("PUT", url, **call)
 
     async def patch(self, url: str, **call: Unpack[AsyncBodyArguments]) -> Response[bytes]:
         """Send a PATCH request; see `request`."""
+        check_arguments("patch()", call)
         return await self.request("PATCH", url, **call)
 
     def stream(
@@ -181,7 +185,7 @@ class AsyncClient(LoopClient):
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
         # The journey begins in the loop that awaits it.
-        return AsyncStream(self, lambda: self._journey(method, url, content, "request()", call))
+        return AsyncStream(self, lambda: self._journey(method, url, content, "stream()", call))
 
     async def open(
         self,
@@ -205,7 +209,7 @@ class AsyncClient(LoopClient):
             every_argument(**call)
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return await self._drive(self._journey(method, url, content, "request()", call), whole=False)
+        return await self._drive(self._journey(method, url, content, "open()", call), whole=False)
 
     async def exchange(
         self,

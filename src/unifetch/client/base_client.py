@@ -384,14 +384,24 @@ tell(BaseClient, "Client", _THEIRS)
 
 # The arguments that `arguments.py` describes to type checkers: of every call, of one with a body, of one exchange.
 CALL = frozenset(PARSERS) | {"cookies", "trailers", "backend"}
-BODY = frozenset(("body", "json", "form", "files", "progress"))
+BODY = CALL | {"body", "json", "form", "files", "progress"}
 EXCHANGE = CALL - {"base_url", "params", "cookies", "auth", "redirects", "retry", "decode"} | {"body"}
+_MANY = CALL | {"method", "concurrency", "per_origin", "ordered", "window", "progress", "client"}
 _TAKEN = {
-    **dict.fromkeys(("get()", "head()", "options()", "delete()"), sorted(CALL)),
-    "request()": sorted(CALL | BODY),
-    "download()": sorted(CALL | {"resume", "digest", "progress"}),
-    "exchange()": sorted(EXCHANGE),
+    **dict.fromkeys(("get()", "head()", "options()", "delete()"), CALL),
+    **dict.fromkeys(("request()", "post()", "put()", "patch()", "stream()", "open()"), BODY),
+    "send()": CALL | {"progress"},
+    "download()": CALL | {"resume", "digest", "progress"},
+    "exchange()": EXCHANGE,
+    "fetch_all()": _MANY | {"executor", "chunk", "sink"},
+    "aio.fetch_all()": _MANY,
 }
+
+
+def check_arguments(call: str, given: Iterable[str]) -> None:
+    """Raise `InvalidSetting` if there is an argument that this call does not take."""
+    if not _TAKEN[call].issuperset(given):
+        refuse_arguments(call, given)
 
 
 def refuse_arguments(call: str, given: Iterable[str]) -> NoReturn:
@@ -400,7 +410,7 @@ def refuse_arguments(call: str, given: Iterable[str]) -> NoReturn:
 
     taken = _TAKEN[call]
     unknown = next(name for name in given if name not in taken)
-    raise InvalidSetting(unknown_argument(call, unknown, taken))
+    raise InvalidSetting(unknown_argument(call, unknown, sorted(taken)))
 
 
 def _revive(kind: type[BaseClient], backend: str | None, keeps_cookies: bool, own: dict[str, Any]) -> BaseClient:

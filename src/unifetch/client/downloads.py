@@ -31,7 +31,7 @@ from ..errors import (
 from ..model.frozen import Record
 from ..model.headers import Headers
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
-from .base_client import CALL, refuse_arguments
+from .base_client import check_arguments
 from .event_loops import in_thread
 from .new_file import is_at, open_exactly, part_of, place_of, take_name
 
@@ -111,8 +111,7 @@ async def async_download(client: AsyncClient, part: Part, call: CallArguments) -
 
 def _fields(client: BaseClient, call: CallArguments) -> Pairs:
     """The caller's own fields, and one that asks for the file without a coding: a part of a coded one is of no use."""
-    if not CALL.issuperset(call):
-        refuse_arguments("download()", call)
+    check_arguments("download()", call)
     given = Headers(call.pop("headers", None))
     for name in ("Range", "If-Range"):
         if name in given or name in client.settings.headers:

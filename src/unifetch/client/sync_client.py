@@ -15,7 +15,7 @@ from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
-from .base_client import BaseClient, absolute
+from .base_client import BaseClient, absolute, check_arguments
 from .connection_limit import Slots, ThreadEvent, wait_for_slot
 from .signatures import EDITOR, describe
 from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
@@ -114,6 +114,7 @@ class Client(BaseClient):
             raise InvalidRequest(
                 f"request: send() takes a Request, not {type(request).__name__}; request(method, url) takes a URL"
             )
+        check_arguments("send()", call)
         call["headers"] = Headers(call.get("headers")).merged(request.headers)
         content = {name: vars(request).get(name) for name in ("body", "json", "form", "files")}
         return self.request(request.method, request.url, **content, **call)
@@ -144,14 +145,17 @@ class Client(BaseClient):
 
     def post(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a POST request; see `request`."""
+        check_arguments("post()", call)
         return self.request("POST", url, **call)
 
     def put(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a PUT request; see `request`."""
+        check_arguments("put()", call)
         return self.request("PUT", url, **call)
 
     def patch(self, url: str, **call: Unpack[BodyArguments]) -> Response[bytes]:
         """Send a PATCH request; see `request`."""
+        check_arguments("patch()", call)
         return self.request("PATCH", url, **call)
 
     def stream(
@@ -174,7 +178,7 @@ class Client(BaseClient):
             every_argument(**call)
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return Stream(self, self._journey(method, url, content, "request()", call))
+        return Stream(self, self._journey(method, url, content, "stream()", call))
 
     def open(
         self,
@@ -198,7 +202,7 @@ class Client(BaseClient):
             every_argument(**call)
         call["timeout"] = self.unbounded(call)
         content = encode(body, json=json, form=form, files=files, progress=progress)
-        return self._drive(self._journey(method, url, content, "request()", call), whole=False)
+        return self._drive(self._journey(method, url, content, "open()", call), whole=False)
 
     def exchange(
         self,

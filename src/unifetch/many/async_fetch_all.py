@@ -66,7 +66,8 @@ def fetch_all(
     Raises:
         InvalidSetting: for a bound that is no positive whole number, an unknown setting, or a value out of range.
     """
-    check(urls, progress=progress, concurrency=concurrency, per_origin=per_origin, window=window)
+    bounds = {"concurrency": concurrency, "per_origin": per_origin, "window": window}
+    check("aio.fetch_all()", call, urls, progress=progress, **bounds)
     if client is not None and not isinstance(client, AsyncClient):
         raise InvalidSetting(f"client: an AsyncClient, not {type(client).__name__}; fetch_all takes a Client")
     client = shared() if client is None else client

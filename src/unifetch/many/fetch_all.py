@@ -18,7 +18,7 @@ from itertools import count
 from pickle import dumps
 from typing import Any, Generic, TypeVar, overload
 
-from ..client.base_client import absolute
+from ..client.base_client import absolute, check_arguments
 from ..client.config import PROCESS, chosen_backend
 from ..client.shared_client import SHARED
 from ..client.sync_client import Client
@@ -172,6 +172,8 @@ def fetch_all(
         ConfigError: with an executor, for what cannot be sent to another process.
     """
     check(
+        "fetch_all()",
+        call,
         urls,
         sink=sink,
         progress=progress,
@@ -216,18 +218,31 @@ def fetch_all(
 # --- Before the first request ---------------------------------------------------------------------
 
 
-def check(urls: object, *, sink: object = None, progress: object = None, **bounds: int | None) -> None:
-    """Refuse one URL instead of many (`InvalidRequest`), and a bound that is no positive integer (`InvalidSetting`)."""
+def check(
+    name: str,
+    call: Mapping[str, Any],
+    urls: object,
+    *,
+    sink: object = None,
+    progress: object = None,
+    **bounds: int | None,
+) -> None:
+    """Refuse one URL instead of many (`InvalidRequest`); a bound that is no positive integer, and an argument that the
+    call of this name does not take (`InvalidSetting`)."""
     if isinstance(urls, (str, bytes)):
         raise InvalidRequest("urls must be an iterable of URLs, not one URL")
     if not isinstance(urls, Iterable) and not hasattr(urls, "__aiter__"):
         raise InvalidRequest(f"urls must be an iterable of URLs, not {type(urls).__name__}")
-    for name, function in (("sink", sink), ("progress", progress)):
+    for each, function in (("sink", sink), ("progress", progress)):
         if function is not None and not callable(function):
-            raise InvalidSetting(f"{name} must be a callable, not {type(function).__name__}")
-    for name, bound in bounds.items():
+            raise InvalidSetting(f"{each} must be a callable, not {type(function).__name__}")
+    for each, bound in bounds.items():
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-            raise InvalidSetting(f"{name} must be a positive whole number, not {shown(bound)}")
+            raise InvalidSetting(f"{each} must be a positive whole number, not {shown(bound)}")
+    for each in ("body", "json", "form", "files"):
+        if each in call:
+            raise InvalidSetting(f"{each}: is not for all URLs; give a Request with a body in the place of a URL")
+    check_arguments(name, call)
 
 
 def length_of(urls: object) -> int | None:
@@ -245,11 +260,8 @@ def call_of(client: BaseClient, call: Mapping[str, Any]) -> Call:
 def prepared(settings: Settings, call: Mapping[str, Any]) -> Call:
     """The arguments of a call, for many calls: checked and parsed once, and not used up by the first.
 
-    Raises `InvalidSetting` for an unknown name, or a value of the wrong type or range; it names the key.
+    Raises `InvalidSetting` for a value of the wrong type or range; it names the key.
     """
-    for name in ("body", "json", "form", "files"):
-        if name in call:
-            raise InvalidSetting(f"{name}: is not for all URLs; give a Request with a body in the place of a URL")
     changes = {name: value for name, value in call.items() if name not in _NO_SETTINGS}
     changed = settings.replace(**changes)
     ready = {**call, **{name: getattr(changed, name) for name in changes}}

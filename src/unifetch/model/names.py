@@ -390,6 +390,8 @@ def unknown_argument(call: str, name: str, taken: Iterable[str]) -> str:
     if name in ("body", "json", "form", "files", "progress") and call in ("get()", "head()", "options()", "delete()"):
         method = call[:-2].upper()
         return f'{call} takes no {name}=, as {method} rarely has a body; request("{method}", url, {name}=…) sends one'
+    if call == "send()" and name in ("body", "json", "form", "files"):
+        return f"{call} takes no {name}=, which its Request has; request.replace({name}=…) gives a changed copy"
     hint = answer(ARGUMENT, name)
     if hint is None:
         close = nearest(name, taken)
