@@ -31,7 +31,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("UNIFETCH_BACKEND", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING"):
+    for name in ("UNIFETCH_BACKEND", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
 
@@ -85,6 +85,10 @@ def in_shell(command: str, **environment: str) -> tuple[int, str, str]:
             (2, "", "unifetch: InvalidRequest: standard input is closed, and @- reads it\n"),
         ),
         ("unifetch -v URL 2>&1 >/dev/null | true; echo $?", (0, "0\n", "")),
+        ("unifetch --version >/dev/full", (2, "", "unifetch: OSError: [Errno 28] No space left on device\n")),
+        ("unifetch --help >/dev/full", (2, "", "unifetch: OSError: [Errno 28] No space left on device\n")),
+        ("{ unifetch --help-all; echo $? >&2; } | true", (0, "", "0\n")),
+        ("unifetch backends >&-", (0, "", "")),
     ],
 )
 def test_streams_that_are_closed(command: str, expected: tuple[int, str, str]) -> None:

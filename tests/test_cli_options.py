@@ -90,6 +90,12 @@ def test_items(server: Server, tmp_path: Path) -> None:
     assert {"n": "tea", "k": 1.5, "a=b": "c", "t": "from a file", "v": [1, None]} == json.loads(request.body)
 
 
+@pytest.mark.parametrize("words", [["-dHTML"], ["-sdHTML"], ["-sL", "-dHTML"]], ids=" ".join)
+def test_a_value_that_ends_with_an_l(words: list[str], server: Server) -> None:
+    """It is no `-L`, which may stand without a number at the end of several letters."""
+    assert b"HTML" in sent(server, "URL", *words).body
+
+
 @pytest.mark.parametrize("words", [["-F", "a=b c"], ["a=b c", "-F"], ["--form", "a=b c"]])
 def test_a_form(words: list[str], server: Server) -> None:
     """`-F` makes a form of the items, wherever it stands, as curl's and HTTPie's do."""
@@ -139,6 +145,16 @@ def test_a_password_is_asked_for(server: Server, monkeypatch: pytest.MonkeyPatch
     assert "Basic bWU6cHc=" == sent(server, "-u", "me", "URL").header("authorization")
 
 
+def test_a_password_that_nobody_can_give(server: Server) -> None:
+    """Where `-u USER` asks without a terminal, and nothing is on standard input, one line says what to write."""
+    command = [sys.executable, "-m", "unifetch", server.url, "-u", "me"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True)
+
+    assert (2, 0) == (done.returncode, server.connections)
+    assert "unifetch: InvalidRequest: -u me has no password" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_digest() -> None:
     """`--digest` answers the challenge with the credentials of `-u`."""
     challenge = reply(401, headers={"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'})
@@ -148,6 +164,19 @@ def test_digest() -> None:
 
     assert (0, None) == (code, answers[0])
     assert (answers[1] or "").startswith('Digest username="me"')
+
+
+def test_a_file_of_cookies_is_one_of_bytes(tmp_path: Path) -> None:
+    """A value that is not ASCII stands there as the server sent it, as with curl, and goes back so."""
+    path = tmp_path / "jar"
+    for value in (b"caf\xe9", "café".encode()):
+        answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=" + value + b"; Max-Age=100\r\nContent-Length: 0\r\n\r\n"
+        with Server([answer], reply(200)) as server:
+            codes = [main(["--cookie-jar", str(path), server.url]) for _ in range(2)]
+            cookie = server.wait_requests(2)[1].header("cookie")
+
+        assert ([0, 0], value) == (codes, (cookie or "").encode("latin-1").removeprefix(b"a="))
+        assert path.read_bytes().endswith(b"\ta\t" + value + b"\n")
 
 
 def test_cookies_are_kept_in_a_file(tmp_path: Path) -> None:
@@ -365,6 +394,23 @@ def test_every_byte(backend: str, secure: bool) -> None:
     assert b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello" == bytes_of["<"]
 
 
+@pytest.mark.parametrize("backend", available_backends())
+def test_every_byte_after_a_redirect_to_tls(backend: str) -> None:
+    """`--trace` shows what goes through TLS also where the URL was one of http."""
+    with (
+        Server(reply(200, b"hello"), tls=certificate_authority().server_context()) as secure,
+        Server(reply(302, headers={"Location": secure.url})) as server,
+    ):
+        command = [sys.executable, "-m", "unifetch", "--trace", "-k", "-b", backend, server.url]
+        done = subprocess.run(command, capture_output=True, text=True)
+    rows = re.findall(r"^([<>]) [0-9a-f]{5}  (.{47})", done.stderr, re.M)
+    requests, answers = (bytes.fromhex("".join(row for mark, row in rows if mark == each)) for each in "><")
+
+    assert (0, "hello") == (done.returncode, done.stdout)
+    assert 2 == requests.count(b"GET / HTTP/1.1\r\n")
+    assert answers.endswith(b"Content-Length: 5\r\n\r\nhello")
+
+
 # --- What is wrong --------------------------------------------------------------------------------
 
 
@@ -417,7 +463,7 @@ def test_a_wrong_word_leads_to_the_right_one(
         (["--cookie", "a=1; a=2"], "the cookie 'a' stands there twice"),
         (["a=1", "a:=2"], "the item of JSON 'a' stands there twice"),
         (["--cookie", "file"], "a file of cookies is read by --cookie-jar"),
-        (["a:={"], "a:={ is not JSON"),
+        (["a:={"], "a:=… is not JSON"),
         (["--resolve", "x"], "--resolve takes HOST:ADDRESS"),
     ],
 )
@@ -427,6 +473,55 @@ def test_contradictions(words: list[str], message: str, server: Server, capsys: 
 
     assert (2, 0) == (code, server.connections)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["URL", "password:=hunter2"],
+        ["URL", "--password=hunter2"],
+        ["URL", "-Phunter2"],
+        ["URL", "-sPhunter2"],
+        ["URL", "--digest=me:hunter2"],
+        ["URL", "-ime:hunter2"],
+        ["URL", "--json", "hunter2"],
+        ["URL", "--cookie", "hunter2"],
+        ["URL", "--cookie", "a=hunter2; a=hunter2"],
+        ["URL", "-H", "hunter2"],
+        ["URL", "https://me:hunter2@h/"],
+        ["me:hunter2@h/"],
+        ["curl", "curl -u a:b --password=hunter2 h"],
+        ["demo", "--password=hunter2"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_shows_no_credential(words: list[str], server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong is named without the value, which may be a secret, and which a log of errors would keep."""
+    try:
+        code: object = main([word.replace("URL", server.url) for word in words])
+    except SystemExit as exit:
+        code = exit.code
+
+    assert (2, 0) == (code, server.connections)
+    assert "hunter2" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["demo", "-q"], "demo"),
+        (["cassette", "orphans", ".", "-m"], "cassette"),
+        (["completion", "bash", "-T"], "completion"),
+    ],
+)
+def test_another_command_has_other_options(words: list[str], command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not told of the options of a request, and names its own help."""
+    with pytest.raises(SystemExit):
+        main(words)
+    err = capsys.readouterr().err
+
+    assert f"\nunifetch: there is no {words[-1]}\n" in err
+    assert err.endswith(f"\nunifetch: see unifetch {command} --help\n")
 
 
 def test_standard_input_is_not_read_by_itself(server: Server, tmp_path: Path) -> None:
@@ -634,6 +729,18 @@ def test_curly_brackets_for_curl(capsys: pytest.CaptureFixture[str]) -> None:
     main(["http://[::1]/a", "--as", "curl"])
 
     assert [True, True, False] == [" -g " in line for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("words", [["-d", "@-"], ["-d", "@FILE"], ["-F", "a=b", "f@FILE"]], ids=" ".join)
+def test_as_python_with_a_file(words: list[str], server: Server, tmp_path: Path) -> None:
+    """The program imports what it names, also for standard input and for a file of a form."""
+    (tmp_path / "f").write_bytes(b"hello")
+    words = [word.replace("FILE", str(tmp_path / "f")) for word in words]
+    command = [sys.executable, "-m", "unifetch", server.url, *words, "--as", "python"]
+    program = subprocess.run(command, capture_output=True, check=True, text=True, input="").stdout
+    subprocess.run([sys.executable, "-c", program], check=True, input=b"hello", timeout=60)
+
+    assert b"hello" in server.requests[0].body
 
 
 def test_as_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

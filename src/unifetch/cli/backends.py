@@ -11,7 +11,7 @@ from ..backends import capabilities as capabilities_of
 from ..backends.base import Capability
 from ..bridges import installed
 from ..client.config import chosen_backend
-from .parser import BACKEND, Parser
+from .parser import BACKEND, command_parser
 from .terminal import Style, columns, printable, wrapped
 
 TYPE_CHECKING: bool = False
@@ -24,9 +24,7 @@ ENGINES = {"requests": "urllib3", "httpx": "httpcore", "httpx2": "httpcore2"}
 
 def run(word: str, arguments: Sequence[str]) -> int:
     """Print the list and the table; 0."""
-    parser = Parser(
-        prog=f"unifetch {word}", description="List the backends, and where they differ.", allow_abbrev=False
-    )
+    parser = command_parser(word)
     parser.add_argument("--all", action="store_true", help="every capability, also those that all have")
     options = parser.parse_args(arguments)
     style = Style(sys.stdout)
@@ -54,7 +52,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
         print(wrapped(f"Bridges are installed underneath {', '.join(bridged)}.") + "\n")
     _print_matrix(capabilities, style, everything=options.all or len(capabilities) == 1)
     if default not in capabilities and default not in BACKENDS:
-        sys.stdout.flush()
+        print(end="", flush=True)
         load(default)  # its error says which names there are
     return 0
 

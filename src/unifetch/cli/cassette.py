@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .parser import Parser
+from .parser import command_parser
 
 if TYPE_CHECKING:
     from ..testing.secrets import Secrets
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(word: str, arguments: Sequence[str]) -> int:
     """Run one of the actions; 1 where it found something."""
-    cassette = Parser(prog=f"unifetch {word}", description="Look after recorded exchanges.", allow_abbrev=False)
+    cassette = command_parser(word)
     actions = cassette.add_subparsers(metavar="ACTION", required=True)
 
     orphans = actions.add_parser("orphans", help="list cassettes without a test, and bodies without a cassette")

@@ -20,7 +20,7 @@ from ..client.sync_client import Client
 from ..errors import ConfigError
 from ..masking import masked, masked_field, masked_url
 from ..policies.tls import TLS
-from .parser import Parser
+from .parser import command_parser
 from .terminal import Style, columns, printable, wrapped
 from .trace import watched
 
@@ -47,12 +47,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 if anybody had an answer, 3 if nobody had.
     """
-    parser = Parser(
-        prog=f"unifetch {word}",
-        description="Send a GET by each installed library's own call, and by unifetch over each backend; show both "
-        "side by side. Credentials are masked.",
-        allow_abbrev=False,
-    )
+    parser = command_parser(word, "Each sends one GET. Credentials are masked.")
     parser.add_argument("url", nargs="?", default="", metavar="URL", help="of a server of yours; with --script a path")
     parser.add_argument(
         "--script",

@@ -20,7 +20,7 @@ def cookie_file(path: str) -> Iterator[CookieJar]:
     The file is for its owner alone, because a cookie is as good as a password.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="iso-8859-1") as file:
             jar = CookieJar.from_netscape(file.read())
     except FileNotFoundError:
         jar = CookieJar()
@@ -33,7 +33,7 @@ def cookie_file(path: str) -> Iterator[CookieJar]:
         unfinished = f"{os.path.realpath(path)}.{os.urandom(4).hex()}.part"
         try:
             with os.fdopen(
-                os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+                os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="iso-8859-1"
             ) as file:
                 file.write(jar.to_netscape())
             os.replace(unfinished, os.path.realpath(path))

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import InvalidRequest
 from ..model.url import URL, form_urlencode
-from .parser import BACKEND, Parser
+from .parser import BACKEND, command_parser
 from .terminal import say
 
 TYPE_CHECKING: bool = False
@@ -63,12 +62,7 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v
 
 def run(word: str, arguments: Sequence[str]) -> int:
     """Print what a command line of curl is here; nothing is sent."""
-    parser = Parser(
-        prog=f"unifetch {word}",
-        description="Write a command line of curl as one of ours. Nothing is sent.",
-        allow_abbrev=False,
-        usage=f"unifetch {word} 'curl …'",
-    )
+    parser = command_parser(word, "Nothing is sent.", usage=f"unifetch {word} 'curl …'")
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.print_help()
         return 0
@@ -209,7 +203,7 @@ def _data(option: str, value: str) -> str:
     if value.startswith("@") and option == "--data-raw":
         raise InvalidRequest("a text that begins with @ names a file after -d: keep it in one, and send it by -d @FILE")
     if value.startswith("@") and option != "--data-binary":
-        print("unifetch: curl drops the line ends of a file after -d; here it is sent as it is", file=sys.stderr)
+        say("unifetch: curl drops the line ends of a file after -d; here it is sent as it is")
     return value
 
 
@@ -262,7 +256,7 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
         if rest:
             words.insert(0, rest)
         if option not in VALUES | FIELDS and option not in DATA | OTHERS:
-            raise InvalidRequest(f"curl's {option} has no counterpart here")
+            raise InvalidRequest(f"curl's {option.partition('=')[0]} has no counterpart here")
         if not words:
             raise InvalidRequest(f"curl's {option} needs a value")
         yield option, words.pop(0)
@@ -333,7 +327,9 @@ def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], opti
     where = f"unifetch.URL({str(url)!r}, path_as_is=True)" if isinstance(url, URL) else repr(url)
     raises = ".raise_for_status()" if options.fail else ""
     called = f"response = unifetch.request(\n    {method!r},\n    {where},\n{lines}){raises}"
-    return f"import unifetch\n\n{called}\nprint(response.text)"
+    modules = [name for name in ("pathlib", "sys") if f"{name}." in lines]
+    imports = "".join(f"import {name}\n" for name in (*modules, "unifetch"))
+    return f"{imports}\n{called}\nprint(response.text)"
 
 
 def _literal(value: Any) -> str:

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ..backends import BACKENDS, available_backends, how_to_install
 from ..client.async_client import AsyncClient
 from ..client.sync_client import Client
-from .parser import Parser
+from .parser import command_parser
 from .terminal import Style, columns, printable, wrapped
 
 TYPE_CHECKING: bool = False
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..model.messages import Response
 
     Answer = Response[bytes] | Exception
-
-DESCRIPTION = "Send the same requests through every installed backend, to a server on this machine."
 
 TEXT = "One client, whichever library carries the request. Grüße!\n".encode()
 JSON = '{"greeting": "grüß dich", "numbers": [1, 2.5, null]}\n'.encode()
@@ -65,7 +63,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 if all backends gave the same answers, 1 if not.
     """
-    Parser(prog=f"unifetch {word}", description=DESCRIPTION, allow_abbrev=False).parse_args(arguments)
+    command_parser(word, "They go to a server on this machine.").parse_args(arguments)
     style = Style(sys.stdout)
     names = available_backends()
     with _server() as origin:

@@ -62,6 +62,7 @@ class Items:
                 raise InvalidRequest(f";{found[1]}= has no counterpart here: a part has the type of its file's name")
             self.files.append((name, Path(value)))
             return
+        where = word if separator.endswith("@") else f"{name}:=…"  # the value may be a secret
         if separator.endswith("@"):
             separator, value = separator[:-1], _text(value)
         if separator == ":":
@@ -73,7 +74,7 @@ class Items:
         elif separator == "==":
             self.params.append((name, value))
         else:
-            self.fields.append((name, parsed_json(value, word) if separator == ":=" else value))
+            self.fields.append((name, parsed_json(value, where) if separator == ":=" else value))
 
 
 def parsed_json(text: str, where: str) -> Any:

@@ -56,14 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # this process is ours
         warnings.showwarning = _show_warning
     if not words:
-        print(COMMON, end="", file=sys.stderr)
+        say(COMMON.rstrip())
         return USAGE
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # where standard output is ASCII
     try:
-        code = _run(words)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        try:
+            code = _run(words)
+        except SystemExit:  # the text of --help may still wait in the buffer
+            _flush()
+            raise
+        _flush()
         return code
     except BrokenPipeError:
         code = 0  # whoever reads our output has seen enough, as `head` does
@@ -76,13 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(f"unifetch: {printable(text)}")
         code = INTERRUPTED
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except OSError:
         # Python flushes once more at exit, and would complain.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

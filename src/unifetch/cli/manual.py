@@ -6,7 +6,7 @@ import argparse
 
 from ..backends import BACKENDS
 from ..version import VERSION
-from .parser import COMMANDS, METHODS, Parser, request_parser
+from .parser import COMMANDS, METHODS, command_parser, request_parser
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ EXIT_CODES = (
 
 def run(word: str, arguments: Sequence[str]) -> int:
     """Print the completion of a shell, or the manual page."""
-    parser = Parser(prog=f"unifetch {word}", description=f"{COMMANDS[word][0]}.".capitalize(), allow_abbrev=False)
+    parser = command_parser(word)
     if word == "completion":
         parser.add_argument("shell", choices=SHELLS)
         print("\n".join(_completion(parser.parse_args(arguments).shell)))

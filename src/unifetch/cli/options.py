@@ -126,7 +126,10 @@ def _auth(options: argparse.Namespace) -> Any:
     if not colon:
         from getpass import getpass
 
-        password = getpass(f"password of {user}: ")
+        try:
+            password = getpass(f"password of {user}: ")
+        except EOFError as error:
+            raise InvalidRequest(f"-u {user} has no password, and nobody typed one: write USER:PASSWORD") from error
     return {"type": "digest" if options.digest else "basic", "username": user, "password": password}
 
 

@@ -13,7 +13,7 @@ from ..version import VERSION
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 # Who carries a request where nobody says. To import the library's own default, `urllib`, takes longer than all else.
 BACKEND = "socket"
@@ -163,33 +163,46 @@ commands  backends  demo  compare  cassette  curl 'curl …'  completion SHELL
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in an error where an option of another tool is, and how to get help."""
+    """Says in an error what is wrong without a value, which may be a secret, and how to get help."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong, the usage of this command and the next step; exit with 2."""
+        """Print the usage of this command, what is wrong and the next step; exit with 2."""
         self.print_usage(sys.stderr)
-        if found := re.search(r"unrecognized arguments: (\S+)", message):
-            option = found[1].partition("=")[0]
-            if re.fullmatch(r"-\w", option):  # newer Pythons take -sQ apart before they say so
-                message = f"there is no {option}"
-            message = _answer(option) or (_answer(option[:2]) if re.match(r"-\w", option) else None) or message
-        elif found := re.search(r"argument (-\w).*: ignored explicit argument '(\w+)'", message):  # -sSf
+        if found := re.search(r"unrecognized arguments: (--[^\s=]+|-\w)", message):
+            message = self._answer(found[1])
+        elif found := re.search(r"argument (-\w)\b.*: ignored explicit argument '(\w+)", message):  # -sSf
             unknown = next((each for each in found[2] if f"-{each}" not in self._option_string_actions), found[2][0])
-            message = _answer(f"-{unknown}") or f"there is no -{unknown}"
-        self.exit(2, f"unifetch: {message}\nunifetch: see unifetch --help\n")
+            message = self._answer(f"-{unknown}")
+        elif found := re.search(r"argument (\S+): ignored explicit argument", message):
+            message = f"{found[1]} takes no value"
+        self.exit(2, f"unifetch: {message}\nunifetch: see {self.prog} --help\n")
 
-
-def _answer(option: str) -> str | None:
-    told = ELSEWHERE.get(option)
-    if told is None:
-        return None
-    return f"there is no {option}: {told[9:]}" if told.startswith("nothing: ") else f"{option} is here {told}"
+    def _answer(self, option: str) -> str:
+        told = ELSEWHERE.get(option) if self.prog == "unifetch" else None
+        if told is None:
+            return f"there is no {option}"
+        return f"there is no {option}: {told[9:]}" if told.startswith("nothing: ") else f"{option} is here {told}"
 
 
 class _Help(argparse.Action):
     def __call__(self, *_: object) -> NoReturn:
         print(COMMON, end="")
         sys.exit(0)
+
+
+def command_parser(word: str, more: str = "", **settings: Any) -> Parser:
+    """The parser of a command beside a request.
+
+    Args:
+        word: the command.
+        more: what its help says beyond the table.
+        settings: of the parser.
+    """
+    what = f"{COMMANDS[word][0].capitalize()}. {more}"
+    return Parser(prog=f"unifetch {word}", description=what, **settings)
 
 
 def request_parser(word: str = "") -> Parser:
@@ -202,7 +215,6 @@ def request_parser(word: str = "") -> Parser:
         prog="unifetch",
         usage=f"unifetch {word or '[METHOD]'} URL [ITEM ...] [OPTION ...]",
         description="Send one request. The body of its answer goes to standard output, all\nelse to standard error.",
-        allow_abbrev=False,
         add_help=False,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=79),
     )
@@ -316,14 +328,17 @@ def parse(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     curl's `-L` has no number: as redirects are followed anyway, one that is not followed by a number is left out, also
     at the end of several letters.
     """
-    words = list(arguments)
-    kept = [
-        word if not re.fullmatch("-[A-Za-z]*L", word) or (after.isascii() and after.isdigit()) else word[:-1]
-        for word, after in zip(words, (*words[1:], ""), strict=False)
-    ]
-    return parser.parse_intermixed_args(
-        [new for new, word in zip(kept, words, strict=True) if new != "-" or word == "-"]
+    flags = "".join(
+        name[1] for action in parser._actions for name in action.option_strings if len(name) == 2 and action.nargs == 0
     )
+    words = []
+    for word, after in zip(arguments, (*arguments[1:], ""), strict=False):
+        if re.fullmatch(f"-[{flags}]*L", word) and not (after.isascii() and after.isdigit()):
+            word = word[:-1]
+            if word == "-":
+                continue
+        words.append(word)
+    return parser.parse_intermixed_args(words)
 
 
 def _backend(text: str) -> str:

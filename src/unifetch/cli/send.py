@@ -74,10 +74,6 @@ def run(word: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parsed(url: str | URL) -> URL:
-    return url if isinstance(url, URL) else URL(url)
-
-
 def _path(options: argparse.Namespace, url: str | URL) -> str | None:
     if not options.remote_name:
         path: str | None = options.output
@@ -86,7 +82,7 @@ def _path(options: argparse.Namespace, url: str | URL) -> str | None:
         raise InvalidRequest("-o and -O contradict each other")
     from .into_file import name_of
 
-    return name_of(_parsed(url))
+    return name_of(url if isinstance(url, URL) else URL(url))
 
 
 def _listeners(options: argparse.Namespace, settings: dict[str, Any], files: ExitStack) -> Timing | None:
@@ -111,7 +107,7 @@ def _client(
     if options.trace:
         from .trace import traced
 
-        files.enter_context(traced(_parsed(url), settings))
+        files.enter_context(traced())
     with ExitStack() as stack:
         if options.cookie_jar is not None:
             from .cookie_file import cookie_file

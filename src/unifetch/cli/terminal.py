@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Style:
     """Bold and colours for what a terminal shows: none through a pipe, none where NO_COLOR is set."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._on = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    def __init__(self, stream: TextIO | None) -> None:
+        is_terminal = stream is not None and stream.isatty()  # None where it is closed
+        self._on = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def _as(self, code: int, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._on and text.strip() else text

@@ -6,21 +6,18 @@ for no program: the bytes hold credentials.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 from contextlib import ExitStack, contextmanager
 from weakref import WeakSet
 
-from ..policies.tls import TLS
-from .terminal import say
+from .terminal import columns, say
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any
-
-    from ..model.url import URL
 
     Keep = Callable[[socket.socket | None, str, bytes], None]
     Connected = Callable[[tuple[str, int]], None]
@@ -29,25 +26,14 @@ if TYPE_CHECKING:
 HANDSHAKE = b"\x16\x03"  # what a TLS connection begins with (RFC 8446 §5.1)
 
 
-@contextmanager
-def traced(url: URL, settings: dict[str, Any]) -> Iterator[None]:
-    """Show on standard error what goes through the connections of this process.
-
-    Args:
-        url: whose scheme says whether what matters goes through TLS.
-        settings: of the client; the TLS context that they lead to is watched.
-    """
-    context: Any = None
-    if url.scheme == "https":
-        context = TLS.of(settings.get("tls", {})).offering(settings.get("http2", False)).context()
-    with watched(lambda sock, mark, data: _show(mark, data), context):
-        yield
+def traced() -> AbstractContextManager[None]:
+    """Show on standard error what goes through the connections of this process."""
+    return watched(lambda sock, mark, data: _show(mark, data))
 
 
 @contextmanager
 def watched(
     keep: Keep,
-    context: Any = ssl.SSLContext,
     *,
     connected: Connected = lambda address: None,
     secured: Secured = lambda tls: None,
@@ -56,7 +42,6 @@ def watched(
 
     Args:
         keep: is called with the socket (None within TLS), `">"` or `"<"`, and the bytes.
-        context: the TLS context that is watched; by default all, None for none.
         connected: is called with the address of the peer when the first bytes go there on a connection.
         secured: is called when a handshake is complete.
     """
@@ -64,9 +49,9 @@ def watched(
     with ExitStack() as stack:
         for name in ("send", "sendall", "sendmsg", "recv", "recv_into"):
             stack.enter_context(_replaced(socket.socket, name, watch.plain(name, getattr(socket.socket, name))))
-        if context is not None:
-            for name, write in (("sslsocket_class", "send"), ("sslobject_class", "write")):
-                stack.enter_context(_replaced(context, name, watch.encrypted(getattr(context, name), write)))
+        for name, write in (("sslsocket_class", "send"), ("sslobject_class", "write")):
+            kind = watch.encrypted(getattr(ssl.SSLContext, name), write)
+            stack.enter_context(_replaced(ssl.SSLContext, name, kind))
         yield
 
 
@@ -165,7 +150,7 @@ def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
 def _show(mark: str, data: bytes) -> None:
     if not data:
         return
-    width = 16 if shutil.get_terminal_size().columns >= 74 else 4
+    width = 16 if columns() >= 74 else 4
     lines = [f"{mark} {len(data)} bytes"]
     for start in range(0, len(data), width):
         row = data[start : start + width]
