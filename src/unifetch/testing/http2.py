@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import struct
 import threading
 from collections.abc import Iterable, Mapping
@@ -213,6 +214,7 @@ class HTTP2Connection(Connection):
         self._decoder.max_header_list_size = 1 << 20
         # Only one thread at a time may use a TLS socket.
         self.writing = threading.RLock()
+        self.ending = socket.SHUT_RDWR  # how a script ends the connection: by a FIN, unless it is to be reset
         self._block = bytearray()
         self._ends = False  # whether the stream ends with the block
 
@@ -233,6 +235,11 @@ class HTTP2Connection(Connection):
         finally:
             for stream in list(self.streams.values()):
                 stream.interrupted.set()
+
+    def reset_on_close(self) -> None:
+        """As inherited, and without a FIN before it."""
+        super().reset_on_close()
+        self.ending = socket.SHUT_RD
 
     def _receive_more(self) -> None:
         if self.tls is None or not self.tls.pending():
@@ -357,10 +364,10 @@ class StreamOfServer:
         except _Unwanted:
             pass
         except Over:
-            self.connection.shutdown(2)
+            self.connection.shutdown(self.connection.ending)
         except BaseException as error:  # noqa: BLE001  # as a connection's
             self.server.errors.append(error)
-            self.connection.shutdown(2)
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def play(self, script: Script) -> None:
         """Carry out a script."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from time import monotonic
 
-from ...errors import ConnectionLost, ReadTimeout, WriteTimeout
+from ...errors import ConnectionLost, IncompleteBody, ReadTimeout, WriteTimeout
 from ...wire import http11
 from ...wire.http2 import Session
 from ...wire.reader import RECEIVE
@@ -79,7 +79,7 @@ class HTTP2Connection(Connection):
         while (head := stream.answer()) is None:
             self._hear(self._read_timeout)
         content = self._session.take_whole(stream)
-        self._flush()
+        self._reply()
         # Where it did not come at once, its length is for the core to compare: the stream has an end of its own.
         framing: Framing = "close" if content is None else len(content)
         return http11.Head(head.status, "", head.version, head.headers, framing, persists=True), content or b""
@@ -133,23 +133,29 @@ class HTTP2Connection(Connection):
         stream, session = self._stream, self._session
         while True:
             while not stream.has_news():
-                self._hear(self._read_timeout)
+                try:
+                    self._hear(self._read_timeout)
+                except ConnectionLost as error:
+                    raise IncompleteBody(str(error), request_sent="yes") from error
             piece = session.take(stream)
             if piece:
-                self._flush()
+                self._reply()
                 yield piece
             elif stream.is_over:
                 break
         trailers += stream.trailers
         if not stream.is_sent:
             session.abandon(stream)  # the answer came early: the rest of the request stays here
-            self._flush()
+            self._reply()
         done()
 
     def _hear(self, seconds: float | None) -> None:
         # Wait until anything comes for the connection, and answer what has to be answered.
         self._sent = self._stream.sent
         self._take_in(self._receive(seconds))
+        self._reply()
+
+    def _reply(self) -> None:
         with suppress(ConnectionLost):  # what it said before it broke is worth more; the next read tells the rest
             self._flush()
 

@@ -27,7 +27,7 @@ from ...errors import (
     UnsupportedCapability,
 )
 from ...observe import events
-from .. import Close, OnConnect, OnHead, Pause, Receive, Script, Signal, Wait, http2
+from .. import Close, OnConnect, OnHead, Pause, Receive, Reset, Script, Signal, Wait, http2
 from .. import Server as HTTP11Server
 from .. import reply as http11_reply
 from .base import Conformance, requires
@@ -316,11 +316,18 @@ class TestHTTP2(Conformance):
             assert ("maybe", 1) == (caught.value.request_sent, len(server.requests))
 
     @requires(Capability.HTTP2)
-    def test_cut_in_the_body(self, client: Client) -> None:
-        """So is a connection that ends."""
-        with http2.Server([http2.Head(GET), http2.Data(b"hel"), Close()]) as server:
-            with pytest.raises(IncompleteBody):
-                ask(client, server)
+    @pytest.mark.parametrize("end", [Close(), Reset()])
+    def test_cut_in_the_body(self, client: Client, end: Script) -> None:
+        """So is a connection that ends, whether it was closed or reset."""
+        heard = threading.Event()
+        with http2.Server([http2.Head(GET), http2.Data(b"hel"), Wait(heard), end]) as server:
+            with client.stream("GET", server.url, http2="only") as response:
+                assert b"hel" == next(response.body)
+                heard.set()
+                with pytest.raises(IncompleteBody) as caught:
+                    next(response.body)
+
+            assert "yes" == caught.value.request_sent
 
     @requires(Capability.HTTP2)
     @pytest.mark.parametrize("data", [b"", b"hell", b"hello!"])
@@ -403,6 +410,18 @@ class TestHTTP2(Conformance):
                 ask(client, server, "POST", body=bytes(1_000_000), timeout={"total": 5, "write": 0.2})
 
             assert "WriteTimeout" == type(caught.value).__name__
+
+    @requires(Capability.HTTP2)
+    def test_an_early_answer_before_the_connection_breaks(self, client: Client) -> None:
+        """An answer to an upload counts, though nothing more reaches the server that has given it."""
+        with http2.Server(OnHead(http2.Frame(http2.PING, 0, bytes(8), 0), http2.reply(413), Reset())) as server:
+
+            def blocks() -> Iterator[bytes]:
+                yield b"1"
+                server.wait_closed()
+                yield b"2"
+
+            assert 413 == ask(client, server, "POST", body=blocks()).status
 
     @requires(Capability.HTTP2)
     def test_expect(self, client: Client) -> None:
