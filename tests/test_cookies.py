@@ -1034,3 +1034,17 @@ def test_readers_see_whole_responses():
 
     assert seen <= {True}
     assert jar.header(url, NOW) == "a=1999; b=1999"
+
+
+def test_a_pair_in_the_place_of_a_name() -> None:
+    """A name with its value is refused without showing the value."""
+    with pytest.raises(InvalidHeader, match=r"^cookie name 'sid=' is empty, or has"):
+        cookie_header({"sid=hunter2": ""})
+
+
+def test_a_jar_is_no_mapping() -> None:
+    """What takes it for one, or a cookie for a pair, is told how to make a mapping of it."""
+    jar = CookieJar([Cookie("a", "b", "host.test")])
+    for take in (dict, lambda jar: [value for _, value in jar]):
+        with pytest.raises(InvalidSetting, match=r"write \{cookie\.name: cookie\.value for cookie in jar\}"):
+            take(jar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import errno
 import gzip
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -1160,3 +1162,35 @@ def test_range_belongs_to_the_download(path: Path) -> None:
             unifetch.download("/relative", path)
 
         assert (0, []) == (server.connections, files(path.parent))
+
+
+@pytest.mark.parametrize("style", ["blocking", "awaited"])
+def test_what_a_call_changes_of_its_client(style: str, path: Path) -> None:
+    """Its params and headers replace those of the client, and None drops one, as in any call."""
+    settings: Any = {"params": {"v": 1, "w": 1}, "headers": {"X-One": "1"}}
+    call: Any = {"params": iter([("v", 2)]), "headers": {"X-One": None, "User-Agent": None}}
+
+    async def awaited(url: str) -> None:
+        async with unifetch.AsyncClient(**settings) as client:
+            await client.download(url, path, **call)
+
+    with Server(reply(200, FILE)) as server:
+        if style == "blocking":
+            with Client(**settings) as client:
+                client.download(server.url, path, **call)
+        else:
+            asyncio.run(awaited(server.url))
+
+        asked = server.requests[-1]
+    assert "/?w=1&v=2" == asked.target
+    assert [None, None] == [asked.header("x-one"), asked.header("user-agent")]
+
+
+def test_params_that_are_read_once_are_asked_for_again(client: Client, path: Path) -> None:
+    """Where the whole file has to be asked for after all, it is by the same URL."""
+    with Server(cut(), reply(416), reply(200, FILE, ETAG)) as server:
+        with pytest.raises(IncompleteBody):
+            client.download(server.url, path, params={"v": 2})
+        client.download(server.url, path, params=iter([("v", 2)]), resume=True)
+
+        assert ["/?v=2"] * 3 == [each.target for each in server.requests]

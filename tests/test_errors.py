@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 from collections.abc import Iterator
+from typing import Any, Literal
 
 import pytest
 
 import unifetch
-from unifetch import Headers, Request, Response, StatusError, UnifetchError, errors
+from unifetch import (
+    AsyncClient,
+    Client,
+    ConnectError,
+    ConnectionLost,
+    Headers,
+    ReadTimeout,
+    Request,
+    Response,
+    StatusError,
+    TLSError,
+    TotalTimeout,
+    UnifetchError,
+    errors,
+)
 from unifetch.errors import evidence
+from unifetch.testing import Answer, intercept
 
 REQUEST = Request("GET", "http://user:hunter2@h/path", headers={"Authorization": "Bearer hunter2", "X-Kept": "1"})
 RESPONSE = Response(
@@ -195,3 +212,58 @@ def test_evidence(data: bytes | str, shown: str) -> None:
 def test_evidence_of_any_length() -> None:
     """The bound can be another."""
     assert "b'abc'… (6 in all)" == evidence(b"abcdef", 3)
+
+
+MOVED = Answer(307, headers={"Location": "/b"})
+
+
+def _late() -> ReadTimeout:
+    return ReadTimeout("late", request_sent="maybe")
+
+
+def _lost(unprocessed: Literal["", "again"] = "") -> ConnectionLost:
+    error = ConnectionLost("lost", request_sent="maybe")
+    error.reused, error.unprocessed = True, unprocessed
+    return error
+
+
+@pytest.mark.parametrize(
+    ("method", "outcomes", "sent", "listed"),
+    [
+        ("POST", [_late(), ConnectError("refused")], "maybe", ["ReadTimeout", "ConnectError"]),
+        ("POST", [_late(), TotalTimeout("late")], "maybe", ["ReadTimeout", "TotalTimeout"]),
+        ("POST", [Answer(503), ConnectError("refused")], "yes", ["503 Service Unavailable", "ConnectError"]),
+        ("POST", [ConnectError("refused"), ConnectError("refused")], "no", ["ConnectError", "ConnectError"]),
+        ("PUT", [_lost(), ConnectError("refused")], "maybe", ["ConnectionLost", "ConnectError"]),
+        ("PUT", [_lost(unprocessed="again"), ConnectError("refused")], "no", ["ConnectionLost", "ConnectError"]),
+        ("POST", [Answer(503), MOVED, TLSError("another")], "no", ["TLSError"]),
+    ],
+)
+@pytest.mark.parametrize("style", ["blocking", "awaited"])
+def test_what_earlier_attempts_have_sent(
+    style: str, method: str, outcomes: list[Any], sent: str, listed: list[str]
+) -> None:
+    """An error lists every attempt, and does not say that nothing was sent if one of them may have been received."""
+    given = iter(copy.deepcopy(outcomes))
+
+    def handler(request: object) -> Answer:
+        outcome = next(given)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]  # the other kind
+
+    call: Any = {"retry": {"attempts": len(outcomes), "methods": ["POST"], "backoff": 0}}
+    if method == "PUT":
+        call = {}  # it is sent again without being asked to
+
+    async def awaited() -> None:
+        await AsyncClient().request(method, "http://host.test/a", **call)
+
+    def blocking() -> None:
+        Client().request(method, "http://host.test/a", **call)
+
+    with intercept(handler), pytest.raises(type(outcomes[-1])) as caught:
+        blocking() if style == "blocking" else asyncio.run(awaited())
+
+    assert sent == caught.value.request_sent
+    assert listed == [each.partition(":")[0] for each in caught.value.attempts]

@@ -740,3 +740,12 @@ def test_it_is_loaded_when_it_is_asked_for() -> None:
     assert set() == {"unifetch.many.fetch_all", "unifetch.many.window", "concurrent.futures", "pickle"}.intersection(
         loaded.split()
     )
+
+
+def test_nothing_is_lost_on_the_way_to_a_worker(server: Server) -> None:
+    """A field that is dropped stays dropped, and a path that is sent as it is stays so."""
+    url = unifetch.URL(f"{server.url}/a/../b", path_as_is=True)
+    [result] = fetch_all([url], executor=ByPost(), headers={"User-Agent": None})
+
+    assert result.error is None
+    assert ("/a/../b", None) == (server.requests[-1].target, server.requests[-1].header("user-agent"))

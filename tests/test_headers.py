@@ -260,3 +260,9 @@ def test_as_a_dict() -> None:
     assert ["X-One", "Set-Cookie"] == list(headers) == list(headers.keys())
     assert ["a=1, 2", "b=2"] == Headers(dict(headers)).get_all("set-cookie")
     assert 2 == len(headers)
+
+
+def test_a_line_in_the_place_of_a_name() -> None:
+    """A name and value in one text are refused without showing what follows the colon."""
+    with pytest.raises(InvalidHeader, match="header name 'Authorization:' is not a token"):
+        Headers({"Authorization: Bearer hunter2": ""})

@@ -97,13 +97,15 @@ def test_location_that_cannot_be_followed(location: str) -> None:
         followed(302, location)
 
     assert len(str(caught.value)) < 300
+    assert "yes" == caught.value.request_sent
 
 
 def test_two_locations() -> None:
     """Two that differ are ambiguous; the same twice is one."""
-    with pytest.raises(RedirectError, match="two different Location fields"):
+    with pytest.raises(RedirectError, match="two different Location fields") as caught:
         followed(302, "/a", "/b")
 
+    assert "yes" == caught.value.request_sent
     assert "http://a.test/a" == leads(302, "/a", "/a").url
 
 

@@ -230,3 +230,24 @@ def test_a_mapping_changes_what_it_names() -> None:
     assert Timeout(7, connect=1, read=5) == changed.timeout
     assert TLS(min_version="1.3") == changed.tls  # it verifies again
     assert (9, 200) == (changed.limits.body, changed.limits.ratio)
+
+
+@pytest.mark.parametrize(
+    "params", [{"api_key": "hunter2", "page": 1}, [("api_key", "hunter2"), ("page", 1)], "api_key=hunter2&page=1"]
+)
+def test_params_are_shown_without_their_secrets(params: Any) -> None:
+    """The settings of a client show its params as a query, with its credentials masked."""
+    assert "Settings(params='?api_key=REDACTED&page=1')" == repr(Client(params=params).settings)
+
+
+@pytest.mark.parametrize("name", ["cookies", "backend"])
+def test_what_a_client_has_does_not_change(name: str) -> None:
+    """To assign what is read as an attribute is answered by the argument that sets it."""
+    with pytest.raises(AttributeError, match=rf"a client does not change: .*Client\({name}=…\)"):
+        setattr(Client(), name, {})
+
+
+def test_progress_is_checked_without_a_body() -> None:
+    """It has to be a callable also where there is no body to tell of."""
+    with pytest.raises(InvalidSetting, match=r"^progress: must be a callable"):
+        Client().request("GET", "http://127.0.0.1:1/", progress=5)  # type: ignore[arg-type]  # the mistake is the point

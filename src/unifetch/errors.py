@@ -24,9 +24,9 @@ class UnifetchError(Exception):
     """The root of every error raised by unifetch.
 
     Attributes:
-        request_sent: `"no"` if not one byte of the request was sent, `"yes"` if at least the head of a response came,
-            `"maybe"` in between. Only after `"no"` is it safe to repeat a request that is not idempotent (RFC 9110
-            §9.2.2).
+        request_sent: `"no"` if not one byte of the request was sent, by this attempt or one before it; `"yes"` if at
+            least the head of a response came; `"maybe"` in between. Only after `"no"` is it safe to repeat a request
+            that is not idempotent (RFC 9110 §9.2.2).
         request: the request that failed, once there is one.
         backend: the name of the backend that carried it, once there is one.
         attempts: the outcome of each attempt, in words, if the request was retried.

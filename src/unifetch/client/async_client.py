@@ -17,7 +17,7 @@ from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse, RawRequest, Request
 from ..policies.bodies import NO_BODY
 from ..policies.bodies import encode_async as encode
-from .base_client import BaseClient, absolute, check_arguments
+from .base_client import BaseClient, check_arguments
 from .connection_limit import AsyncSlots, await_slot
 from .event_loops import Late, TaskEvent, in_thread, in_time, sleep
 from .loop_client import LoopClient
@@ -275,10 +275,10 @@ class AsyncClient(LoopClient):
         """
         if EDITOR:
             every_argument(**call)
-        from .downloads import Part, async_download
+        from .downloads import Part, async_download, target_of
 
-        target = absolute(url, self.settings.base_url, call.pop("params", None))
-        return await async_download(self, Part(path, target, resume=resume, digest=digest, progress=progress), call)
+        part = Part(path, target_of(self, url, call), resume=resume, digest=digest, progress=progress)
+        return await async_download(self, url, part, call)
 
     # --- Driving the journey ----------------------------------------------------------------------
 

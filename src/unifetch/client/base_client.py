@@ -347,10 +347,10 @@ class BaseClient:
 
     def __setattr__(self, name: str, value: object) -> None:
         # `session.verify = False` must not go unnoticed. But a test may replace a method.
-        if name[:1] != "_" and not hasattr(type(self), name):
+        if name[:1] != "_" and isinstance(getattr(type(self), name, None), (property, type(None))):
             from ..model.names import ARGUMENT, CLIENT, answer, nearest
 
-            meant = nearest(name, PARSERS)
+            meant = nearest(name, (*PARSERS, "cookies", "backend"))
             made = f"did you mean Client({meant}=…)?" if meant else f"they are {', '.join(PARSERS)}"
             hint = answer(CLIENT, name) or answer(ARGUMENT, name) or made
             raise AttributeError(f"a client does not change: its settings are given when it is made; {hint}")

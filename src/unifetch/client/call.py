@@ -144,6 +144,7 @@ class Journey:
     _shares_jar = True
     _jar: CookieJar | None = None  # of this call alone, where the client keeps none
     _failures: tuple[str, ...] = ()
+    _reached: RequestSent = "no"  # how far the attempts before this one have come
     _resent = False
     _by_http1 = False  # as the server has asked
     _fresh = False  # after a 421: by a connection that has carried nothing else
@@ -427,6 +428,7 @@ class Journey:
         wait = None if settings.retry is None else self._wait(settings.retry, None, raw)
         if wait is not None:
             self._failures += (f"{raw.status} {evidence(raw.reason)[1:-1]}".strip(),)
+            self._reached = "yes"
             self._tell("Retrying", wait, None, raw.status)
             return wait
         if settings.redirects and raw.status < 400:
@@ -457,7 +459,7 @@ class Journey:
         if target.body is None:
             self.body = NO_BODY
         self.request = target
-        self._failures = ()
+        self._failures, self._reached = (), "no"
         self._answered = 0
         self._by_http1 = self._fresh = False
 
@@ -471,21 +473,21 @@ class Journey:
         self.explain(error)
         if not isinstance(error, UnifetchError):
             return None
-        retry, failure = self.plan.settings.retry, f"{type(error).__name__}: {error}"
+        retry = self.plan.settings.retry
         if isinstance(error, ConnectionLost) and not (self._resent or self.plan.exact) and self._may_resend(error):
             # One resend needs no `retry`; but where there is one, it counts as an attempt.
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:
-                self._failures += (failure,)
+                self._failures += (_outcome(error),)
+                self._reached = "no" if error.unprocessed else error.request_sent
                 return 0
         if retry is None or isinstance(error, StatusError):
             return None
         wait = self._wait(retry, error, None)
-        self._failures += (failure,)
-        if wait is None:
-            error.attempts = self._failures
-            return None
-        self._tell("Retrying", wait, error, None)
+        if wait is not None:
+            self._failures += (_outcome(error),)
+            self._reached = error.request_sent
+            self._tell("Retrying", wait, error, None)
         return wait
 
     def _may_resend(self, error: ConnectionLost) -> bool:
@@ -559,7 +561,7 @@ class Journey:
             self._check_deadline("yes")
 
     def explain(self, error: BaseException) -> None:
-        """Give an error its context: the request and the backend.
+        """Give an error its context: the request, the backend, and what came of the attempts before.
 
         Raises `TotalTimeout` in place of another timeout once the deadline has passed: the total has cut it short.
         """
@@ -570,17 +572,28 @@ class Journey:
                 self._check_deadline(error.request_sent, _TICK)
             except TotalTimeout as total:
                 raise total from error
-        error.request, error.backend = self.request, self.plan.name
+        self._describe(error)
 
     def _check_deadline(self, sent: RequestSent, early: float = 0) -> None:
         if self.deadline is None or self.memory.clock() < self.deadline - early:
             return
         error = TotalTimeout(f"not over within the total timeout of {self.plan.total:g} s", request_sent=sent)
-        error.request, error.backend = self.request, self.plan.name
+        self._describe(error)
         raise error
+
+    def _describe(self, error: UnifetchError) -> None:
+        error.request, error.backend = self.request, self.plan.name
+        if self._failures or self.plan.settings.retry is not None:
+            error.attempts = (*self._failures, _outcome(error))
+        if error.request_sent == "no":
+            error.request_sent = self._reached
 
     def _tell(self, event: str, *details: Any) -> None:
         if self.plan.listeners:
             told = getattr(self.plan.events, event)(self.call, self.request, self.memory.clock(), *details)
             for listener in self.plan.listeners:
                 listener(told)
+
+
+def _outcome(error: UnifetchError) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedRandom
 from time import monotonic
@@ -31,17 +32,16 @@ from ..errors import (
 from ..model.frozen import Record
 from ..model.headers import Headers
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
-from .base_client import check_arguments
+from .base_client import absolute, check_arguments
 from .event_loops import in_thread
 from .new_file import is_at, open_exactly, part_of, place_of, take_name
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Any, Self
 
-    from ..model.headers import Pairs
     from ..model.messages import Response
     from ..model.url import URL
     from ..policies.bodies import Progress
@@ -71,15 +71,23 @@ class Download(Record):
     resumed_from: int
 
 
-def download(client: Client, part: Part, call: CallArguments) -> Download:
+def target_of(client: BaseClient, url: str, call: CallArguments) -> URL:
+    """The absolute URL of a download with the parameters of its call, which stay there for each of its requests."""
+    params = call.get("params")
+    if isinstance(params, Iterator):
+        call["params"] = params = list(params)
+    return absolute(url, client.settings.base_url, params)
+
+
+def download(client: Client, url: str, part: Part, call: CallArguments) -> Download:
     """Drive a download; see `Client.download`."""
     fields = _fields(client, call)
     call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
     with part:
         while True:
-            call["headers"] = [*fields, *part.request_fields()]
-            with client.stream("GET", part.url, **call) as response:
+            call["headers"] = fields.merged(part.request_fields())
+            with client.stream("GET", url, **call) as response:
                 if response.status not in part.statuses:
                     raise _refusal(response)
                 if part.begin(response):
@@ -90,15 +98,15 @@ def download(client: Client, part: Part, call: CallArguments) -> Download:
                 call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
-async def async_download(client: AsyncClient, part: Part, call: CallArguments) -> Download:
+async def async_download(client: AsyncClient, url: str, part: Part, call: CallArguments) -> Download:
     """The same, awaited. Pieces are written as they come; the end, which takes longer, is done in a thread."""
     fields = _fields(client, call)
     call["timeout"] = timeout = client.unbounded(call)
     started = monotonic()
     with part:
         while True:
-            call["headers"] = [*fields, *part.request_fields()]
-            async with client.stream("GET", part.url, **call) as response:
+            call["headers"] = fields.merged(part.request_fields())
+            async with client.stream("GET", url, **call) as response:
                 if response.status not in part.statuses:
                     raise await _async_refusal(response)
                 if part.begin(response):
@@ -109,14 +117,14 @@ async def async_download(client: AsyncClient, part: Part, call: CallArguments) -
                 call["timeout"] = timeout.replace(total=max(timeout.total - (monotonic() - started), 1e-3))
 
 
-def _fields(client: BaseClient, call: CallArguments) -> Pairs:
+def _fields(client: BaseClient, call: CallArguments) -> Headers:
     """The caller's own fields, and one that asks for the file without a coding: a part of a coded one is of no use."""
     check_arguments("download()", call)
     given = Headers(call.pop("headers", None))
     for name in ("Range", "If-Range"):
         if name in given or name in client.settings.headers:
             raise InvalidHeader(f"{name} belongs to download(), which sets it to resume")
-    return *given.without("accept-encoding").pairs, ("Accept-Encoding", "identity")
+    return given.merged(Headers({"Accept-Encoding": "identity"}))
 
 
 def _refusal(response: Response[Iterator[bytes]]) -> StatusError:
@@ -237,9 +245,9 @@ class Part:
         """The statuses that `begin` can do something with."""
         return (200, 203, 206, 416) if self._start else (200, 203)
 
-    def request_fields(self) -> Pairs:
+    def request_fields(self) -> Headers:
         """What asks for the rest, if there is a beginning."""
-        return self._validator.request_fields(self._start) if self._validator and self._start else ()
+        return Headers(self._validator.request_fields(self._start) if self._validator and self._start else ())
 
     # --- The response -----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 from ..errors import ConfigError, InvalidSetting, InvalidURL, shown
+from ..masking import masked
 from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.timeouts import Timeout
@@ -195,6 +196,12 @@ class Settings(Value):
     def __init__(self, **fields: Any) -> None:
         """From parsed fields; the others have their defaults."""
         vars(self).update(fields)
+
+    def __repr__(self) -> str:
+        if not self.params:
+            return super().__repr__()
+        query = self.params if isinstance(self.params, str) else form_urlencode(self.params)
+        return Value.__repr__(Settings(**{**vars(self), "params": masked(f"?{query}")}))
 
     def replace(self, **changes: Any) -> Settings:
         """A copy with these fields changed, from whatever a caller may write for them.

@@ -15,7 +15,7 @@ from ..errors import IncompleteBody, InvalidRequest, StreamError
 from ..model.headers import Headers
 from ..model.messages import RawRequest, RawResponse, Request
 from ..policies.bodies import NO_BODY, encode
-from .base_client import BaseClient, absolute, check_arguments
+from .base_client import BaseClient, check_arguments
 from .connection_limit import Slots, ThreadEvent, wait_for_slot
 from .signatures import EDITOR, describe
 from .steps import Abandon, Discard, Fetch, ReadBody, Sleep
@@ -268,10 +268,10 @@ class Client(BaseClient):
         """
         if EDITOR:
             every_argument(**call)
-        from .downloads import Part, download
+        from .downloads import Part, download, target_of
 
-        target = absolute(url, self.settings.base_url, call.pop("params", None))
-        return download(self, Part(path, target, resume=resume, digest=digest, progress=progress), call)
+        part = Part(path, target_of(self, url, call), resume=resume, digest=digest, progress=progress)
+        return download(self, url, part, call)
 
     # --- Driving the journey ----------------------------------------------------------------------
 

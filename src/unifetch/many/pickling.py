@@ -8,6 +8,7 @@ read it.
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from io import BytesIO
 
 from ..model.frozen import Value
@@ -39,9 +40,9 @@ class _Packer(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Headers):
-            return Headers.trusted, (value.pairs,)
+            return Headers.trusted, (value.pairs,), (None, {"dropped": value.dropped})
         if isinstance(value, URL):
-            return URL, (_with_userinfo(value),)
+            return partial(URL, path_as_is=True), (_with_userinfo(value),)
         if isinstance(value, Value):
             return _value, (type(value), dict(vars(value)))
         return NotImplemented

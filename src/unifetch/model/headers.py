@@ -264,7 +264,8 @@ def _normal(pair: Any) -> tuple[str, Any]:
         raise InvalidHeader(f"a header is a name and a value, not {type(pair).__name__}") from None
     name = _text("name", name)
     if not is_token(name):
-        raise InvalidHeader(f"header name {evidence(name)} is not a token (RFC 9110 §5.6.2)")
+        start = name[: name.find(":", 1) + 1] or name  # what follows a colon may be a credential
+        raise InvalidHeader(f"header name {evidence(start)} is not a token (RFC 9110 §5.6.2)")
     if value is None:
         return name, None
     value = str(value) if type(value) is int else _text(f"{name!r}", value)

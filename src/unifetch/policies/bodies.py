@@ -315,14 +315,12 @@ def encode(
         InvalidBody: for two bodies, another type, a text file, NaN in JSON.
         InvalidSetting: for a `progress` that cannot be called.
     """
+    if progress is not None and not callable(progress):
+        raise InvalidSetting(f"progress: must be a callable (sent, total), not {type(progress).__name__}")
     if body is None and json is None and form is None and files is None:
         return NO_BODY
     content = _encoded(body, json, form, files)
-    if progress is None:
-        return content
-    if not callable(progress):
-        raise InvalidSetting(f"progress: must be a callable (sent, total), not {type(progress).__name__}")
-    return Watched(content, progress)
+    return content if progress is None else Watched(content, progress)
 
 
 def _encoded(body: Any, json: Any, form: Any, files: Any) -> Body:

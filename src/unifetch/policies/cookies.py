@@ -88,6 +88,14 @@ class Cookie(Value):
         if not 0 < len(name) + len(value) <= COOKIE_BYTES:
             raise InvalidHeader(f"cookie {_shown(name)}: name and value must be 1 to {COOKIE_BYTES} bytes")
 
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            # As `dict(jar)` and `for name, value in jar` do.
+            raise InvalidSetting(
+                "a Cookie is no pair of name and value: write {cookie.name: cookie.value for cookie in jar}"
+            )
+
     def expired(self, now: float) -> bool:
         """Whether it has expired; `now` is in seconds since the epoch."""
         return self.expires is not None and self.expires <= now
@@ -128,7 +136,9 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def _shown(name: object) -> str:
-    return evidence(name) if isinstance(name, str) else type(name).__name__
+    if not isinstance(name, str):
+        return type(name).__name__
+    return evidence(name[: name.find("=", 1) + 1] or name)  # what follows may be its value
 
 
 # --- Receiving: from a Set-Cookie field to a cookie (§5.6, §5.7) ----------------------------------

@@ -7,6 +7,7 @@ only, and userinfo in a Location is ignored.
 from __future__ import annotations
 
 from ..errors import InvalidURL, RedirectError, evidence
+from ..masking import masked_url
 from ..model.messages import Request
 from ..model.url import location_url
 
@@ -34,19 +35,22 @@ def follow(request: Request, status: int, headers: Headers, *, replayable: bool)
     if not locations:
         return None
     if len(locations) > 1:
-        raise RedirectError(f"{status} with two different Location fields: {evidence(headers['location'])}")
+        both = evidence(masked_url(headers["location"]))
+        raise RedirectError(f"{status} with two different Location fields: {both}", request_sent="yes")
     location = locations.pop()
     try:
         url = location_url(request.url, location)
     except InvalidURL as error:
-        raise RedirectError(f"{status} with a Location that cannot be followed: {error}") from error
+        message = f"{status} with a Location that cannot be followed: {error}"
+        raise RedirectError(message, request_sent="yes") from error
 
     method, body, fields = request.method, request.body, request.headers
     if (status in (301, 302) and method == "POST") or (status == 303 and method not in ("GET", "HEAD")):
         method, body = "GET", None
         fields = fields.without(*_OF_BODY)
     elif body is not None and not replayable:
-        raise RedirectError(f"{status} asks to send the body again, and a one-shot stream cannot be")
+        message = f"{status} asks to send the body again, and a one-shot stream cannot be"
+        raise RedirectError(message, request_sent="yes")
     if url.origin != request.url.origin:
         fields = fields.without(*_OF_ORIGIN)
     return Request(method, url, headers=fields, body=body)

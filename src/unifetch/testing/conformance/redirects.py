@@ -200,10 +200,10 @@ class TestRedirects(Conformance):
             yield b"body"
 
         with Server(reply(status, b"", {"Location": "/end"})) as server:
-            with pytest.raises(RedirectError, match="stream"):
+            with pytest.raises(RedirectError, match="stream") as caught:
                 client.post(server.url, body=once())
 
-            assert 1 == len(server.requests)
+            assert (1, "yes") == (len(server.requests), caught.value.request_sent)
 
     def test_the_body_of_a_redirect_is_bounded(self, client: Client) -> None:
         """An endless body of a redirect is left, not read."""
