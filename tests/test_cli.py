@@ -19,10 +19,11 @@ import unifetch
 from servers import certificate_authority
 from unifetch import __version__, available_backends
 from unifetch.backends import BACKENDS, capabilities, is_installed
+from unifetch.backends.base import Capability
 from unifetch.cli import backends as command_line
 from unifetch.cli.main import main
 from unifetch.cli.terminal import Style
-from unifetch.testing import Close, Flood, HalfClose, Script, Server, Wait, refused_port, reply
+from unifetch.testing import Close, Flood, HalfClose, Pause, Script, Server, Wait, refused_port, reply
 from unifetch.testing.conformance.routes import Relay
 
 COMMAND = [sys.executable, "-m", "unifetch"]
@@ -288,6 +289,46 @@ def test_verbose_shows_tls(backend: str, route: str) -> None:
         "> GET / HTTP/1.1",
         "< HTTP/1.1 200 OK",
     ]
+
+
+@pytest.mark.parametrize(
+    "backend", [name for name in available_backends() if Capability.TLS_PROXY in capabilities(name)]
+)
+def test_verbose_shows_tls_within_tls(backend: str) -> None:
+    """Through a proxy of https the request goes out after the second handshake; `--trace` shows no record of TLS."""
+    authority = certificate_authority()
+    with Server(reply(body=b"hello"), tls=authority.server_context()) as server:
+        with Server([b"HTTP/1.1 200 OK\r\n\r\n", Relay(server.port)], tls=authority.server_context()) as proxy:
+            words = ["--cacert", str(authority.ca_file), "-x", proxy.url, server.url]
+            verbose, traced = (
+                subprocess.run([*COMMAND, option, "-b", backend, *words], capture_output=True, text=True)
+                for option in ("-v", "--trace")
+            )
+    shown = [
+        line[:9] for line in verbose.stderr.splitlines() if line.startswith(("* a tunnel", "* TLS", "> GET", "< HT"))
+    ]
+
+    assert (0, "hello") == (verbose.returncode, verbose.stdout), verbose.stderr
+    assert ["* TLSv1.3", "* a tunne", "* TLSv1.3", "> GET / H", "< HTTP/1."] == shown
+    assert (0, "hello") == (traced.returncode, traced.stdout), traced.stderr
+    assert [] == re.findall(r"^[<>] 00000  1[4-7] 03 .*", traced.stderr, re.M)
+    assert "GET / HTTP/1.1.." in traced.stderr
+
+
+def test_trace_shows_what_looks_like_tls() -> None:
+    """A body that begins as a record of TLS does is one, on a connection without TLS."""
+    answer: Script = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n",
+        Pause(0.05),
+        b"\x16\x03body",
+        Pause(0.05),
+        b"\r\n",
+    ]
+    with Server(answer) as server:
+        done = subprocess.run([*COMMAND, "--trace", server.url], capture_output=True)
+
+    assert (0, b"\x16\x03body\r\n") == (done.returncode, done.stdout)
+    assert b"16 03 62 6f 64 79" in done.stderr
 
 
 def test_verbose_shows_no_request_that_was_not_sent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,9 +145,17 @@ def test_it_fits_a_terminal_and_masks_credentials(columns: int) -> None:
     assert 1 == out.splitlines().count("  user-agent")
 
 
-@pytest.mark.parametrize("words", [[], ["--script", "missing.py"], ["http://127.0.0.1:1/", "--script", __file__]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--script", "missing.py"],
+        ["http://127.0.0.1:1/", "--script", __file__],
+        ["http://127.0.0.1:1/", "--timeout", "nan"],
+    ],
+)
 def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing to ask, a file that is not there, and both a server and a script are errors of usage."""
+    """Nothing to ask, a file that is not there, both a server and a script, and no time are errors of usage."""
     try:
         code: object = main(["compare", *words])
     except SystemExit as end:

@@ -465,6 +465,7 @@ def test_a_wrong_word_leads_to_the_right_one(
         (["--cookie", "file"], "a file of cookies is read by --cookie-jar"),
         (["a:={"], "a:=… is not JSON"),
         (["--resolve", "x"], "--resolve takes HOST:ADDRESS"),
+        (["--resolve", "a:127.0.0.1", "--resolve", "a:127.0.0.2"], "the host of --resolve 'a' stands there twice"),
     ],
 )
 def test_contradictions(words: list[str], message: str, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

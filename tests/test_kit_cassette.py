@@ -980,10 +980,12 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def test_the_command_where_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A directory that is not there, or has no cassette, is no success; and what a killed process left is named."""
-    with pytest.raises(SystemExit, match="there is no cassette in"):
-        command(["cassette", "check", str(tmp_path)])
-    with pytest.raises(SystemExit, match="there is no directory"):
-        command(["cassette", "orphans", str(tmp_path / "typo")])
+    assert 2 == command(["cassette", "check", str(tmp_path)])
+    assert "there is no cassette in" in capsys.readouterr().err
+    assert 2 == command(["cassette", "orphans", str(tmp_path / "typo")])
+    assert "there is no directory" in capsys.readouterr().err
+    assert 2 == command(["cassette", "scrub", str(tmp_path), "--secret", "NO_SUCH_VARIABLE"])
+    assert "there is no cassette in" in capsys.readouterr().err
     (tmp_path / ".one.har.abcdefgh").write_text("{")
     assert 1 == command(["cassette", "orphans", str(tmp_path)])
     assert "left by a process that was ended while it wrote" in capsys.readouterr().out
@@ -1008,6 +1010,30 @@ def test_credentials_that_are_recorded_later(cassette: Any, tmp_path: Path) -> N
     assert [f'{{"password":"SECRET-{number}"}}' for number in (1, 2, 1)] == [
         entry["request"]["postData"]["text"] for entry in entries
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.yaml", b"\xff"),
+        ("a.yaml", b"a: ["),
+        ("a.yaml", b""),
+        ("a.json", b"{"),
+        ("a.json", b'{"interactions": [{"request": {}}]}'),
+        ("a.json", b'{"interactions": [{"request": {"method": "GET", "uri": "x", "headers": {}},'
+         b' "response": {"status": 200, "status_code": 200, "headers": []}}]}'),
+    ],
+)  # fmt: skip
+def test_import_of_what_is_none_of_vcrpy(
+    name: str, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line names the file."""
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    (tmp_path / name).write_bytes(data)
+
+    assert 1 == command(["cassette", "import-vcr", str(tmp_path / name), str(tmp_path / "new.har")])
+    assert f"{name} is no cassette of vcrpy" in capsys.readouterr().err
+    assert not (tmp_path / "new.har").exists()
 
 
 def test_import_vcr(tmp_path: Path) -> None:

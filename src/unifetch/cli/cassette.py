@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
 from .parser import command_parser
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..testing.secrets import Secrets
 
 
 def run(word: str, arguments: Sequence[str]) -> int:
-    """Run one of the actions; 1 where it found something."""
+    """Run one of the actions; 1 where it found something wrong."""
     cassette = command_parser(word)
     actions = cassette.add_subparsers(metavar="ACTION", required=True)
 
@@ -49,13 +50,13 @@ def run(word: str, arguments: Sequence[str]) -> int:
     try:
         return int(options.run(options))
     except (CassetteError, SecretFound) as error:
-        print(f"unifetch cassette: {error}", file=sys.stderr)
+        say(f"unifetch cassette: {error}")
         return 1
 
 
 def _orphans(options: argparse.Namespace) -> int:
     if not options.directory.is_dir():
-        raise SystemExit(f"unifetch cassette: there is no directory {options.directory}")
+        raise ConfigError(f"there is no directory {options.directory}")
     found = list(orphans(options.directory))
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0
@@ -91,7 +92,7 @@ def _check(options: argparse.Namespace) -> int:
             Secrets().scan(str(path), path.read_text("utf-8"))
         except (CassetteError, SecretFound) as error:
             wrong += 1
-            print(error, file=sys.stderr)
+            say(str(error))
         else:
             print(f"{path}: {len(records)} exchanges")
     return 1 if wrong else 0
@@ -129,7 +130,7 @@ def _cassettes(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         found = sorted(path.rglob("*.har")) if path.is_dir() else [path]
         if not found:
-            raise SystemExit(f"unifetch cassette: there is no cassette in {path}")
+            raise ConfigError(f"there is no cassette in {path}")
         yield from found
 
 
@@ -138,5 +139,5 @@ def _secrets(names: list[str]) -> Secrets:
 
     missing = [name for name in names if name not in os.environ]
     if missing:
-        raise SystemExit(f"unifetch cassette: the environment has no {', '.join(missing)}")
+        raise ConfigError(f"the environment has no {', '.join(missing)}")
     return Secrets({name.lower(): os.environ[name] for name in names})

@@ -19,6 +19,7 @@ from ..backends import BACKENDS, available_backends, is_installed, load
 from ..client.sync_client import Client
 from ..errors import ConfigError
 from ..masking import masked, masked_field, masked_url
+from ..model.timeouts import Timeout
 from ..policies.tls import TLS
 from .parser import command_parser
 from .terminal import Style, columns, printable, wrapped
@@ -63,6 +64,7 @@ def run(word: str, arguments: Sequence[str]) -> int:
         parser.error("a URL or --script FILE is needed")
     if options.script and "://" in options.url:
         parser.error("--script answers in place of a server: give a path in place of the URL, or leave one of them out")
+    Timeout(options.timeout)  # what is none is an error of usage, and not a result of each
     trust = Trust(options.cacert, insecure=options.insecure)
     with _server(options.script) as server:
         url = options.url

@@ -125,7 +125,7 @@ class Timing:
             size: bytes of the body.
         """
         began, sent = self._events[0].time, 0.0
-        say(f"{'':>10}  {'answer after':>12}  {'':16}")
+        say(f"{'':>10}  {'answer after':>12}")
         for event in self._events:
             if isinstance(event, events.Attempt):
                 sent, number = event.time, event.number

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 for wrong usage, also of a file; 3 no connection; 4 timeout; 5 TLS; 6 any other
         error of the protocol; 22 a status of 400 and above with `--fail` or into a file; 130 when interrupted.
-        `demo` returns 1 if the backends disagree.
+        `demo` returns 1 if the backends differ, `cassette` if something is wrong with a recording.
 
     Raises:
         SystemExit: 2 for arguments that cannot be parsed, 0 for `--help` and `--version`.

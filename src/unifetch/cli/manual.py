@@ -16,6 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 EXIT_CODES = (
     (0, "an answer came; also one with a status of 400 and above, unless --fail or a file was asked for"),
+    (1, "demo: the backends differ; cassette: something is wrong with a recording"),
     (2, "wrong usage, or a file that cannot be read or written; nothing was sent"),
     (3, "no connection: the name, the address, the proxy"),
     (4, "a timeout"),

@@ -80,7 +80,7 @@ def client_settings(options: argparse.Namespace) -> dict[str, Any]:
     if options.proxy is not None or options.no_proxy:
         settings["proxy"] = options.proxy
     if options.resolve:
-        settings["resolve"] = dict(map(_host_and_address, options.resolve))
+        settings["resolve"] = _once(list(map(_host_and_address, options.resolve)), "host of --resolve")
     if options.unix_socket is not None:
         settings["unix_socket"] = options.unix_socket
     if options.http2 or options.http2_only:

@@ -6,6 +6,7 @@ for no program: the bytes hold credentials.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Connected = Callable[[tuple[str, int]], None]
     Secured = Callable[[ssl.SSLSocket | ssl.SSLObject], None]
 
-HANDSHAKE = b"\x16\x03"  # what a TLS connection begins with (RFC 8446 §5.1)
+CLIENT_HELLO = re.compile(rb"\x16\x03.{3}\x01", re.DOTALL)  # what a TLS connection begins with (RFC 8446 §4, §5.1)
 
 
 def traced() -> AbstractContextManager[None]:
@@ -73,7 +74,8 @@ class _Watch:
         self._connected = connected
         self._secured = secured
         self._met: set[tuple[Any, Any]] = set()  # connections, by their two ends
-        self._encrypted = WeakSet[socket.socket]()  # their bytes are TLS records: what is in them is shown elsewhere
+        # What carries records of TLS: a socket, or a proxy's TLS. What is in the records is handed on elsewhere.
+        self._encrypted = WeakSet[object]()
 
     def plain(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method of `socket.socket` that hands on its bytes, unless they are those of TLS."""
@@ -91,10 +93,10 @@ class _Watch:
 
         return watched
 
-    def _is_tls(self, sock: socket.socket, data: bytes) -> bool:
-        if data.startswith(HANDSHAKE):
-            self._encrypted.add(sock)
-        return sock in self._encrypted
+    def _is_tls(self, carrier: object, data: bytes) -> bool:
+        if CLIENT_HELLO.match(data):
+            self._encrypted.add(carrier)
+        return carrier in self._encrypted
 
     def _meet(self, sock: socket.socket) -> bool:
         """Whether it is a connection; one that is new is told of."""
@@ -116,7 +118,7 @@ class _Watch:
         """A class of `ssl` whose reads and writes hand on what they carry."""
 
         def keep(tls: Any, mark: str, data: bytes) -> None:
-            if not tls.server_side:  # a server in this process
+            if not tls.server_side and not self._is_tls(tls, data):  # a server in this process is not shown
                 self._keep(None, mark, data)
 
         def do_handshake(tls: Any, *args: Any) -> None:

@@ -23,11 +23,11 @@ def read_vcr(path: Path) -> list[Recorded]:
     Raises:
         CassetteError: it is none.
     """
-    text = path.read_text("utf-8")
     try:
+        text = path.read_text("utf-8")
         held = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
         return [_recorded(each["request"], each["response"]) for each in held["interactions"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CassetteError(f"{path} is no cassette of vcrpy ({type(error).__name__}: {error})") from error
 
 
@@ -36,7 +36,10 @@ def _yaml(text: str, path: Path) -> Any:
         yaml = import_module("yaml")
     except ImportError:
         raise CassetteError(f"{path} is YAML, which PyYAML reads: pip install pyyaml") from None
-    return yaml.safe_load(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _recorded(request: dict[str, Any], response: dict[str, Any]) -> Recorded:
