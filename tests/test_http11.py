@@ -517,6 +517,11 @@ def test_the_head_of_before_changes_nothing() -> None:
     ("data", "evidence"),
     [
         (b"HTTP/1.1 abc\r\n\r\n", "bad status line: 'HTTP/1.1 abc'"),
+        (
+            b"\0\0\6\4" + bytes(11),
+            r"not an HTTP/1 response: it begins with b'\x00\x00\x06\x04\x00\x00\x00'"
+            '; the server speaks HTTP/2, which http2="only" asks for',
+        ),
         (b"SSH-2.0-OpenSSH", "not an HTTP/1 response: it begins with b'SSH-2.0'"),
         (b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "header name is not a token (RFC 9110 §5.1): 'A '"),
         (b"HTTP/1.1 200 OK\r\nhello\r\n\r\n", "header line without a colon: 'hello'"),

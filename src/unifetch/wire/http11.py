@@ -159,9 +159,11 @@ def _section(reader: ByteReader, mark: bytes, limit: int, name: str, begins: byt
     while not (section := reader.take_until(mark, limit)):
         start = bytes(reader.data[reader.at : reader.at + len(begins)])
         if not begins.startswith(start):
-            # An alert, or a handshake message, of any version (RFC 8446 §5.1).
-            is_tls = start[:2] in (b"\x15\x03", b"\x16\x03")
-            hint = "; the server speaks TLS on this port; is it https://?" if is_tls else ""
+            hint = ""
+            if start[:2] in (b"\x15\x03", b"\x16\x03"):  # an alert, or a handshake message (RFC 8446 §5.1)
+                hint = "; the server speaks TLS on this port; is it https://?"
+            elif start[:1] == b"\0" and start[3:4] == b"\x04":  # its SETTINGS, which come first (RFC 9113 §3.4)
+                hint = '; the server speaks HTTP/2, which http2="only" asks for'
             raise _broken(f"not an HTTP/1 response: it begins with {evidence(start)}{hint}")
         _refuse_illegal(reader.data, reader.at + seen, reader.at + limit)
         if len(reader) >= limit:

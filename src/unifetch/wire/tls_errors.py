@@ -14,6 +14,7 @@ _NO_TLS = "it does not speak TLS on this port; is it http://?"
 _ENDED = "it ended the connection; does it serve this name, and TLS on this port?"
 _VERSION = "it speaks no version of TLS that both sides allow; tls min_version is 1.2 unless set"
 _NONE_SHOWN = "it asks for a client certificate, and none was shown; set tls client_cert"
+_NO_PROTOCOL = "it speaks no protocol that we offer by ALPN; http2=True offers HTTP/2 as well"
 _NOT_ACCEPTED = "it does not accept the client certificate that was shown"
 
 _MEANINGS = {
@@ -51,6 +52,8 @@ def handshake_failed(error: BaseException, host: str, port: int) -> TLSError:
         words = f"{_MEANINGS.get(reason) or _REFUSALS[reason]} ({reason})"
     elif isinstance(error, ConnectionError):
         words = f"{_ENDED} ({error.strerror or type(error).__name__})"
+    elif "no application protocol" in str(error):  # which the table of `ssl` does not have
+        words = f"{_NO_PROTOCOL} (TLSV1_ALERT_NO_APPLICATION_PROTOCOL)"
     else:
         words = str(reason or getattr(error, "strerror", None) or error)
     return TLSError(f"TLS with {host}:{port} failed: {words}")

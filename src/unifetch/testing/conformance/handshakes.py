@@ -89,6 +89,19 @@ class TestHandshakes(Conformance):
 
             assert 1 == server.connections
 
+    def test_a_server_of_http2_only(self, client: Client) -> None:
+        """One that begins with HTTP/2, whatever it is asked: the words say how to ask for that."""
+        with Server(OnConnect(b"\0\0\x06\x04\0\0\0\0\0\0\3\0\0\0\x64", Close())) as server:
+            with pytest.raises(ProtocolError, match='speaks HTTP/2, which http2="only" asks for'):
+                client.get(server.url)
+
+    @requires(Capability.TLS_CONTEXT)
+    def test_no_protocol_that_both_speak(self, client: Client) -> None:
+        """A server that takes none of those offered by ALPN says so (RFC 7301 §3.2); most likely it wants HTTP/2."""
+        with Server(OnConnect(b"\x15\3\3\0\2\2\x78", Close())) as server:
+            with pytest.raises(TLSError, match="http2=True offers HTTP/2 as well"):
+                client.get(f"https://127.0.0.1:{server.port}/")
+
     @requires(Capability.PROXY, Capability.TLS_CONTEXT)
     def test_the_scheme_of_a_proxy(self, client: Client) -> None:
         """It is the same with a proxy, in both directions."""
