@@ -252,6 +252,46 @@ def test_trace_of_what_fails(client: Any, library: Any, script: Any, name: str) 
     assert begun == {each.rpartition(".")[0] for each, _ in told if not each.endswith(".started")}
 
 
+CUT = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na"]
+
+
+def test_a_trace_that_raises(client: Any) -> None:
+    """That is for its caller; the connection is closed."""
+
+    def trace(name: str, info: Any) -> None:
+        if name == "http11.receive_response_headers.complete":
+            raise ValueError("mine")
+
+    with Server(CUT) as server:
+        with pytest.raises(ValueError, match="mine") as caught:
+            client.get(server.url, extensions={"trace": trace})
+        server.wait_closed()
+
+        assert caught.tb  # it holds the frames, and so what is in them
+
+
+def test_a_trace_that_is_cancelled(library: Any, bridge: Any) -> None:
+    """The same, where the task is cancelled while `trace` is awaited."""
+
+    async def trace(name: str, info: Any) -> None:
+        if name == "http11.receive_response_headers.complete":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async def main(url: str) -> None:
+        async with library.AsyncClient(transport=bridge.AsyncTransport()) as client:
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await client.get(url, extensions={"trace": trace})
+            await asyncio.to_thread(server.wait_closed)
+
+            assert caught.tb
+
+    with Server(CUT) as server:
+        asyncio.run(main(server.url))
+
+
 def test_wrong_settings_are_refused(bridge: Any) -> None:
     """A transport takes what is below policies, and nothing else."""
     with pytest.raises(InvalidSetting, match="headers"):

@@ -77,8 +77,12 @@ class SyncTransport:
                     trace(name, info)
             raise family.translated(error, request) from error
         if trace is not None:
-            for name, info in answered(response, request):
-                trace(name, info)
+            try:
+                for name, info in answered(response, request):
+                    trace(name, info)
+            except BaseException:
+                response.close()  # it will reach nobody
+                raise
         body = response.body
         if trace is None and type(body) is BodyThere:
             return family.response(response, family.library.ByteStream(body.content))
@@ -121,8 +125,12 @@ class AwaitedTransport:
                     await trace(name, info)
             raise family.translated(error, request) from error
         if trace is not None:
-            for name, info in answered(response, request):
-                await trace(name, info)
+            try:
+                for name, info in answered(response, request):
+                    await trace(name, info)
+            except BaseException:
+                await response.close()  # it will reach nobody
+                raise
         body = response.body
         if trace is None and type(body) is AsyncBodyThere:
             return family.response(response, family.async_content(body.content))
