@@ -9,13 +9,14 @@ from __future__ import annotations
 from asyncio import sleep
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 
-from ...errors import ConnectionLost, IncompleteBody, ReadTimeout
+from ...errors import ConnectionLost, IncompleteBody
 from ...model.messages import AsyncRawResponse
 from ...wire import http11
 from ...wire.asyncio_wire import Pieces, closed
 from ...wire.reader import RECEIVE
-from ..base import ends_at
+from ..base import ends_at, time_left
 from .connection_state import ConnectionState
 
 TYPE_CHECKING: bool = False
@@ -126,9 +127,10 @@ class AsyncConnection(ConnectionState):
     async def _wait_for_continue(self, steps: HeadSteps) -> Head | None:
         # RFC 9110 §10.1.1: 100 asks for the body, a final answer refuses it. A server that knows neither says nothing,
         # so the wait is short.
-        with suppress(ReadTimeout):
+        ends = monotonic() + http11.CONTINUE_SECONDS
+        with suppress(TimeoutError):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(await self._receive(http11.CONTINUE_SECONDS))
+                self._feed(await self._receive(time_left(ends)))
             return early
         return None
 

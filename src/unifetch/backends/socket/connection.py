@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 
-from ...errors import ConnectionLost, IncompleteBody, ReadTimeout
+from ...errors import ConnectionLost, IncompleteBody
 from ...model.messages import RawResponse
 from ...wire import http11
 from ...wire.reader import RECEIVE
 from ...wire.sockets import arrivals, kernel_timeouts, send_or_hear
 from ...wire.tls_errors import certificate_refused
-from ..base import within
+from ..base import time_left, within
 from .connection_state import ConnectionState
 from .in_place import reads_into
 
@@ -131,9 +132,10 @@ class Connection(ConnectionState):
     def _wait_for_continue(self, steps: HeadSteps) -> Head | None:
         # RFC 9110 §10.1.1: 100 asks for the body, a final answer refuses it. A server that knows neither says nothing,
         # so the wait is short.
-        with suppress(ReadTimeout):
+        ends = monotonic() + http11.CONTINUE_SECONDS
+        with suppress(TimeoutError):
             while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(self._receive(http11.CONTINUE_SECONDS))
+                self._feed(self._receive(time_left(ends)))
             return early
         return None
 

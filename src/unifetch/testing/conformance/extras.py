@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from ... import Client
 from ...backends.base import Capability
 from ...errors import InvalidBody, InvalidHeader, UnsupportedCapability
 from ...observe import events
-from .. import OnHead, Receive, Server, Signal, Wait, reply
+from .. import Close, OnHead, Receive, Server, Signal, Wait, reply
+from ..steps import Step
 from .base import Conformance, requires
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -20,6 +22,20 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 def once(data: bytes) -> Iterator[bytes]:
     """A body whose size nobody knows in advance."""
     yield data
+
+
+class Hints(Step):
+    """Sends interim responses until the event is set; if that takes long, it answers instead."""
+
+    def __init__(self, until: threading.Event) -> None:
+        self.until = until
+
+    def run(self, connection: Any) -> None:
+        for _ in range(25):
+            if self.until.wait(0.2):
+                return
+            connection.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        connection.play([reply(408), Close()])
 
 
 class TestExtras(Conformance):
@@ -48,6 +64,20 @@ class TestExtras(Conformance):
         """A server that says nothing gets the body after a moment."""
         with Server(reply(200, b"thanks")) as server:
             response = client.put(server.url, body=b"body", headers={"Expect": "100-continue"})
+
+            assert (b"thanks", b"body") == (response.body, server.requests[0].body)
+
+    @requires(Capability.EXPECT_CONTINUE)
+    def test_expect_continue_of_a_server_that_gives_hints(self, client: Client) -> None:
+        """Other interim responses do not prolong that moment."""
+        asked = threading.Event()
+
+        def blocks() -> Iterator[bytes]:
+            asked.set()
+            yield b"body"
+
+        with Server(OnHead(Hints(asked), Receive(), reply(200, b"thanks"))) as server:
+            response = client.put(server.url, body=blocks(), headers={"Expect": "100-continue"})
 
             assert (b"thanks", b"body") == (response.body, server.requests[0].body)
 
