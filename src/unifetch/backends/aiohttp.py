@@ -41,7 +41,7 @@ from ..model.headers import Headers
 from ..model.messages import AsyncRawResponse
 from ..wire.asyncio import AsyncioDialer
 from ..wire.dial import dial
-from ..wire.sockets import new_socket, refusal
+from ..wire.sockets import FULL_QUEUE, new_socket, refusal
 from ..wire.timer import Clock
 from .asyncio_stream import TakenOver
 from .base import (
@@ -270,6 +270,11 @@ class _Way:
                     raise ConnectionAbortedError("it closed the connection at once")
                 wire = transport.get_protocol()
                 if not isinstance(wire, TakenOver):
+                    is_unix = isinstance(self.connector, aiohttp.UnixConnector)
+                    if is_unix and transport.get_extra_info("peername") is None:
+                        connection.close()  # the queue of the socket is full, which asyncio takes for a connection
+                        await asyncio.sleep(FULL_QUEUE)
+                        continue
                     wire = TakenOver(transport, wire, self._clock)
                     await dialer.prepare(wire, connection)
                     return wire, connection

@@ -18,7 +18,7 @@ from .dial import carried_out_awaited
 from .happy_eyeballs import race
 from .reader import RECEIVE
 from .resolution import begin, numeric, settled
-from .sockets import SocketDialer, new_socket, refusal
+from .sockets import FULL_QUEUE, SocketDialer, new_socket, refusal
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class AnyioDialer(SocketDialer):
                 except (BlockingIOError, InterruptedError):
                     if not isinstance(address, str):
                         break
-                    await anyio.sleep(0.005)  # a unix socket's queue is full, and nothing tells when it no longer is
+                    await anyio.sleep(FULL_QUEUE)
             await anyio.wait_writable(sock)
         if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise refusal(code)

@@ -15,7 +15,7 @@ from .asyncio_wire import AsyncioTLS, AsyncioWire, look_up
 from .dial import carried_out_awaited
 from .happy_eyeballs import race
 from .reader import RECEIVE
-from .sockets import new_socket, refusal
+from .sockets import FULL_QUEUE, new_socket, refusal
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -115,13 +115,25 @@ async def _attempt(family: int, address: Any) -> socket.socket:
     sock = new_socket(family)
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        await _connect(sock, address)
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError) and error.errno:
             raise refusal(error.errno) from error  # asyncio has words of its own
         raise
     return sock
+
+
+async def _connect(sock: socket.socket, address: Any) -> None:
+    if not isinstance(address, str):
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        return
+    while True:  # asyncio would take a full queue for a connection
+        try:
+            sock.connect(address)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(FULL_QUEUE)
 
 
 def _discard(task: asyncio.Task[socket.socket]) -> None:

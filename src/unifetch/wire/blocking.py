@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+from time import sleep
 
 from ..backends.base import connect_ends, time_left, within
 from . import dial as dialing
@@ -14,7 +15,7 @@ from .dial import carried_out
 from .happy_eyeballs import race
 from .reader import RECEIVE
 from .resolution import look_up
-from .sockets import SocketDialer, new_socket
+from .sockets import FULL_QUEUE, SocketDialer, new_socket
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -46,8 +47,15 @@ class BlockingDialer(SocketDialer):
             return
         family, address = addresses[0]
         self.wire = new_socket(family)
-        self.wire.settimeout(time_left(self._ends))
-        self.wire.connect(address)
+        while True:
+            self.wire.settimeout(time_left(self._ends))
+            try:
+                self.wire.connect(address)
+                return
+            except BlockingIOError:
+                if not isinstance(address, str):
+                    raise
+                sleep(FULL_QUEUE)
 
     def wait(self, seconds: float | None) -> bool:
         # select() would not take every descriptor.

@@ -29,6 +29,10 @@ _KEEPALIVE = [
 ]
 
 
+# Seconds between two attempts at a unix socket whose queue is full: nothing tells when it no longer is.
+FULL_QUEUE = 0.005
+
+
 def new_socket(family: int) -> socket.socket:
     """A socket whose small writes leave at once.
 

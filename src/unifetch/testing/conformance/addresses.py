@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import shutil
+import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,11 +19,13 @@ from ...backends.base import Capability
 from ...errors import (
     ConfigError,
     ConnectError,
+    ConnectTimeout,
     NameResolutionError,
     TLSError,
     UnifetchError,
     UnsupportedCapability,
 )
+from ...model.timeouts import Timeout
 from .. import (
     OnConnect,
     Receive,
@@ -82,6 +87,23 @@ class TestAddresses(Routes):
             assert ("no", 0) == (caught.value.request_sent, server.connections)
         del caught
         gc.collect()
+
+    @requires(Capability.UNIX_SOCKET)
+    def test_unix_socket_whose_queue_is_full(self, client: Client, path: str) -> None:
+        """A server that does not accept is waited for; then it is a ConnectTimeout, and nothing left."""
+        with full_queue(path) as accept:
+            if accept is None:  # this system refuses, where another waits
+                return
+            with pytest.raises(ConnectTimeout) as caught:
+                client.get("http://service.test/", unix_socket=path, timeout=Timeout(20, connect=0.2))
+            later = threading.Timer(0.1, accept)
+            later.start()
+            try:
+                response = client.get("http://service.test/", unix_socket=path)
+            finally:
+                later.join()
+
+            assert ("no", 204) == (caught.value.request_sent, response.status)
 
     @requires(Capability.UNIX_SOCKET, Capability.FORBID_PRIVATE)
     def test_unix_socket_that_must_not_be_private(self, client: Client, path: str) -> None:
@@ -201,3 +223,30 @@ class TestAddresses(Routes):
         )
         del caught
         gc.collect()
+
+
+@contextlib.contextmanager
+def full_queue(path: str) -> Iterator[Callable[[], None] | None]:
+    """A unix socket that nobody accepts from; what is given does so, and answers. None where the system refuses."""
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
+        listener.bind(path)
+        listener.listen(0)
+        listener.settimeout(5)
+        refused: OSError | None = None
+        while refused is None:
+            peer = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            peer.setblocking(False)
+            try:
+                peer.connect(path)
+            except OSError as error:
+                refused = error
+
+        def accept() -> None:
+            waiting.close()
+            answered = False
+            while not answered:
+                with listener.accept()[0] as peer:
+                    if answered := bool(peer.recv(65536)):
+                        peer.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+        yield accept if isinstance(refused, BlockingIOError) else None
