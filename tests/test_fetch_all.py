@@ -749,3 +749,32 @@ def test_nothing_is_lost_on_the_way_to_a_worker(server: Server) -> None:
 
     assert result.error is None
     assert ("/a/../b", None) == (server.requests[-1].target, server.requests[-1].header("user-agent"))
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_settings_of_the_process_are_no_arguments_on_a_worker(server: Server, at_once: int) -> None:
+    """What `configure` has set for the origin of its base_url goes to no other, and a call adds its own params."""
+    unifetch.configure(base_url=server.url, auth=("user", "s3cret"), headers={"X-Api-Key": "s3cret"})
+    unifetch.configure(params={"api_key": "s3cret", "page": 1, "size": 5})
+    with Server() as other:
+        urls = ["/a", f"{other.url}/b"]
+        results = fetch_all(urls, executor=ByPost(), params={"page": 2}, concurrency=at_once, per_origin=1)
+        unifetch.client.config.PROCESS.settings = unifetch.client.settings.Settings()  # a worker has not configured it
+
+        assert [None, None] == [result.error for result in results]
+        [ours], [theirs] = server.requests, other.requests
+
+    assert ("/a?api_key=s3cret&size=5&page=2", "s3cret") == (ours.target, ours.header("x-api-key"))
+    assert ours.header("authorization") is not None
+    assert "/b?size=5&page=2" == theirs.target
+    assert [None, None] == [theirs.header("x-api-key"), theirs.header("authorization")]
+
+
+def test_params_of_the_process_are_sent_once(server: Server) -> None:
+    """Also as text, and by a worker in the process that has configured them."""
+    unifetch.configure(params="a=1")
+    results = list(fetch_all([server.url], executor=ByPost()))
+    unifetch.client.config.PROCESS.settings = unifetch.client.settings.Settings()
+
+    assert [None] == [result.error for result in results]
+    assert ["/?a=1"] == [request.target for request in server.requests]

@@ -34,7 +34,7 @@ from ..errors import (
 )
 from ..masking import REDACTED
 from ..model.frozen import Record
-from ..model.headers import NO_HEADERS, Headers
+from ..model.headers import Headers
 from ..model.messages import Request, Response
 from ..model.url import URL
 from .pickling import CANNOT_BE_PACKED, pack, unpack
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     Progress: TypeAlias = "Callable[[int, int | None], object]"
     Call: TypeAlias = "dict[str, Any]"
     Sink: TypeAlias = "Callable[[Result[Response[bytes]]], Any]"
-    Shared: TypeAlias = "tuple[str, int, int | None, Call]"  # method, at once, to one origin, call
+    Shared: TypeAlias = "tuple[str, int, int | None, Call, Call]"  # method, at once, to one origin, settings, call
     Ask: TypeAlias = "tuple[int, str, Any]"  # the index, the URL as it is shown, and what was given (or packed)
     Batch: TypeAlias = "Future[list[Result[Any]]]"
 
@@ -204,15 +204,16 @@ def fetch_all(
         raise InvalidSetting(f"executor: must have submit(), as those of concurrent.futures have, not be a {kind}")
     at_once = concurrency or 1
     size = chunk or 4 * at_once
-    ready = _for_workers(call)
-    shared = _packed_settings((method, at_once, per_origin, ready))
+    settings, ready = _for_workers(call)
+    shared = _packed_settings((method, at_once, per_origin, settings, ready))
     waiting = Window(window or CHUNKS * size, chunk=size, at_once=at_once, per_origin=per_origin, **how)
     ticket = os.urandom(8)  # without it, Dask would take two equal submissions for one
 
     def submit(chunk: list[Ask]) -> Batch:
         return executor.submit(fetch_chunk, shared, pack((ticket, chunk)), sink)
 
-    return _results(iter(urls), taker(waiting, ready.get("base_url"), per_origin, _packed), waiting, submit)
+    take_in = taker(waiting, ready.get("base_url", PROCESS.settings.base_url), per_origin, _packed)
+    return _results(iter(urls), take_in, waiting, submit)
 
 
 # --- Before the first request ---------------------------------------------------------------------
@@ -421,10 +422,9 @@ def _settle(future: Batch, running: dict[Batch, Task[Ask]], waiting: Window[Ask,
 
 def fetch_chunk(shared: bytes, chunk: bytes, sink: Sink | None) -> list[Result[Any]]:
     """Fetch the URLs of a chunk with the connections of this process; an executor is given this function."""
-    method, at_once, per_origin, call = _unpacked_settings(shared)
+    client, method, at_once, per_origin, call = _unpacked_settings(SHARED, shared)
     _, asks = unpack(chunk)
     asks = [(index, shown, unpack(item) if isinstance(item, bytes) else item) for index, shown, item in asks]
-    client = SHARED
     ask = partial(_ask, client, method, call, sink)
     if at_once == 1:
         results = [ask(each) for each in asks]
@@ -432,7 +432,8 @@ def fetch_chunk(shared: bytes, chunk: bytes, sink: Sink | None) -> list[Result[A
         threads, per_origin = within(client.settings.limits, min(at_once, len(asks)), per_origin)
         waiting: Window[Ask, Result[Any]] = Window(len(asks), tasks=threads, per_origin=per_origin)
         for each in asks:
-            waiting.add(each, "" if per_origin is None else _origin(each[2], call.get("base_url")))
+            base = call.get("base_url", client.settings.base_url)
+            waiting.add(each, "" if per_origin is None else _origin(each[2], base))
         waiting.end()
         results = list(_in_threads(iter(()), waiting.add, waiting, ask, copy_context()))
     return [result if result.error is None else result.replace(error=_portable(result.error)) for result in results]
@@ -455,20 +456,19 @@ def _portable(error: Exception) -> Exception:
 # --- What goes to a worker ------------------------------------------------------------------------
 
 
-def _for_workers(call: Mapping[str, Any]) -> Call:
-    settings = PROCESS.settings
-    ready = prepared(settings, call)
+def _for_workers(call: Mapping[str, Any]) -> tuple[Call, Call]:
+    """The settings of this process, whose credentials are for one origin, and the arguments of each call."""
+    ready = prepared(PROCESS.settings, call)
     backend = ready.get("backend") or chosen_backend()[0]
     if not isinstance(backend, str):
         raise ConfigError(f"backend: a {type(backend).__name__} is of this process; to an executor, name a backend")
-    headers = settings.headers.merged(ready.get("headers", NO_HEADERS))
-    ready = {**vars(settings), **ready, "headers": headers, "backend": backend}
-    ready.pop("listeners", None)  # they belong to this process, too; a worker has its own
-    return ready
+    # The listeners belong to this process, too; a worker has its own.
+    settings = {name: value for name, value in vars(PROCESS.settings).items() if name != "listeners"}
+    return settings, {**ready, "backend": backend}
 
 
 def _packed_settings(shared: Shared) -> bytes:
-    for name, value in shared[3].items():
+    for name, value in (*shared[3].items(), *shared[4].items()):
         try:
             pack(value)
         except CANNOT_BE_PACKED as error:
@@ -477,9 +477,11 @@ def _packed_settings(shared: Shared) -> bytes:
 
 
 @lru_cache(4)
-def _unpacked_settings(shared: bytes) -> Shared:
-    unpacked: Shared = unpack(shared)
-    return unpacked
+def _unpacked_settings(client: Client, shared: bytes) -> tuple[Client, str, int, int | None, Call]:
+    method, at_once, per_origin, settings, call = unpack(shared)
+    if settings.get("params") == client.settings.params:  # it is the same process, which must not say them twice
+        settings.pop("params", None)
+    return client.with_(**settings), method, at_once, per_origin, call
 
 
 def _packed(item: Item) -> str | bytes:
