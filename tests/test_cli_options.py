@@ -27,7 +27,7 @@ from unifetch.cli.main import main
 from unifetch.cli.manual import groups
 from unifetch.cli.parser import COMMON, ELSEWHERE
 from unifetch.errors import InvalidRequest
-from unifetch.testing import RecordedRequest, Script, Server, reply
+from unifetch.testing import Answer, Intercepted, RecordedRequest, Script, Server, intercept, reply
 
 DOCS = Path(__file__).parent.parent / "docs"
 TABLES = runpy.run_path(str(DOCS / "command_line.py"))
@@ -409,6 +409,23 @@ def test_every_byte_after_a_redirect_to_tls(backend: str) -> None:
     assert (0, "hello") == (done.returncode, done.stdout)
     assert 2 == requests.count(b"GET / HTTP/1.1\r\n")
     assert answers.endswith(b"Content-Length: 5\r\n\r\nhello")
+
+
+@pytest.mark.parametrize("words", [[], ["-o", "FILE"]], ids=" ".join)
+def test_no_time_in_all(words: list[str], tmp_path: Path) -> None:
+    """Without `--timeout` a body may take as long as it comes, as the help says; with it, there is a deadline."""
+    deadlines = []
+
+    def answer(request: Intercepted) -> Answer:
+        deadlines.append(request.raw.deadline)
+        return Answer(200, b"x")
+
+    words = ["http://h/", *(word.replace("FILE", str(tmp_path / "f")) for word in words)]
+    with intercept(answer):
+        codes = [main(words), main([*words, "--timeout", "5"])]
+
+    assert [0, 0] == codes
+    assert [True, False] == [each is None for each in deadlines]
 
 
 # --- What is wrong --------------------------------------------------------------------------------

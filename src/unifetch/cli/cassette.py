@@ -68,7 +68,7 @@ def orphans(directory: Path) -> Iterator[str]:
 
     for path in sorted(directory.rglob("cassettes/*/*.har")):
         module = path.parent.parent.parent / f"{path.parent.name}.py"
-        test = re.split(r"[\[.]", path.stem)[-1] if "[" not in path.stem else path.stem.partition("[")[0].split(".")[-1]
+        test = path.stem.partition("[")[0].rpartition(".")[2]
         if not module.exists():
             yield f"{path}: there is no {module}"
         elif not re.search(rf"\bdef {re.escape(test)}\b", module.read_text("utf-8")):

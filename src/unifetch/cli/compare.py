@@ -180,11 +180,11 @@ def _over(backend: str) -> Call:
 
 
 def _subjects() -> list[tuple[str, Call]]:
-    for name in available_backends():
-        if name in BACKENDS:
-            load(name)  # so that no time is that of an import
+    ours = [name for name in available_backends() if name in BACKENDS]
+    for name in ours:
+        load(name)  # so that no time is that of an import
     own = [(name, call) for name, call in OWN.items() if is_installed(name)]
-    return own + [(f"unifetch:{name}", _over(name)) for name in available_backends() if name in BACKENDS]
+    return own + [(f"unifetch:{name}", _over(name)) for name in ours]
 
 
 # --- What happens ---------------------------------------------------------------------------------

@@ -165,7 +165,9 @@ def read(words: Sequence[str]) -> list[str]:
     if not is_plain and _GLOB.search(url):
         raise InvalidRequest("curl would ask for several URLs by [1-3] or {a,b}: one is asked for at a time")
     if as_query:
-        url = _with_query(url, data)
+        if any(text.startswith("@") for text in data):
+            raise InvalidRequest("curl's -G with a file has no counterpart here")
+        url = _with_query(url, "&".join(data))
     else:
         out += [word for text in data for word in ("-d", text)]
     if json:  # for which curl asks for JSON as well
@@ -207,11 +209,8 @@ def _data(option: str, value: str) -> str:
     return value
 
 
-def _with_query(url: str, data: list[str]) -> str:
-    if any(text.startswith("@") for text in data):
-        raise InvalidRequest("curl's -G with a file has no counterpart here")
+def _with_query(url: str, query: str) -> str:
     head, hash_, fragment = url.partition("#")
-    query = "&".join(data)
     return f"{head}{('&' if '?' in head else '?') if query else ''}{query}{hash_}{fragment}"
 
 
@@ -293,27 +292,24 @@ def _received(tool: str, options: argparse.Namespace) -> Iterator[str]:
         say(f"unifetch: -b {options.backend} is left out, because {tool} has no other engine")
 
 
-def written(
-    tool: str, url: str | URL, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace
-) -> str:
-    """The request that a command line means, for another tool. Credentials are written out, as they were typed.
+def written(url: str, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> str:
+    """The request that a command line means, for the tool of `--as`. Credentials are written out, as they were typed.
 
     Raises:
         InvalidRequest: for what the other tool has no way to say.
     """
-    if tool == "python":
+    if options.as_tool == "python":
         return _python(url, settings, call, options)
-    received = list(_received(tool, options))
-    if tool == "curl":
-        return shlex.join(_curl(url, settings, call, received))
+    if options.as_tool == "curl":
+        return shlex.join(_curl(url, settings, call, options))
     body = call.get("body")
     file = None if body is None or isinstance(body, str) else _body_word(body)[1:]
-    return shlex.join(_httpie(url, settings, call, received)) + (
+    return shlex.join(_httpie(url, settings, call, options)) + (
         f" < {shlex.quote(file)}" if file not in (None, "-") else ""
     )
 
 
-def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> str:
+def _python(url: str, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> str:
     for name, (option, _, _) in RECEIVED.items():
         if name not in ("fail", "silent") and getattr(options, name) not in (None, False):
             raise InvalidRequest(f"--as python writes the request; what {option} asks for is up to the program")
@@ -324,7 +320,7 @@ def _python(url: str | URL, settings: dict[str, Any], call: dict[str, Any], opti
     if not said["headers"]:
         del said["headers"]
     lines = "".join(f"    {name}={_literal(value)},\n" for name, value in said.items())
-    where = f"unifetch.URL({str(url)!r}, path_as_is=True)" if isinstance(url, URL) else repr(url)
+    where = f"unifetch.URL({url!r}, path_as_is=True)" if options.path_as_is else repr(url)
     raises = ".raise_for_status()" if options.fail else ""
     called = f"response = unifetch.request(\n    {method!r},\n    {where},\n{lines}){raises}"
     modules = [name for name in ("pathlib", "sys") if f"{name}." in lines]
@@ -345,18 +341,11 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
-def _with_params(url: str | URL, call: dict[str, Any]) -> str:
-    if not (params := call.get("params")):
-        return str(url)
-    head, hash_, fragment = str(url if isinstance(url, URL) else URL(url)).partition("#")
-    return f"{head}{'&' if '?' in head else '?'}{form_urlencode(params)}{hash_}{fragment}"
-
-
-def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any], received: list[str]) -> Iterator[str]:
+def _curl(url: str, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> Iterator[str]:
     import json
 
     yield "curl"
-    if isinstance(url, URL):  # which it is where its path is to stay as it is
+    if options.path_as_is:
         yield "--path-as-is"
     method = call["method"].upper()
     has_body = not call.keys().isdisjoint(("body", "json", "form", "files"))
@@ -389,14 +378,14 @@ def _curl(url: str | URL, settings: dict[str, Any], call: dict[str, Any], receiv
     if call.get("decode", True):
         yield "--compressed"
     yield from _curl_settings(url, settings)
-    yield from received
-    asked = _with_params(url, call)
+    yield from _received("curl", options)
+    asked = _with_query(url, form_urlencode(call.get("params", ())))
     if not set(asked.partition("//")[2].partition("/")[2]).isdisjoint("[]{}"):
         yield "-g"  # curl would ask for several URLs
     yield asked
 
 
-def _curl_settings(url: str | URL, settings: dict[str, Any]) -> Iterator[str]:
+def _curl_settings(url: str, settings: dict[str, Any]) -> Iterator[str]:
     auth = settings.get("auth")
     if auth == "netrc":
         yield "-n"
@@ -416,9 +405,8 @@ def _curl_settings(url: str | URL, settings: dict[str, Any]) -> Iterator[str]:
         yield from ("-E", cert) if isinstance(cert, str) else ("-E", cert[0], "--key", cert[1])
     if "proxy" in settings:
         yield from ("--noproxy", "*") if settings["proxy"] is None else ("-x", settings["proxy"])
-    port = str((url if isinstance(url, URL) else URL(url)).port)
     for host, address in settings.get("resolve", {}).items():
-        yield from ("--resolve", f"{host}:{port}:{address}")
+        yield from ("--resolve", f"{host}:{URL(url).port}:{address}")
     if "unix_socket" in settings:
         yield from ("--unix-socket", settings["unix_socket"])
     if http2 := settings.get("http2"):
@@ -448,7 +436,7 @@ def _body_word(body: Any) -> str:
     return f"@{name}" if isinstance(name, str) and name != "<stdin>" else "@-"
 
 
-def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any], received: list[str]) -> Iterator[str]:
+def _httpie(url: str, settings: dict[str, Any], call: dict[str, Any], options: argparse.Namespace) -> Iterator[str]:
     import json
 
     for setting, why in (
@@ -461,7 +449,7 @@ def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any], rece
             raise InvalidRequest(f"HTTPie has no {why}")
     body = call.get("body")
     yield from ("http", "--follow") if settings.get("redirects", 20) else ("http",)
-    if isinstance(url, URL):
+    if options.path_as_is:
         yield "--path-as-is"
     if "files" in call:
         yield "--multipart"
@@ -482,8 +470,8 @@ def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any], rece
         yield f"--timeout={settings['timeout']:g}"
     if isinstance(body, str):
         yield f"--raw={body}"
-    yield from received
-    yield from (call["method"].upper(), str(url))
+    yield from _received("httpie", options)
+    yield from (call["method"].upper(), url)
     for name, value in call["headers"]:
         said = "" if value is None else value.strip()
         yield f"{name}:{said}" if said or value is None else f"{name};"
@@ -493,14 +481,11 @@ def _httpie(url: str | URL, settings: dict[str, Any], call: dict[str, Any], rece
         yield "Cookie:" + "; ".join(f"{name}={value}" for name, value in cookies.items())
     for name, value in call.get("json", {}).items():
         name = re.sub(r"([\[\]])", r"\\\1", _name(name))  # HTTPie nests by brackets
-        yield f"{name}:={json.dumps(value, ensure_ascii=False)}" if _is_json(value) else f"{name}={value}"
+        is_json = not isinstance(value, str) or value.startswith(("=", "@"))
+        yield f"{name}:={json.dumps(value, ensure_ascii=False)}" if is_json else f"{name}={value}"
     for name, value in call.get("form", ()):
         yield _text(name, value)
     for name, part in call.get("files", ()):
         yield f"{_name(name)}@{part}" if isinstance(part, Path) else _text(name, part[1])
     if body is not None and _is_untyped(call):  # HTTPie would call it JSON
         yield "Content-Type:"
-
-
-def _is_json(value: Any) -> bool:
-    return not isinstance(value, str) or value.startswith(("=", "@"))

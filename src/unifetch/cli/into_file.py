@@ -36,7 +36,7 @@ def name_of(url: URL) -> str:
     return name
 
 
-def download(client: Client, options: argparse.Namespace, url: str | URL, path: str, call: dict[str, Any]) -> int:
+def download(client: Client, options: argparse.Namespace, url: URL, path: str, call: dict[str, Any]) -> int:
     """Get the URL into the file at `path`; the bytes that it has in the end."""
     del call["method"]
     hints = not options.silent
@@ -51,13 +51,13 @@ def download(client: Client, options: argparse.Namespace, url: str | URL, path: 
         try:
             done = client.download(url, path, resume=options.resume, progress=progress, **call)
         except KeyboardInterrupt as interrupt:
-            if hints and os.path.exists(path) is False:
+            if hints and not os.path.exists(path):
                 interrupt.add_note("interrupted; the same command with -c goes on, if the server allows it")
             raise
     return done.size
 
 
-def _is_complete(client: Client, url: str | URL, path: str, call: dict[str, Any]) -> int | None:
+def _is_complete(client: Client, url: URL, path: str, call: dict[str, Any]) -> int | None:
     """The size of a file that is there as long as the server's, with nothing left of a broken download beside it."""
     target = os.path.realpath(path)
     if not os.path.isfile(target) or any(

@@ -20,10 +20,10 @@ TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-USAGE, INTERRUPTED = 2, 130
+USAGE = 2
 
 # The first row that fits gives the exit code.
-EXIT_CODES: dict[type[Exception], int] = {
+EXIT_CODES: dict[type[BaseException], int] = {
     InvalidRequest: USAGE,
     ConfigError: USAGE,
     TimedOut: 4,
@@ -33,6 +33,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     UnifetchError: 6,
     OSError: USAGE,  # a file that cannot be read or written
     ImportError: USAGE,  # a library that is broken
+    KeyboardInterrupt: 130,
 }
 
 
@@ -43,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; those of this process by default.
 
     Returns:
-        The exit code: 0; 2 for wrong usage, also of a file; 3 no connection; 4 timeout; 5 TLS; 6 any other
-        error of the protocol; 22 a status of 400 and above with `--fail` or into a file; 130 when interrupted.
-        `demo` returns 1 if the backends differ, `cassette` if something is wrong with a recording.
+        The exit code; `unifetch manual` says what each means.
 
     Raises:
         SystemExit: 2 for arguments that cannot be parsed, 0 for `--help` and `--version`.
@@ -71,13 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         code = 0  # whoever reads our output has seen enough, as `head` does
     except tuple(EXIT_CODES) as error:
-        for text in (f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())):
+        said = () if isinstance(error, KeyboardInterrupt) else (f"{type(error).__name__}: {error}",)
+        for text in (*said, *getattr(error, "__notes__", ())):
             say(f"unifetch: {printable(text)}")
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
-    except KeyboardInterrupt as interrupt:
-        for text in getattr(interrupt, "__notes__", ()):
-            say(f"unifetch: {printable(text)}")
-        code = INTERRUPTED
     try:
         _flush()
     except OSError:
@@ -100,8 +96,7 @@ def _run(words: list[str]) -> int:
     # What is not asked for is not imported: most of the time of one request is that of starting.
     first, rest = words[0], words[1:]
     if first in COMMANDS:
-        code: int = import_module(f".{COMMANDS[first][1]}", __package__).run(first, rest)
-        return code
+        return int(import_module(f".{COMMANDS[first][1]}", __package__).run(first, rest))
     from .send import run
 
     return run(first, rest) if first.lower() in METHODS else run("", words)

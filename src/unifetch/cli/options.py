@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
-def is_url(word: str) -> bool:
-    """Whether a word is meant as an absolute URL."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
-
-
 def sorted_words(word: str, words: list[str]) -> tuple[str, str, list[str]]:
     """The method ("" where none is named), the URL, and the items, of the words of a command line.
 
@@ -37,7 +32,7 @@ def sorted_words(word: str, words: list[str]) -> tuple[str, str, list[str]]:
         InvalidRequest: there is no URL.
     """
     rest = list(words)
-    at = next((number for number, each in enumerate(rest) if is_url(each)), None)
+    at = next((number for number, each in enumerate(rest) if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", each)), None)
     if not word and rest and rest[0].isalpha() and (at or (at is None and len(rest) > 1)):
         word, rest = rest[0], rest[1:]
         at = None if at is None else at - 1
@@ -51,17 +46,16 @@ def sorted_words(word: str, words: list[str]) -> tuple[str, str, list[str]]:
     return word.upper(), url, rest
 
 
-def checked_url(text: str) -> str:
-    """The URL as it is, or an error that guesses what was meant."""
+def parsed_url(text: str, *, path_as_is: bool) -> URL:
+    """The URL, or an error that guesses what was meant."""
     try:
-        URL(text)
+        return URL(text, path_as_is=path_as_is)
     except InvalidURL as error:
         hint = ""
         if ":/" not in text:
             with suppress(InvalidURL):
                 hint = f"; did you mean '{URL(f'http://{text}')}'?"
         raise InvalidURL(f"{error}{hint}") from error
-    return text
 
 
 def client_settings(options: argparse.Namespace) -> dict[str, Any]:

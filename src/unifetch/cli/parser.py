@@ -233,20 +233,20 @@ def request_parser(word: str = "") -> Parser:
         help="a body, of a form's type unless -H says another; several are joined by &. @FILE sends a file as it is, "
         "@- standard input",
     )
-    body.add_argument("--json", metavar="TEXT", help="a body of JSON, checked and sent as it is; @FILE, @-")
+    body.add_argument("--json", metavar="TEXT", help="JSON to send as it is: TEXT, which is checked, or @FILE, @-")
     body.add_argument(
         "-F",
         "--form",
         action="store_true",
         help="the items are a form: name=value, and name@FILE or name=@FILE for a file, which makes it multipart",
     )
-    add("--multipart", action="store_true", help="with -F: multipart also without a file")
+    add("--multipart", action="store_true", help="with -F: multipart even without a file")
     add("--path-as-is", action="store_true", help="leave /../ and /./ in the path as they are")
 
     group = parser.add_argument_group("who asks")
     add = group.add_argument
     add("-u", "--user", metavar="USER[:PASSWORD]", help="Basic credentials; a password that is left out is asked for")
-    add("--digest", action="store_true", help="answer a challenge of Digest with -u, in place of Basic")
+    add("--digest", action="store_true", help="use -u for Digest authentication in place of Basic")
     add("--bearer", metavar="TOKEN", help="a bearer token")
     add("--netrc", action="store_true", help="credentials from the netrc file")
     add("--cookie", metavar="'A=B; C=D'", action="append", default=[], help="cookies to send")
@@ -265,9 +265,9 @@ def request_parser(word: str = "") -> Parser:
         "--timeout",
         metavar="SECONDS",
         type=float,
-        help="for all of it; else 10 to connect, 30 for each wait, 300 in all",
+        help="for all of it; without it 10 to connect, 30 for each wait",
     )
-    add("--retry", metavar="N", type=_count, help="send up to N times more what failed and may be repeated")
+    add("--retry", metavar="N", type=_count, help="try up to N times more what failed, if it may be repeated")
     add("-L", "--redirects", metavar="N", type=_count, help="the most redirects to follow; 20 by default")
     add("--no-redirects", action="store_const", const=0, dest="redirects", help="show a redirect, do not follow it")
     add("-k", "--insecure", action="store_true", help="accept any certificate: whoever sits in between can read along")
@@ -295,13 +295,13 @@ def request_parser(word: str = "") -> Parser:
         "-o",
         "--output",
         metavar="FILE",
-        help="into FILE, which changes once all is there; - writes raw to the terminal",
+        help="into FILE, which changes only when all is there; - writes raw to the terminal",
     )
-    add("-O", action="store_true", dest="remote_name", help="into a file of the name that the URL ends with")
+    add("-O", action="store_true", dest="remote_name", help="into a file with the name that the URL ends with")
     add("-c", "--continue", dest="resume", action="store_true", help="go on where -o or -O broke off")
     add("--fail", action="store_true", help="exit with 22, and no body, for a status of 400 and above")
-    add("--limit", metavar="SIZE", type=_size, help="stop after SIZE bytes of the body: 500k, 10M, 2G")
-    add("--no-decode", action="store_true", help="leave a compressed body as it came")
+    add("--limit", metavar="SIZE", type=_size, help="fail if the body has more bytes than SIZE: 500k, 10M, 2G")
+    add("--no-decode", action="store_true", help="leave a compressed body as it comes")
 
     group = parser.add_argument_group("what is shown")
     add = group.add_argument
@@ -312,10 +312,16 @@ def request_parser(word: str = "") -> Parser:
         help="the conversation: connections, TLS, heads, redirects, retries; credentials masked",
     )
     add("--timing", action="store_true", help="where the time went")
-    add("--trace", action="store_true", help="every byte that goes through a connection, also credentials")
+    add("--trace", action="store_true", help="every byte that goes through a connection, credentials included")
     add("-s", "--silent", action="store_true", help="neither progress nor hints; errors are shown")
     tools = ["curl", "httpie", "python"]
-    add("--as", dest="as_tool", metavar="TOOL", choices=tools, help=f"send nothing, write it for {', '.join(tools)}")
+    add(
+        "--as",
+        dest="as_tool",
+        metavar="TOOL",
+        choices=tools,
+        help=f"send nothing; write the request for {', '.join(tools)}",
+    )
     add("-h", "--help", action=_Help, nargs=0, help="the common half, on one screen")
     add("--help-all", action="help", help="this")
     add("--version", action="version", version=f"unifetch {VERSION}")

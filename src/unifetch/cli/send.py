@@ -13,7 +13,7 @@ from ..client.sync_client import Client
 from ..errors import InvalidRequest, TooLarge
 from ..model.text import codec_of
 from ..model.url import URL
-from .options import call_arguments, checked_url, client_settings, sorted_words
+from .options import call_arguments, client_settings, parsed_url, sorted_words
 from .parser import BACKEND, parse, request_parser
 from .terminal import Style, printable, say
 
@@ -46,12 +46,11 @@ def run(word: str, arguments: Sequence[str]) -> int:
         if options.resume and not (options.output or options.remote_name):
             raise InvalidRequest("-c goes on with a file: it needs -o FILE or -O; curl's -c is --cookie-jar FILE")
         call = call_arguments(options, method, words, files)
-        checked_url(text)
-        url: str | URL = URL(text, path_as_is=True) if options.path_as_is else text
+        url = parsed_url(text, path_as_is=options.path_as_is)
         if options.as_tool:
             from .curl import written
 
-            print(written(options.as_tool, url, settings, call, options))
+            print(written(text, settings, call, options))
             return 0
         if "timeout" in settings:
             call["timeout"] = settings.pop("timeout")  # a client's does not bound a stream as a whole
@@ -62,27 +61,27 @@ def run(word: str, arguments: Sequence[str]) -> int:
         if options.resume and not is_download:
             raise InvalidRequest("-c goes on with a file: it needs -o FILE, and a GET without a body")
         timing = _listeners(options, settings, files)
-        with _client(options, settings, url, files) as client:
-            if is_download:
-                from .into_file import download
+        client = _client(options, settings, files)
+        if is_download:
+            from .into_file import download
 
-                length = download(client, options, url, str(path), call)
-            else:
-                length = _stream(client, options, url, path, call)
+            length = download(client, options, url, str(path), call)
+        else:
+            length = _stream(client, options, url, path, call)
         if timing is not None:
             timing.show(monotonic(), length)
     return 0
 
 
-def _path(options: argparse.Namespace, url: str | URL) -> str | None:
-    if not options.remote_name:
-        path: str | None = options.output
-        return path
-    if options.output is not None:
-        raise InvalidRequest("-o and -O contradict each other")
-    from .into_file import name_of
+def _path(options: argparse.Namespace, url: URL) -> str | None:
+    path: str | None = options.output
+    if options.remote_name:
+        if path is not None:
+            raise InvalidRequest("-o and -O contradict each other")
+        from .into_file import name_of
 
-    return name_of(url if isinstance(url, URL) else URL(url))
+        path = name_of(url)
+    return path
 
 
 def _listeners(options: argparse.Namespace, settings: dict[str, Any], files: ExitStack) -> Timing | None:
@@ -100,26 +99,22 @@ def _listeners(options: argparse.Namespace, settings: dict[str, Any], files: Exi
     return timing
 
 
-@contextmanager
-def _client(
-    options: argparse.Namespace, settings: dict[str, Any], url: str | URL, files: ExitStack
-) -> Iterator[Client]:
+def _client(options: argparse.Namespace, settings: dict[str, Any], files: ExitStack) -> Client:
     if options.trace:
-        from .trace import traced
+        from .trace import show, watched
 
-        files.enter_context(traced())
-    with ExitStack() as stack:
-        if options.cookie_jar is not None:
-            from .cookie_file import cookie_file
+        files.enter_context(watched(show))
+    if options.cookie_jar is not None:
+        from .cookie_file import cookie_file
 
-            settings["cookies"] = stack.enter_context(cookie_file(options.cookie_jar))
-        backend = options.backend
-        if backend is None and chosen_backend()[1] == "the default":
-            backend = BACKEND
-        yield stack.enter_context(Client(backend, **settings))
+        settings["cookies"] = files.enter_context(cookie_file(options.cookie_jar))
+    backend = options.backend
+    if backend is None and chosen_backend()[1] == "the default":
+        backend = BACKEND
+    return files.enter_context(Client(backend, **settings))
 
 
-def _stream(client: Client, options: argparse.Namespace, url: str | URL, path: str | None, call: dict[str, Any]) -> int:
+def _stream(client: Client, options: argparse.Namespace, url: URL, path: str | None, call: dict[str, Any]) -> int:
     # The file is opened before anything is sent, so that no answer is lost to one that cannot be written.
     with _output(path) as output, client.stream(url=url, **call) as response:
         if options.fail:
@@ -166,8 +161,7 @@ def _show_head(response: Response[Any], output: BinaryIO, style: Style | None) -
     print(style.bold(printable(status)))
     for name, value in response.headers.pairs:
         print(f"{style.cyan(printable(name))}: {printable(value)}")
-    print()
-    sys.stdout.flush()
+    print(flush=True)
 
 
 def _show_body(response: Response[Any], pieces: _counted) -> None:

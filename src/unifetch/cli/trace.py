@@ -17,7 +17,6 @@ from .terminal import columns, say
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from typing import Any
 
     Keep = Callable[[socket.socket | None, str, bytes], None]
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     Secured = Callable[[ssl.SSLSocket | ssl.SSLObject], None]
 
 CLIENT_HELLO = re.compile(rb"\x16\x03.{3}\x01", re.DOTALL)  # what a TLS connection begins with (RFC 8446 §4, §5.1)
-
-
-def traced() -> AbstractContextManager[None]:
-    """Show on standard error what goes through the connections of this process."""
-    return watched(lambda sock, mark, data: _show(mark, data))
 
 
 @contextmanager
@@ -149,7 +143,8 @@ def _data(name: str, args: tuple[Any, ...], done: Any) -> bytes:
     return bytes(memoryview(args[0])[: None if name == "sendall" else done])
 
 
-def _show(mark: str, data: bytes) -> None:
+def show(_: object, mark: str, data: bytes) -> None:
+    """Write the bytes to standard error, as `--trace` does."""
     if not data:
         return
     width = 16 if columns() >= 74 else 4
