@@ -316,7 +316,7 @@ class NetworkStream(Exchanges):
         super().__init__()
         self._engine = engine
         self._sock = sock
-        self._early: bytes | None = None  # what came while a write waited
+        self._early = b""  # what came, and was heard, while a write waited
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
         exchange: HeardExchange = timeout
@@ -335,30 +335,39 @@ class NetworkStream(Exchanges):
             exchange.sent = "maybe"
             while left:
                 count = send_or_hear(self._sock, left, exchange.timeout.write, exchange.deadline)
-                if not count and self._hears():
+                if not count and self._hears(exchange):
                     raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
                 left = left[count:]
         except OSError as error:
             exchange.broke_sending = True
             raise _failure(error, self._engine.WriteTimeout, self._engine.WriteError) from error
 
-    def _hears(self) -> bool:
-        try:
-            self._early = self._sock.recv(RECEIVE)
-        except OSError as error:  # a message of TLS
-            if certificate_refused(error, "maybe"):
-                raise
-            return False
+    def _hears(self, exchange: HeardExchange) -> bool:
+        # All that has come, as TLS may hold several records. It ends the upload if it is an answer, or an end: after an
+        # interim response, the server still reads.
+        while exchange.head is None:
+            try:
+                data = self._sock.recv(RECEIVE)
+            except OSError as error:  # there is no more, or it was a message of TLS
+                if certificate_refused(error, "maybe"):
+                    raise
+                return False
+            if not data:
+                break
+            self.took(exchange, data)
+            self._early += data
         return True
 
     def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         exchange: HeardExchange = timeout
         try:
             self._sock.settimeout(exchange.within(exchange.timeout.read))
-            data = self._sock.recv(max_bytes) if self._early is None else self._early
+            if self._early:
+                data, self._early = self._early, b""
+                return data
+            data = self._sock.recv(max_bytes)
         except OSError as error:
             raise _failure(error, self._engine.ReadTimeout, self._engine.ReadError) from error
-        self._early = None
         self.took(exchange, data)
         return data
 
@@ -393,6 +402,7 @@ class AsyncNetworkStream(Exchanges):
         super().__init__()
         self._engine = engine
         self._wire = wire
+        self._early = b""  # what came, and was heard, while a write waited
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:
         exchange: HeardExchange = timeout
@@ -404,17 +414,26 @@ class AsyncNetworkStream(Exchanges):
         try:
             limit()
             exchange.sent = "maybe"
-            if not await self._wire.write(buffer, limit):
+            if not await self._wire.write(buffer, limit, partial(self._hears, exchange)):
                 raise BrokenPipeError("the server has answered, and takes no more")  # the engine reads it then
         except OSError as error:
             exchange.broke_sending = True
             raise _failure(error, self._engine.WriteTimeout, self._engine.WriteError) from error
+
+    def _hears(self, exchange: HeardExchange, data: bytes) -> bool:
+        if data:
+            self.took(exchange, data)
+            self._early += data
+        return not data or exchange.head is not None
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         exchange: HeardExchange = timeout
         limit = partial(exchange.within, exchange.timeout.read)
         try:
             limit()
+            if self._early:
+                data, self._early = self._early, b""
+                return data
             data = await self._wire.read(max_bytes, limit)
         except OSError as error:
             raise _failure(error, self._engine.ReadTimeout, self._engine.ReadError) from error

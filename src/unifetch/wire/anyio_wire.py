@@ -41,7 +41,6 @@ class AnyioWire:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._layers: list[_TLSLayer] = []
-        self._early: bytes | None = None  # what came while a write waited
         self._at_once = 0
         self._waits = False
         self._closed = False
@@ -78,24 +77,28 @@ class AnyioWire:
         """What there is, as soon as there is something; `b""` at the end, ssl.SSLError if that has no close_notify."""
         return await self._read(size, len(self._layers), limit)
 
-    async def write(self, data: bytes, limit: Limit) -> bool:
-        """Write all of it, and return True; or False if something has come before the peer took it: `read` gives that.
+    async def write(self, data: bytes, limit: Limit, hears: Callable[[bytes], bool] | None = None) -> bool:
+        """Write all of it, and return True; or False if it need not be, by what came before the peer took it.
+
+        Args:
+            data: the bytes.
+            limit: what each wait may take.
+            hears: is given what came, which `read` gives no more, and tells whether it ends the writing; None to
+                listen to nothing.
 
         Raises:
             OSError: what the peer has said may be read nevertheless.
         """
         view = memoryview(data)
         for start in range(0, len(view), RECEIVE):
-            if not await self._send(view[start : start + RECEIVE], len(self._layers), limit, listening=True):
+            if not await self._send(view[start : start + RECEIVE], len(self._layers), limit, hears):
                 return False
         return True
 
     # --- What waits -------------------------------------------------------------------------------
 
     async def _read(self, size: int, depth: int, limit: Limit) -> bytes:
-        data, self._early = self._early, None
-        if data is None:
-            data = self._received(size, depth)
+        data = self._received(size, depth)
         if data is not None:
             await self._not_always_at_once()
             return data
@@ -104,16 +107,17 @@ class AnyioWire:
             data = self._received(size, depth)
         return data
 
-    async def _send(self, data: bytes | memoryview, depth: int, limit: Limit, *, listening: bool = False) -> bool:
+    async def _send(
+        self, data: bytes | memoryview, depth: int, limit: Limit, hears: Callable[[bytes], bool] | None = None
+    ) -> bool:
         view = memoryview(self._sealed(data, depth))
         while view:
             try:
                 view = view[self._socket.send(view) :]
             except (BlockingIOError, InterruptedError):
-                await self._wait(_wait_for_either if listening else anyio.wait_writable, limit)
-                if listening:
-                    self._early = self._received(RECEIVE, depth)
-                    if self._early is not None:
+                await self._wait(anyio.wait_writable if hears is None else _wait_for_either, limit)
+                while hears is not None and (heard := self._received(RECEIVE, depth)) is not None:
+                    if hears(heard):
                         return False
         await self._not_always_at_once()
         return True

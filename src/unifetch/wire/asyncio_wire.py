@@ -340,7 +340,7 @@ class AsyncioTLS:
             sent += await self._outer.send(memoryview(records)[sent:] if sent else records, ends)
 
     def recv_now(self, most: int) -> bytes | None:
-        """What is there; b"" after the end, and None if nothing has come: a record may be incomplete, or TLS's own.
+        """What is there, of all records; b"" after the end, and None if nothing has come: a record may be TLS's own.
 
         Raises:
             ssl.SSLError: TLS is at its end.
@@ -349,10 +349,16 @@ class AsyncioTLS:
             self._feed(records)
             if not records:
                 break
+        data = b""
         try:
-            return self._tls.read(most)
+            while len(data) < most and (piece := self._tls.read(most - len(data))):
+                data += piece
         except ssl.SSLWantReadError:
-            return None
+            return data or None
+        except ssl.SSLError:
+            if not data:  # else the next call says it again
+                raise
+        return data
 
     def poll(self) -> bool:
         """Whether something has come, if only a message of TLS itself."""

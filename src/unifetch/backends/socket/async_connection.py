@@ -155,7 +155,7 @@ class AsyncConnection(ConnectionState):
 
     async def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-        if self._sent != "maybe" or self.reader.ended or not self._poll():
+        if self._sent == "no" or self.reader.ended or not self._poll():
             raise error
         data = b""
         with suppress(ConnectionLost):
@@ -169,7 +169,8 @@ class AsyncConnection(ConnectionState):
         sent = 0
         try:
             ends = ends_at(self._write_timeout, self._deadline)
-            self._sent = "maybe"
+            if self._sent == "no":
+                self._sent = "maybe"
             sent = await self.sock.send(data, ends)
             while sent < len(data):
                 ends = ends_at(self._write_timeout, self._deadline)

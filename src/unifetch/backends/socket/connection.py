@@ -162,7 +162,7 @@ class Connection(ConnectionState):
 
     def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
-        if self._sent != "maybe" or self.reader.ended or not self._poll():
+        if self._sent == "no" or self.reader.ended or not self._poll():
             raise error
         data = b""
         with suppress(ConnectionLost):

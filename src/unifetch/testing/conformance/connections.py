@@ -21,11 +21,13 @@ from ...errors import (
     NameResolutionError,
     UnifetchError,
 )
-from .. import Close, OnHead, Pause, Reset, Script, Server, Signal, Step, Wait, refused_port, reply
+from .. import Close, OnHead, Pause, Receive, Reset, Script, Server, Signal, Step, Wait, refused_port, reply
 from ..awaited import client_of
 from .base import BackendFactory, Conformance, requires
 from .routes import authority
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
 
 
@@ -67,6 +69,17 @@ class TestErrors(Conformance):
                 client.put(server.url, body=bytes(20_000_000) if body == "bytes" else iter([bytes(65_536)] * 300))
 
             assert ("maybe", 1) == (caught.value.request_sent, server.connections)
+
+    @requires(Capability.INTERIM, Capability.EARLY_RESPONSE)
+    def test_connection_that_ends_behind_an_interim_response(self, client: Client) -> None:
+        """The server has begun to answer: `request_sent` is "yes", and the request is not sent again."""
+        refuses = OnHead(Pause(0.05), CONTINUE, Pause(0.05), Reset())
+        with Server(reply(), refuses, receive_buffer=4096) as server:
+            client.get(server.url)
+            with pytest.raises(ConnectionLost) as caught:
+                client.put(server.url, body=bytes(8_000_000))
+
+            assert ("yes", 2) == (caught.value.request_sent, len(server.requests))
 
     @pytest.mark.parametrize("tls", [pytest.param(False, id="http"), pytest.param(True, id="https")])
     @pytest.mark.parametrize(
@@ -230,6 +243,43 @@ class TestConnections(Conformance):
         over = threading.Event()
         with Server(OnHead(Pause(0.1), reply(413, b"too much", {"Connection": "close"}), Wait(over))) as server:
             response = client.post(server.url, body=body)
+            over.set()
+
+        assert (413, b"too much") == (response.status, response.body)
+
+    @requires(Capability.INTERIM)
+    @pytest.mark.parametrize("tls", [pytest.param(False, id="http"), pytest.param(True, id="https")])
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_an_interim_response_while_the_upload_waits(self, client: Client, tls: bool, chunked: bool) -> None:
+        """A 1xx does not refuse the rest of the upload, though nothing more can be written when it comes."""
+        if tls and Capability.TLS_CONTEXT not in client.backend.capabilities:
+            return
+        body = iter([bytes(65_536)] * 96) if chunked else bytes(96 * 65_536)
+        script = OnHead(Pause(0.05), CONTINUE, Pause(0.05), HINTS, Pause(0.05), Receive(), reply(200, b"taken"))
+        context = authority().server("127.0.0.1") if tls else None
+        with (
+            Server(script, tls=context, receive_buffer=65_536) as server,
+            client_of(client.backend, tls=authority().trusted) as client,
+        ):
+            assert b"taken" == client.put(server.url, body=body).body
+            assert 96 * 65_536 == len(server.requests[0].body)
+
+    @requires(Capability.INTERIM, Capability.EARLY_RESPONSE)
+    @pytest.mark.parametrize("tls", [pytest.param(False, id="http"), pytest.param(True, id="https")])
+    def test_an_answer_behind_interim_responses(self, client: Client, tls: bool) -> None:
+        """An early answer is heard that follows a 1xx at once, on TLS in a record of its own."""
+        if tls and Capability.TLS_CONTEXT not in client.backend.capabilities:
+            return
+        over = threading.Event()
+        answer = reply(413, b"too much", {"Connection": "close"})
+        context = authority().server("127.0.0.1") if tls else None
+        with (
+            Server(
+                OnHead(Pause(0.05), CONTINUE, HINTS, answer, Wait(over)), tls=context, receive_buffer=4096
+            ) as server,
+            client_of(client.backend, tls=authority().trusted) as client,
+        ):
+            response = client.put(server.url, body=iter([bytes(65_536)] * 128))
             over.set()
 
         assert (413, b"too much") == (response.status, response.body)
