@@ -83,8 +83,8 @@ class Capability(Enum):
 # What only an `AsyncBackend` can have.
 ASYNC_CAPABILITIES = frozenset({Capability.NATIVE_ASYNC, Capability.TRIO, Capability.MULTIPLEX})
 
-# All that there is in HTTP/1.1, for a backend that has a hand on the wire: each has to keep a capability that is added
-# above, and the conformance tests ask.
+# What a backend with a hand on the wire can do in HTTP/1.1: all of it. The conformance tests hold each of them to a
+# capability that is added above.
 HTTP_1_CAPABILITIES = frozenset(Capability) - {Capability.HTTP2} - ASYNC_CAPABILITIES
 if sys.platform == "win32":
     HTTP_1_CAPABILITIES -= {Capability.UNIX_SOCKET}
@@ -229,7 +229,7 @@ def refuse_conflicts(native: object, carried: Mapping[str, bool]) -> None:
 
     Args:
         native: the object.
-        carried: of each setting that it may have, by its name, whether it does.
+        carried: for each setting that it may carry, by name, whether it does.
 
     Raises:
         ConfigConflict: it names the first of them.

@@ -100,9 +100,9 @@ class Looped:
 # --- The loop -------------------------------------------------------------------------------------
 
 
-# What a thread of the caller's and the loop have in common takes no lock that Python code takes and gives back, as
-# those of `threading.Condition` and `Future` are: an interrupt of the thread in between would leave it taken, and the
-# loop, and so each later call, would wait for it for ever.
+# What a caller's thread and the loop share has no lock that Python code takes and gives back, as
+# `threading.Condition` and `Future` have: an interrupt of the thread in between would leave it taken, and the loop and
+# every later call would wait for it for ever.
 
 
 class LoopThread:

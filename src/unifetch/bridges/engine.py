@@ -1,4 +1,4 @@
-"""The clients underneath a bridge: ours, but that they keep as few idle connections as the front library was told."""
+"""The clients underneath a bridge: they keep no cookies, and no more idle connections than the front library may."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NATIVE = object()  # of the caller's, and so are its idle connections
 
 
 class Engine(Client):
-    """A client that keeps no cookies, and of idle connections what it is told.
+    """A client that keeps no cookies, and as many idle connections as it is told.
 
     Args:
         idle: how many at most, and each for how many seconds; None leaves either to the backend.

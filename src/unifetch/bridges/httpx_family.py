@@ -3,9 +3,9 @@
 Below its client the front library wants one exchange, undecoded and unredirected, and errors of its own tree. It keeps
 its cookies, its auth, its redirects and its decoding; the engine, the deadline, the checks and the events are ours.
 
-Not handed out: `network_stream`, for a connection belongs to the engine. Not told to `trace`: how a connection comes
-about, because an exchange does not say it. It is told the rest in httpcore's order and by its names, but that a request
-has left only once its response is there.
+Not handed out: `network_stream`, for a connection belongs to the engine. `trace` is told in httpcore's order and by its
+names, but nothing of how a connection comes about, and that a request has left only once its response is there: an
+exchange does not say more.
 """
 
 from __future__ import annotations

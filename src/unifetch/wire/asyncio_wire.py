@@ -60,6 +60,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     Attributes:
         told: called whenever something has come, ended or gone out, in place of waking a task; it raises nothing.
+        is_full: whether the transport still holds some of what it was given.
     """
 
     session = None
@@ -74,7 +75,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._data = b""
         self._ended = False  # nothing more will come
         self._broken: Exception | None = None  # what ended it, unless the server did
-        self._full = False  # the transport has not got rid of what it was given
+        self.is_full = False
         self._paused = False
         self._lost = False
         self._waiter: asyncio.Future[bool] | None = None
@@ -97,9 +98,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._transport.write(piece)
         if self._transport.is_closing():
             self._save_answer()
-        elif not self._full:
+        elif not self.is_full:
             return len(piece)
-        while (self._full and not self._data and not self._ended) or self._transport.is_closing():
+        while (self.is_full and not self._data and not self._ended) or self._transport.is_closing():
             if self._lost:
                 raise self._error()
             await self._wait(ends)
@@ -109,11 +110,6 @@ class AsyncioWire(asyncio.BufferedProtocol):
         """Hand all of this to the transport, and wait for nothing."""
         if data and not self._transport.is_closing():
             self._transport.write(data)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the transport has not got rid of what it was given."""
-        return self._full
 
     def selected_alpn_protocol(self) -> None:
         """Without TLS there is no such thing."""
@@ -163,7 +159,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
         The loop tells us only when it comes around, which may be after the next write.
         """
-        return bool(self._data) or self._ended or self._full or bool(self._kernel_holds())
+        return bool(self._data) or self._ended or self.is_full or bool(self._kernel_holds())
 
     def close(self) -> None:
         """Close the socket, and forget what came. A task that still waits is told that it broke."""
@@ -222,11 +218,11 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The kernel did not take all of it."""
-        self._full = True
+        self.is_full = True
 
     def resume_writing(self) -> None:
         """Now it has."""
-        self._full = False
+        self.is_full = False
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -266,7 +262,7 @@ class AsyncioTLS:
 
     @property
     def told(self) -> Callable[[], None] | None:
-        """Called whenever something has come, or gone out; see there."""
+        """As of the wire below."""
         return self._outer.told
 
     @told.setter
@@ -275,7 +271,7 @@ class AsyncioTLS:
 
     @property
     def is_full(self) -> bool:
-        """As of what carries it."""
+        """As of the wire below."""
         return self._outer.is_full
 
     def selected_alpn_protocol(self) -> str | None:

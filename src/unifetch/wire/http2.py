@@ -8,9 +8,9 @@ one is at fault, stands here, in the order in which the bytes travel:
 - Data does not pass through h2, which would copy it five times; nor do the windows (§5.2) that go with it.
 - A GOAWAY never reaches h2, which would take it for the end: streams that the server still answers go on (§6.8).
 - A response that is malformed ends its stream, and no other (§8.1.1). h2's own checks would end the connection.
-- A server that sends much which is of no use is left (§10.5).
-- The window of a stream is given back when the caller takes the bytes, so that a slow caller slows the server, not
-  fills the memory; that of the connection as they come, so that he slows nobody else.
+- A connection on which a server sends much of no use is ended (§10.5).
+- The window of a stream is given back as the caller takes the bytes, so that a slow caller slows the server and fills
+  no memory; that of the connection as they come, so that a slow caller slows no other.
 
 A `Session` does no I/O and waits for nothing: bytes go in by `receive` and come out by `outgoing`, and a driver looks
 at its `HTTP2Stream` again whenever something came.
@@ -74,10 +74,9 @@ class HTTP2Stream:
     """One exchange, beside which the connection may carry others.
 
     Attributes:
-        number: its identifier, odd (§5.1.1); 0 before it is open.
+        number: its identifier, odd (§5.1.1).
         method: of the request.
         sent: whether a byte of the request has left (`"no"`, `"maybe"`), or a response come (`"yes"`).
-        is_first: whether it is the first on its connection.
         is_sent: whether the request is complete.
         interim: the 1xx responses, as (status, headers).
         head: the head of the final response, once it has come.
@@ -90,7 +89,6 @@ class HTTP2Stream:
         self.number = number
         self.method = method
         self.sent: RequestSent = "no"
-        self.is_first = number == 1
         self.is_sent = self.is_over = False
         self.interim: list[tuple[int, Headers]] = []
         self.head: Head | None = None
@@ -141,7 +139,6 @@ class Session:
         is_settled: whether the server has said how many streams it takes at once (its SETTINGS, §3.4).
         is_closing: whether it takes no new stream: the server said so, or something is wrong.
         failure: what ended it.
-        exchanges: how many streams there have been.
         number: its own, which no other of this process has.
     """
 
@@ -161,7 +158,6 @@ class Session:
         self.changed: set[HTTP2Stream] = set()
         self.is_settled = self.is_closing = False
         self.failure: UnifetchError | None = None
-        self.exchanges = 0
         self.number = next(_numbers)
         self._next = 1
         self._allowed = float(IDLE_FRAMES)
@@ -208,7 +204,6 @@ class Session:
         stream.is_sent = request.body is None
         self._allowed += 2
         self._next += 2
-        self.exchanges += 1
         self.streams[stream.number] = stream
         return stream
 
@@ -337,7 +332,7 @@ class Session:
             return IncompleteBody(f"{reason} within the response", request_sent="yes")
         where = "before an answer came" if stream.is_sent else "while the request was sent"
         lost = ConnectionLost(f"{reason} {where}", request_sent=stream.sent)
-        lost.reused = not stream.is_first and stream.sent != "yes"
+        lost.reused = stream.number > 1 and stream.sent != "yes"
         return lost
 
     def _break(self, failure: UnifetchError) -> None:

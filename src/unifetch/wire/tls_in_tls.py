@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TLSInTLS:
-    """What is needed of a socket: the timeout is for each call as a whole, and for the handshake, performed at once."""
+    """What a connection needs of a socket. The timeout is for each call as a whole; the first is the handshake."""
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
         self._outer = outer

@@ -31,7 +31,7 @@ class BoundedPool(Pool):
         if most is not None:
             self._most = most
 
-    def _anew(self) -> Pool:
+    def anew(self) -> Pool:
         return BoundedPool(self._told, self._seconds)
 
     def opened(self, connection: Connection) -> None:

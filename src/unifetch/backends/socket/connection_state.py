@@ -1,4 +1,4 @@
-"""What is known of one open connection, and what of an exchange waits for nothing.
+"""What is known of one open connection, and the parts of an exchange that wait for nothing.
 
 `connection.py` adds what blocks, `async_connection.py` what is awaited.
 """

@@ -1,8 +1,7 @@
 """One open connection in HTTP/2, blocking: a stream at a time, as `connection.py` has one exchange at a time.
 
-So every promise of HTTP/1.1 stays without a lock: a deadline, an early answer, a body that is closed by another thread.
-What is left of HTTP/2 then are its trailers, its 103 and its compressed fields; many streams at once are for tasks
-(`async_http2_connection.py`). What is given up half-way takes the connection along.
+So every promise of HTTP/1.1 holds without a lock: a deadline, an early answer, a body that another thread closes. Many
+streams at once are for tasks (`async_http2_connection.py`). An exchange that is given up half-way ends the connection.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A body whose length is declared, received into memory that is there: no piece of it is copied.
+"""A body of declared length, received into the caller's memory: no piece of it is copied.
 
-Most large bodies are such. asyncio has no counterpart, as what it receives is in a buffer already.
+Most large bodies have one. asyncio has no counterpart, as what it receives is in a buffer already.
 """
 
 from __future__ import annotations

@@ -95,20 +95,16 @@ class Pool:
             forgotten.append(oldest)
         return [connection for other in forgotten for connection in _drained(self._idle.pop(other, []))]
 
-    def empty(self) -> list[Connection]:
-        """Forget all connections, and give them back to be closed."""
-        idle, self._idle = self._idle, {}
-        return [connection for connections in idle.values() for connection in connections]
-
     def close(self) -> Pool:
         """Close all, and keep none of those that are in use now; what is kept from now on is in another pool."""
         idle, self._idle = self._idle, _Closed()
         for connections in idle.values():
             for connection in connections:
                 connection.close()
-        return self._anew()
+        return self.anew()
 
-    def _anew(self) -> Pool:
+    def anew(self) -> Pool:
+        """An empty one that is told the same."""
         return Pool()
 
 

@@ -95,7 +95,3 @@ class SharedConnections:
     def all(self) -> list[Any]:
         """All connections."""
         return [each for connections in self._open.values() for each in connections]
-
-    def empty(self) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]  # it is as at first
