@@ -81,7 +81,7 @@ class ExchangeArguments(TypedDict, total=False):
 
 
 class BodyArguments(CallArguments, total=False):
-    """What a call with a body accepts besides."""
+    """What a call with a body accepts as well."""
 
     body: BodyTypes
     json: Any
@@ -91,7 +91,7 @@ class BodyArguments(CallArguments, total=False):
 
 
 class AsyncBodyArguments(CallArguments, total=False):
-    """The same of an AsyncClient, which also sends what has to be awaited."""
+    """The same for an AsyncClient, which also sends what has to be awaited."""
 
     body: BodyTypes | AsyncIterable[bytes]
     json: Any
@@ -101,7 +101,7 @@ class AsyncBodyArguments(CallArguments, total=False):
 
 
 class DownloadArguments(CallArguments, total=False):
-    """What a download accepts besides."""
+    """What a download accepts as well."""
 
     resume: bool
     digest: DigestTypes

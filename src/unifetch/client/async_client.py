@@ -229,7 +229,7 @@ class AsyncClient(LoopClient):
         Args:
             method: the method.
             url: an absolute http or https URL; userinfo in it is not sent.
-            headers: every field to send, in order, and none besides: only Host and the framing of the body are added
+            headers: every field to send, in order, and no other: only Host and the framing of the body are added
                 where they are missing. The client's own headers are not sent.
             body: as in `request`.
             trailers, timeout, limits, tls, http2, proxy, unix_socket, resolve, forbid_private, backend: as in

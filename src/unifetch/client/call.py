@@ -395,7 +395,7 @@ class Journey:
             dropped = memory.store(self.request.url, values, memory.calendar())
         elif raw.status >= 300:
             # A call keeps its cookies from one request to the next, or a gate that sets one and redirects to itself
-            # would do so for ever.
+            # would never end.
             if self._jar is None:
                 from copy import copy
 
@@ -552,7 +552,7 @@ class Journey:
     # --- Time and errors --------------------------------------------------------------------------
 
     def left(self, spare: float = 0) -> float | None:
-        """Seconds until the deadline, and so many more; None if there is none."""
+        """Seconds until the deadline, plus `spare`; None if there is no deadline."""
         return None if self.deadline is None else max(self.deadline - self.memory.clock(), 0) + spare
 
     def check_deadline(self) -> None:

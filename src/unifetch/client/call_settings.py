@@ -147,10 +147,13 @@ class Plan:
         }
 
     def kept_fields(self, request: Request) -> Kept:
-        """Its headers and method; the same for a request without a body; what is sent: kept for the next to its origin.
+        """The fields for a request without a body, kept for the next one to its origin, with what they depend on.
 
-        That has to have the same object as its headers: the client's own, or what a library above hands in again.
-        Only its target differs: copy the fields, and set that.
+        They hold for the same method and the very same object as headers: the client's own, or what a library above
+        hands in again. Only the target differs: copy the fields, and set that.
+
+        Returns:
+            The headers and the method that they are for, the fields, and the headers that are sent.
         """
         kept = self.kept.get(request.url.origin)
         if kept is None or kept[0] is not request.headers or kept[1] != request.method:
@@ -276,12 +279,9 @@ def exact_headers(request: Request, body: Body) -> Pairs:
         return (*pairs, *frame)
     [(name, value)] = frame or (("Content-Length", "0"),)
     if declared != [(declared[0][0], value)] or declared[0][0].lower() != name.lower():
-        raise InvalidHeader(f"the fields frame the body by {declared[0][0]}, which is not that of {_framed(body)}")
+        size = "of unknown length" if body.length is None else f"of {body.length} bytes"
+        raise InvalidHeader(f"the fields frame the body by {declared[0][0]}, which is not that of a body {size}")
     return pairs
-
-
-def _framed(body: Body) -> str:
-    return "a body of unknown length" if body.length is None else f"a body of {body.length} bytes"
 
 
 def _happens_anyway(name: str, value: str, frame: Pairs) -> bool:

@@ -62,7 +62,7 @@ class Late(Exception):
 
 
 async def in_time(seconds: float | None, function: Callable[..., Awaitable[T]], *given: Any) -> T:
-    """Await what it gives, but no longer than that (`Late`); None for ever."""
+    """Await what the function gives; raises `Late` after so many seconds. None waits for as long as it takes."""
     if seconds is None:
         return await function(*given)
     if in_trio():
@@ -128,5 +128,5 @@ class TaskEvent:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._event.wait()
-        if self._event.is_set():  # to set it again is for the next wait
+        if self._event.is_set():  # what sets it again is for the next wait
             self._event = self._new()

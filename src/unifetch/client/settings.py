@@ -207,7 +207,7 @@ class Settings(Value):
         """A copy with these fields changed, from whatever a caller may write for them.
 
         A mapping for `timeout` or `limits` changes only the fields that it names, and a number for `timeout` leaves
-        `connect`. A mapping for `tls` replaces all of it: to switch verification off, each has to say so.
+        `connect`. A mapping for `tls` replaces all of it, so that `verify=False` is never inherited.
 
         Raises:
             InvalidSetting: for an unknown name or a value that will not do; it names the key.

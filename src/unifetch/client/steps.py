@@ -78,7 +78,7 @@ class Fetch:
         return self.auth.fetched(found, self.request, self.memory)
 
     def end(self) -> None:
-        """Let the calls that wait go on, whether it was fetched or not. To say it again does no harm."""
+        """Let the calls that wait go on, whether it was fetched or not. Ending twice does no harm."""
         self._is_over = True
         if self._outer is not None:
             outer, self._outer = self._outer, None

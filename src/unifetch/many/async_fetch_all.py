@@ -90,7 +90,7 @@ async def _ask(client: AsyncClient, method: str, call: Call, ask: Ask) -> Result
     try:
         sent = client.send(item, **call) if isinstance(item, Request) else client.request(method, item, **call)
         return Result(index, shown, value=await sent)
-    except Exception as error:  # noqa: BLE001  # one failure, whosever it is, does not end the rest
+    except Exception as error:  # noqa: BLE001  # one failure, whatever its cause, does not end the rest
         return Result(index, shown, error=error)
 
 

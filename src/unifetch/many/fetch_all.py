@@ -341,7 +341,7 @@ def _ask(client: Client, method: str, call: Call, sink: Sink | None, ask: Ask) -
         sent = client.send(item, **call) if isinstance(item, Request) else client.request(method, item, **call)
         result: Result[Any] = Result(index, shown, value=sent)
         return result if sink is None else Result(index, shown, value=sink(result))
-    except Exception as error:  # noqa: BLE001  # one failure, whosever it is, does not end the rest
+    except Exception as error:  # noqa: BLE001  # one failure, whatever its cause, does not end the rest
         return Result(index, shown, error=error)
 
 

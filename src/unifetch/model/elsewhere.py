@@ -30,7 +30,7 @@ class Elsewhere:
 
 
 def tell(kind: type[Any], place: str, theirs: str) -> None:
-    """Let a class tell of these names, which a place of `names.py` has, and not list them.
+    """Let a class answer these names, which stand at a place of `names.py`, without listing them in `dir()`.
 
     Args:
         kind: the class.
@@ -49,7 +49,7 @@ def tell(kind: type[Any], place: str, theirs: str) -> None:
 
 
 def told(call: str = "", *, missing: str = "", instead: str = "") -> Callable[[F], F]:
-    """Let a function tell of arguments that it has in other libraries, in place of Python's own `TypeError`.
+    """Let a function answer arguments that it has in other libraries, in place of Python's own `TypeError`.
 
     Args:
         call: what was called, as `"Request()"`.

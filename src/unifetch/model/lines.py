@@ -164,7 +164,7 @@ class EventParser:
                 yield event
 
     def finish(self) -> Iterator[ServerSentEvent]:
-        """No more of them."""
+        """No more events: an incomplete one is discarded."""
         return iter(())
 
     def _feed_line(self, line: str) -> ServerSentEvent | None:

@@ -23,9 +23,6 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\x
 # Some mean more than they say: ISO-8859-1 is windows-1252 here, as in every browser. Left out are `replacement`, whose
 # labels the standard makes undecodable, and `x-user-defined`. The few bytes to which a code page gives no meaning are
 # C1 controls in the standard, and U+FFFD here.
-# What `json.loads` takes; another class of decoder may take more.
-_LOADS = {"object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant", "strict"}
-
 _LABELS = {
     "utf-8": "utf8 unicode11utf8 unicode20utf8 xunicode20utf8",
     "utf-16-be": "utf16be unicodefffe",
@@ -67,6 +64,9 @@ _LABELS = {
     "cp932": "shiftjis sjis xsjis ms932 mskanji windows31j csshiftjis",
     "cp949": "euckr cseuckr ksc5601 ksc56011987 ksc56011989 csksc56011987 korean isoir149 windows949",
 }
+
+# What `json.loads` takes; another class of decoder may take more.
+_LOADS = {"object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant", "strict"}
 
 # RFC 9110 §5.6.6. A quoted string is matched as a whole, so that nothing in it passes for a parameter.
 _PARAMETER = re.compile(r""";[ \t]*([^\s;,="]+)=("(?:[^"\\]|\\.)*"|[^;,]*)""")

@@ -100,7 +100,7 @@ class AuthMemory:
         self.is_stale = False
 
     def begin_fetch(self, by: object, wake: Callable[[], object]) -> bool:
-        """Whether who asks is to fetch; if not, another does, and `wake` is called when that is over, perhaps twice."""
+        """Whether the caller is to fetch; if not, another call does, and `wake` is called at its end, perhaps twice."""
         with self._lock:
             if self.fetched_by is not None:
                 self._waiting.append(wake)
@@ -109,7 +109,7 @@ class AuthMemory:
             return True
 
     def end_fetch(self, by: object) -> None:
-        """Wake whoever waits for it. Where an interrupt has cut that short, it is said again, and goes on."""
+        """Wake all who wait for it. If an interrupt cuts this short, it is called again, and goes on."""
         if self.fetched_by is not by:  # without the lock: the garbage collector may end a call while it is held
             return
         with self._lock:

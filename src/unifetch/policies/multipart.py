@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Part: TypeAlias = tuple[bytes, Body]  # its header fields, without the empty line; its content
 
-_NEWLINE = re.compile(rb"\r\n|\r|\n")
 _CONTENT_TYPE = re.compile(r"[!-.0-~]{1,127}/[!-~][ -~]{0,1000}\Z")  # a loose RFC 9110 §8.3.1; nothing ends a line
 
 
@@ -141,7 +140,10 @@ def _file(name: str, given: Any) -> Part:
     else:
         filename, content, content_type, headers = _own_name(given) or name, given, None, None
 
-    head = _disposition(_utf8(name, f"the name of {shown}"))
+    # Newlines in a name become CRLF before it is escaped, as HTML asks, but not in a filename.
+    head = b'Content-Disposition: form-data; name="%b"' % _escaped(
+        re.sub(rb"\r\n|\r|\n", b"\r\n", _utf8(name, f"the name of {shown}"))
+    )
     if filename is not None:
         head += b'; filename="%b"' % _escaped(_utf8(filename, f"the filename of {shown}"))
         if content_type is None:
@@ -180,11 +182,6 @@ def _utf8(text: object, what: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise InvalidBody(f"{what} holds a lone surrogate, which UTF-8 cannot encode") from None
-
-
-def _disposition(name: bytes) -> bytes:
-    # Newlines in a name become CRLF before it is escaped, as HTML asks, but not in a filename.
-    return b'Content-Disposition: form-data; name="%b"' % _escaped(_NEWLINE.sub(b"\r\n", name))
 
 
 def _escaped(name: bytes) -> bytes:
