@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+import unifetch
 from unifetch import (
     TLS,
     URL,
@@ -31,6 +32,7 @@ from unifetch import (
     CookieJar,
     Digest,
     Headers,
+    InvalidSetting,
     Limits,
     Netrc,
     Proxy,
@@ -313,3 +315,28 @@ def judged(name: str, argument: str, kind: str, error: Exception, *, sent: bool)
     if name.startswith(KIT) and isinstance(error, UnicodeEncodeError):
         return None
     return f"it names no {argument}: {shown}"
+
+
+async def _to_be_awaited(*_: object) -> None:
+    raise AssertionError("nobody calls it")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_callback_that_has_to_be_awaited(kind: Any) -> None:
+    """It would be called and never awaited, so it is refused: a listener, a progress, a sink."""
+    with pytest.raises(InvalidSetting, match=r"^listeners: must be a callable \(event\) without async"):
+        kind(listeners=[_to_be_awaited])
+    for name, given in (("put", ("http://127.0.0.1:1/",)), ("download", ("http://127.0.0.1:1/", "file"))):
+
+        async def awaited(name: str = name, given: Any = given) -> None:
+            called = getattr(kind(), name)(*given, progress=_to_be_awaited)
+            if kind is AsyncClient:
+                await called
+
+        with pytest.raises(InvalidSetting, match=r"^progress: must be a callable \(\w+, total\) without async"):
+            asyncio.run(awaited())
+    for each in (unifetch.fetch_all, unifetch.aio.fetch_all):
+        with pytest.raises(InvalidSetting, match=r"^progress: must be a callable \(done, total\) without async"):
+            each([], progress=_to_be_awaited)
+    with pytest.raises(InvalidSetting, match=r"^sink: must be a callable \(result\) without async"):
+        unifetch.fetch_all([], sink=_to_be_awaited)

@@ -31,6 +31,7 @@ from ..errors import (
 )
 from ..model.frozen import Record
 from ..model.headers import Headers
+from ..policies.bodies import check_callable
 from ..policies.ranges import Validator, expected_digests, is_part, length_of, repr_digests
 from .base_client import absolute, check_arguments
 from .event_loops import in_thread
@@ -176,8 +177,8 @@ class Part:
         digest: DigestTypes,
         progress: Progress | None,
     ) -> None:
-        if progress is not None and not callable(progress):
-            raise InvalidSetting(f"progress: must be a callable (received, total), not {type(progress).__name__}")
+        if progress is not None:
+            check_callable("progress", progress, "received, total")
         if type(resume) is not bool:
             raise InvalidSetting(f"resume: must be true or false, not {shown(resume)}")
         try:

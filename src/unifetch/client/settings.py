@@ -15,6 +15,7 @@ from ..model.frozen import Value
 from ..model.headers import Headers
 from ..model.timeouts import Timeout
 from ..model.url import URL, form_urlencode
+from ..policies.bodies import check_callable
 from ..policies.limits import Limits
 from ..policies.tls import TLS
 
@@ -56,6 +57,7 @@ def _listeners(setting: Any) -> tuple[Listener, ...]:
 
 def _listener(setting: Any) -> Listener:
     if callable(setting):
+        check_callable("listeners", setting, "event")
         listener: Listener = setting
         return listener
     if setting == "logging":

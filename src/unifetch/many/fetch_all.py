@@ -37,6 +37,7 @@ from ..model.frozen import Record
 from ..model.headers import Headers
 from ..model.messages import Request, Response
 from ..model.url import URL
+from ..policies.bodies import check_callable
 from .pickling import CANNOT_BE_PACKED, pack, unpack
 from .window import Window
 
@@ -234,9 +235,9 @@ def check(
         raise InvalidRequest("urls must be an iterable of URLs, not one URL")
     if not isinstance(urls, Iterable) and not hasattr(urls, "__aiter__"):
         raise InvalidRequest(f"urls must be an iterable of URLs, not {type(urls).__name__}")
-    for each, function in (("sink", sink), ("progress", progress)):
-        if function is not None and not callable(function):
-            raise InvalidSetting(f"{each} must be a callable, not {type(function).__name__}")
+    for each, function, arguments in (("sink", sink, "result"), ("progress", progress, "done, total")):
+        if function is not None:
+            check_callable(each, function, arguments)
     for each, bound in bounds.items():
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
             raise InvalidSetting(f"{each} must be a positive whole number, not {shown(bound)}")

@@ -315,8 +315,8 @@ def encode(
         InvalidBody: for two bodies, another type, a text file, NaN in JSON.
         InvalidSetting: for a `progress` that cannot be called.
     """
-    if progress is not None and not callable(progress):
-        raise InvalidSetting(f"progress: must be a callable (sent, total), not {type(progress).__name__}")
+    if progress is not None:
+        check_callable("progress", progress, "sent, total")
     if body is None and json is None and form is None and files is None:
         return NO_BODY
     content = _encoded(body, json, form, files)
@@ -390,6 +390,14 @@ def _is_buffer(given: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def check_callable(name: str, given: object, arguments: str) -> None:
+    """Raise `InvalidSetting` for what cannot be called with these arguments, or has to be awaited: nobody would."""
+    if not callable(given):
+        raise InvalidSetting(f"{name}: must be a callable ({arguments}), not {type(given).__name__}")
+    if getattr(getattr(given, "__code__", None), "co_flags", 0) & 0x80:  # inspect.CO_COROUTINE
+        raise InvalidSetting(f"{name}: must be a callable ({arguments}) without async: it is called, and not awaited")
 
 
 def refuse_ended(given: object, name: str) -> None:
