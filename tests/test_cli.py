@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,21 @@ from unifetch.backends import BACKENDS, capabilities, is_installed
 from unifetch.backends.base import Capability
 from unifetch.cli import backends as command_line
 from unifetch.cli.main import main
+from unifetch.cli.send import _show_body as show_body
 from unifetch.cli.terminal import Style
-from unifetch.testing import Close, Flood, HalfClose, Pause, Script, Server, Wait, refused_port, reply
+from unifetch.testing import (
+    Answer,
+    Close,
+    Flood,
+    HalfClose,
+    Pause,
+    Script,
+    Server,
+    Wait,
+    intercept,
+    refused_port,
+    reply,
+)
 from unifetch.testing.conformance.routes import Relay
 
 COMMAND = [sys.executable, "-m", "unifetch"]
@@ -110,6 +124,26 @@ def test_a_charset_that_is_none(charset: str, kind: str) -> None:
 
     assert 0 == code
     assert "Traceback" not in shown
+
+
+def test_a_large_document_is_shown_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON that is too long to be indented is written piece by piece, and not held in memory."""
+    monkeypatch.setattr("unifetch.cli.send.PRETTY", 10)
+    shown = []
+
+    def pieces() -> Iterator[bytes]:
+        yield from (b'{"a": "', b"long text")
+        shown.append(capsys.readouterr().out)
+        yield b'"}'
+        shown.append(capsys.readouterr().out)
+
+    with intercept(lambda request: Answer(200, headers={"Content-Type": "application/json"})):
+        response = unifetch.get("http://h/")
+    show_body(response, pieces())
+
+    assert ['{"a": "long text', '"}'] == shown
 
 
 def test_a_body_that_breaks_off_in_a_terminal() -> None:

@@ -149,6 +149,7 @@ def test_it_fits_a_terminal_and_masks_credentials(columns: int) -> None:
     "words",
     [
         [],
+        ["127.0.0.1:1/"],
         ["--script", "missing.py"],
         ["http://127.0.0.1:1/", "--script", __file__],
         ["http://127.0.0.1:1/", "--timeout", "nan"],

@@ -477,12 +477,12 @@ def test_a_wrong_word_leads_to_the_right_one(
         (["-O", "-o", "f"], "-o and -O contradict each other"),
         (["--multipart"], "--multipart is a way to send a form"),
         (["-F", "a:=1"], "a form has no values of JSON"),
-        (["--cookie", "a=1; a=2"], "the cookie 'a' stands there twice"),
-        (["a=1", "a:=2"], "the item of JSON 'a' stands there twice"),
+        (["--cookie", "a=1; a=2"], "the cookie 'a' is given twice"),
+        (["a=1", "a:=2"], "the item of JSON 'a' is given twice"),
         (["--cookie", "file"], "a file of cookies is read by --cookie-jar"),
         (["a:={"], "a:=… is not JSON"),
         (["--resolve", "x"], "--resolve takes HOST:ADDRESS"),
-        (["--resolve", "a:127.0.0.1", "--resolve", "a:127.0.0.2"], "the host of --resolve 'a' stands there twice"),
+        (["--resolve", "a:127.0.0.1", "--resolve", "a:127.0.0.2"], "the host of --resolve 'a' is given twice"),
     ],
 )
 def test_contradictions(words: list[str], message: str, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,8 +60,8 @@ def run(word: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=10.0, help="for each; 10 by default")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(arguments)
-    if not options.url and not options.script:
-        parser.error("a URL or --script FILE is needed")
+    if not options.script and "://" not in options.url:
+        parser.error("a URL with http:// or https:// is needed, or --script FILE")
     if options.script and "://" in options.url:
         parser.error("--script answers in place of a server: give a path in place of the URL, or leave one of them out")
     Timeout(options.timeout)  # what is none is an error of usage, and not a result of each

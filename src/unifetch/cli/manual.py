@@ -116,7 +116,7 @@ def _roff() -> Iterator[str]:
 ITEMS = (
     ("Name:value", "a header field; `Name:` leaves a default one out"),
     ("name==value", "a parameter of the query"),
-    ("name=value", "a text of the body, which is JSON, or with -F a form"),
+    ("name=value", "a text in the body, which is JSON, or a form with -F"),
     ("name:=json", "a value of JSON: a number, true, null, a list"),
     ("name@file", "with -F: a file"),
     ("name=@file", "the text of a file; with -F the file itself. :=@ and :@ read a value of JSON or a header from one"),

@@ -176,7 +176,7 @@ def _once(pairs: list[tuple[str, Any]], kind: str) -> dict[str, Any]:
     """A mapping of the pairs, which would lose one of two that have the same name."""
     names = [name for name, _ in pairs]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise InvalidRequest(f"the {kind} {twice[0]!r} stands there twice")
+        raise InvalidRequest(f"the {kind} {twice[0]!r} is given twice")
     return dict(pairs)
 
 

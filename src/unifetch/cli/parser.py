@@ -31,7 +31,7 @@ COMMANDS = {
     "manual": ("write the manual page", "manual"),
 }
 
-# What other tools call a thing, and where it is here. An option that stands in this table is an error that tells.
+# What other tools call a thing, and where it is here. An option in this table is an error that says so.
 ELSEWHERE = {
     "-A": "-H 'User-Agent: NAME'",
     "--user-agent": "-H 'User-Agent: NAME'",

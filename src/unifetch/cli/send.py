@@ -6,6 +6,7 @@ import codecs
 import os
 import sys
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from time import monotonic
 
 from ..client.config import chosen_backend
@@ -20,7 +21,7 @@ from .terminal import Style, printable, say
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, BinaryIO
 
     from ..model.messages import Response
@@ -122,7 +123,7 @@ def _stream(client: Client, options: argparse.Namespace, url: URL, path: str | N
         is_shown = path is None and sys.stdout.isatty()
         if options.include or options.head:
             _show_head(response, output, Style(sys.stdout) if is_shown else None)
-        pieces = _counted(response.body, options.limit)
+        pieces = _Counted(response.body, options.limit)
         if is_shown:
             _show_body(response, pieces)
         else:
@@ -135,7 +136,7 @@ def _stream(client: Client, options: argparse.Namespace, url: URL, path: str | N
     return length
 
 
-class _counted:
+class _Counted:
     """The pieces of a body, and how many bytes they came to."""
 
     def __init__(self, pieces: Iterator[bytes], limit: int | None) -> None:
@@ -164,7 +165,7 @@ def _show_head(response: Response[Any], output: BinaryIO, style: Style | None) -
     print(flush=True)
 
 
-def _show_body(response: Response[Any], pieces: _counted) -> None:
+def _show_body(response: Response[Any], pieces: Iterable[bytes]) -> None:
     """The body on a terminal: JSON indented, text without escapes, and of binary data a sentence."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     charset = codec_of(b"", response.headers.get("content-type", ""))[0]
@@ -184,7 +185,7 @@ def _show_body(response: Response[Any], pieces: _counted) -> None:
     decoder = codecs.getincrementaldecoder(charset)("replace")
     last = ""
     try:
-        for piece in (waiting, *blocks) if waiting else blocks:
+        for piece in chain((waiting,), blocks):
             if not last and b"\0" in piece:
                 from .progress_bar import size
 

@@ -31,7 +31,7 @@ class Style:
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Text of a server, on one line and without what would move the cursor or forge another.
+    """Text of a server on one line, without what would move the cursor or look like a line of ours.
 
     Args:
         text: what came.
