@@ -298,7 +298,7 @@ class PooledBody:
                     pass
         except Exception:  # noqa: BLE001  # it ends, by the closed connection or by a deadline that has passed
             self._connection.close()
-        except BaseException as error:  # noqa: BLE001  # a cancellation; raised by who has called the pool
+        except BaseException as error:  # noqa: BLE001  # a cancellation; raised by whoever has called the pool
             self._connection.close()
             self.interrupted = error
 

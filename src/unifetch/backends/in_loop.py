@@ -153,7 +153,7 @@ class LoopThread:
                 return
             try:
                 self.made = loop = asyncio.new_event_loop()
-            except Exception as error:  # noqa: BLE001  # it is for who waits
+            except Exception as error:  # noqa: BLE001  # it is raised where the loop is waited for
                 self.made = error
                 return
             finally:
@@ -175,7 +175,7 @@ class LoopThread:
                 self.made.call_soon_threadsafe(self._stop, self.made)
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._ends:  # else who has it stop comes late, and would stop what it does at its end
+        if not self._ends:  # else this comes too late, and would stop what the loop does at its end
             loop.stop()
 
     def wait(self) -> None:

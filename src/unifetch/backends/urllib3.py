@@ -358,7 +358,7 @@ class TLSConnection(Hooked, HTTPSConnection):  # type: ignore[misc]  # as above
     """To an https origin."""
 
     def connect(self) -> None:
-        """Connect; whether to verify was decided by who made the context, and urllib3 has no warning to add."""
+        """Connect; whoever made the context decided whether to verify, and urllib3 has no warning to add."""
         super().connect()
         self.is_verified = True
 

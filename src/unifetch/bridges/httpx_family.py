@@ -213,7 +213,7 @@ class Library:
                 raise errors.InvalidRequest("the target of a request has to begin with a slash (RFC 9112 §3.2.1)")
         text = f"{scheme}://{authority}{target}"
         parsed = URL(text, path_as_is=True) if "/." in target else URL(text)
-        # The library has its own normal form, and who signs a URL has signed that.
+        # The library has its own normal form, and whoever signs a URL has signed that.
         return parsed if parsed.target == target else with_exact_target(parsed, target), call
 
     def _named(self, name: str, url: Any, client: Client | AsyncClient) -> str:

@@ -4,7 +4,7 @@ It enters where a session asks its adapter for a connection: what the adapter it
 requests' own, and so do cookies, redirects, decoding and hooks. What it gets is a real `urllib3.HTTPResponse` over our
 stream. `verify`, `cert` and `proxies` are honoured, or contradict what the adapter was told and are refused.
 
-No `release_conn` that hands an unread body to the next request: who has not read a body gives its connection up.
+No `release_conn` hands an unread body to the next request: a body that was not read takes its connection with it.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ class _Exchange:
 
 
 def _quoted_as_written(url: URL, text: str) -> URL:
-    # The library sends a quotation mark of a query as it is, and so does who has signed the URL.
+    # The library sends a quotation mark of a query as it is, and so does whoever has signed the URL.
     path, mark, query = url.target.partition("?")
     written = iter(re.findall("'|%27", text.partition("#")[0].partition("?")[2]))
     return with_exact_target(url, path + mark + re.sub("%27", lambda found: next(written, found[0]), query))

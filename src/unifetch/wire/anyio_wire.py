@@ -45,11 +45,6 @@ class AnyioWire:
         self._waits = False
         self._closed = False
 
-    @property
-    def tls(self) -> ssl.SSLObject | None:
-        """The innermost layer of TLS."""
-        return self._layers[-1].tls if self._layers else None
-
     async def start_tls(self, context: ssl.SSLContext, host: str, limit: Limit) -> None:
         """Shake hands, as a client of this host, through the layers that there are.
 

@@ -63,7 +63,6 @@ class AsyncioWire(asyncio.BufferedProtocol):
         is_full: whether the transport still holds some of what it was given.
     """
 
-    session = None
     told: Callable[[], None] | None = None
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:

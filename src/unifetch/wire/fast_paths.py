@@ -158,7 +158,7 @@ class PlainChunks:
         self._step = 6  # bytes from there to the end of a chunk of that size
 
     def passed(self, data: bytes, at: int) -> int:
-        """Where the first chunk ends of which the next line is not plain, or not all there; it may lie beyond the data.
+        """The end of the first chunk behind which no plain line is, or not all of one; it may lie beyond the data.
 
         Args:
             data: a part of a body in chunks.

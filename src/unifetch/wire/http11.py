@@ -293,7 +293,7 @@ def _fault(line: str) -> str:
 def framing(method: str, status: int, version: str, index: dict[str, str]) -> Framing:
     """How long the body is: a number of bytes, "chunked", or up to the "close" of the connection.
 
-    It is that of a final response, whose fields are in the index by their names in lower case; a ProtocolError if they
+    This is for a final response. The index has its fields by their names in lower case; a ProtocolError if they
     contradict each other or cannot be understood.
     """
     # Step 1: no body, whatever the fields say. (1xx never come here.)

@@ -135,7 +135,7 @@ class Session:
 
     Attributes:
         streams: those that are not over, by number.
-        changed: those that something came for; a driver that has looked empties it.
+        changed: those for which something came; a driver empties it once it has looked.
         is_settled: whether the server has said how many streams it takes at once (its SETTINGS, §3.4).
         is_closing: whether it takes no new stream: the server said so, or something is wrong.
         failure: what ended it.
@@ -318,7 +318,7 @@ class Session:
 
         Args:
             reason: what to say of it.
-            refused: if it has because of the certificate that the server has got, or not.
+            refused: the error, if the server has refused the certificate that we showed, or that we showed none.
         """
         if self.failure is None:
             self.failure = refused or ConnectionLost(reason)

@@ -47,9 +47,9 @@ class TLSInTLS:
         """What is there, as soon as there is something; b"" once the peer has said that it is done."""
         return self._carry(lambda: self._inner.read(limit))
 
-    def recv_into(self, place: memoryview, limit: int = 0) -> int:
+    def recv_into(self, place: memoryview) -> int:
         """As `recv`, into this place: the number of bytes."""
-        return self._carry(lambda: self._inner.read(limit or len(place), place))  # type: ignore[return-value]  # here an int
+        return self._carry(lambda: self._inner.read(len(place), place))  # type: ignore[return-value]  # here an int
 
     def _carry(self, step: Callable[[], T]) -> T:
         ends = monotonic() + (self._seconds or 0)
