@@ -236,6 +236,12 @@ def _lost(unprocessed: Literal["", "again"] = "") -> ConnectionLost:
         ("POST", [ConnectError("refused"), ConnectError("refused")], "no", ["ConnectError", "ConnectError"]),
         ("PUT", [_lost(), ConnectError("refused")], "maybe", ["ConnectionLost", "ConnectError"]),
         ("PUT", [_lost(unprocessed="again"), ConnectError("refused")], "no", ["ConnectionLost", "ConnectError"]),
+        (
+            "POST",
+            [_late(), _lost(unprocessed="again"), ConnectError("refused")],
+            "maybe",
+            ["ReadTimeout", "ConnectionLost", "ConnectError"],
+        ),
         ("POST", [Answer(503), MOVED, TLSError("another")], "no", ["TLSError"]),
     ],
 )

@@ -479,7 +479,8 @@ class Journey:
             self._resent = True
             if retry is None or len(self._failures) + 1 < retry.attempts:
                 self._failures += (_outcome(error),)
-                self._reached = "no" if error.unprocessed else error.request_sent
+                if not error.unprocessed:
+                    self._reached = error.request_sent
                 return 0
         if retry is None or isinstance(error, StatusError):
             return None
