@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import combinations
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unifetch.backends.poisoning import Exchanges, HeardExchange
-from unifetch.errors import UnifetchError
+from unifetch.errors import TooLarge, UnifetchError
 from unifetch.model.timeouts import Timeout
 from unifetch.wire import http11
 from unifetch.wire.reader import ByteReader
@@ -36,6 +40,38 @@ BODIES = [
     EQUAL + b"5;\x00\r\nhello\r\n" + LAST,
     b"-5\r\nhello\r\n" + LAST,
 ]
+# What a size line may end with, and what may stand where a chunk ends.
+EXTENSIONS = st.sampled_from([b"", b"", b"", b";a", b" ;a=b", b";" + b"e" * 9000])
+LAST_CHUNKS = st.sampled_from([LAST, LAST, b"000\r\n\r\n", b"0;a\r\nX: y\r\n\r\n", LAST + b"HTTP/1.1 200 OK\r\n", b""])
+SIZES = st.sampled_from([1, 1, 5, 5, 5, 15, 16, 255, 256, 30_000])
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """A body in chunks, of which many are of one size; its sizes are written in every way."""
+    parts: list[bytes] = []
+    for size in draw(st.lists(SIZES, max_size=8)):
+        line = draw(st.sampled_from(["%x", "%X", "0%x", "%016x", "%x"])) % size
+        parts += [line.encode(), draw(EXTENSIONS), b"\r\n", b"\r" * size, b"\r\n"]
+    return b"".join(parts) + draw(LAST_CHUNKS)
+
+
+HEADS = st.sampled_from([
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 413 Zu gro\xdf\r\nCONTENT-length: 5\r\nX: 1\r\nx: 2\r\n\r\n",
+    b"HTTP/1.2 204\r\n\r\n",
+    b"HTTP/1.0 999 \r\nX: one\r\n \t two\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: Chunked\r\n\r\n",
+])  # fmt: skip
+INTERIM = st.sampled_from(
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103\r\nLink: </a>\r\nContent-Length: 5\r\n\r\n"]
+)
+
+
+def split(data: bytes, places: list[int]) -> list[bytes]:
+    """The data, cut at these places, so far as it has them."""
+    ends = sorted({place for place in places if 0 < place < len(data)})
+    return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
 def parsed(data: bytes) -> object:
@@ -77,6 +113,51 @@ def test_chunks_split_anywhere(body: bytes) -> None:
     for first, second in combinations(range(1, len(body)), 2):
         pieces = [HEAD + body[:first], body[first:second], body[second:]]
         assert expected == heard(pieces), pieces
+
+
+@given(bodies(), st.lists(st.integers(0, 1000), max_size=6), st.lists(st.integers(1, 99), max_size=3))
+def test_any_chunks(body: bytes, places: list[int], from_end: list[int]) -> None:
+    """So is any other, with sizes in every notation, extensions, trailers and bytes beyond the end."""
+    pieces = split(body, places + [len(body) - place for place in from_end])
+
+    assert parsed(body) == heard([HEAD + pieces[0], *pieces[1:]])
+
+
+def test_extensions_are_judged_by_the_data_of_their_response() -> None:
+    """Plain chunks before them count, but not those of the exchange before."""
+    extended = (b"1;" + b"e" * 9000 + b"\r\nx\r\n") * 3 + LAST
+    exchanges = Exchanges()
+    for data in (40_000, 1):
+        body = b"%x\r\n%b\r\n" % (data, bytes(data)) + extended
+        exchange = HeardExchange(Timeout(), None)
+        exchanges.begin(exchange, b"GET / HTTP/1.1\r\n\r\n")
+        with nullcontext() if parsed(body) is True else pytest.raises(TooLarge):
+            exchanges.took(exchange, HEAD + body)
+    assert TooLarge is parsed(body)
+
+
+@given(st.lists(INTERIM, max_size=3), HEADS, HEADS, st.lists(st.integers(1, 250), max_size=6))
+def test_the_head_is_that_of_the_final_response(
+    interim: list[bytes], final: bytes, beyond: bytes, places: list[int]
+) -> None:
+    """An exchange has the head that ends it, as h11 sees it, however the bytes come, and whatever comes behind."""
+    h11 = pytest.importorskip("h11")
+    theirs = h11.Connection(h11.CLIENT)
+    theirs.send(h11.Request(method="GET", target="/", headers=[("Host", "a.test")]))
+    exchanges, exchange = Exchanges(), HeardExchange(Timeout(), None)
+    exchanges.begin(exchange, b"GET / HTTP/1.1\r\n\r\n")
+    event: Any = None
+    for piece in split(b"".join(interim) + final + beyond, places):
+        exchanges.took(exchange, piece)
+        theirs.receive_data(piece)
+        while not isinstance(event, h11.Response) and (event := theirs.next_event()) is not h11.NEED_DATA:
+            pass
+
+        assert isinstance(event, h11.Response) == (exchange.head is not None)
+    expected = http11.parse_head("GET", final)
+    assert exchange.head is not None
+    assert (event.status_code, event.reason) == (exchange.head.status, exchange.head.reason.encode("latin-1"))
+    assert (expected.status, list(expected.headers)) == (exchange.head.status, list(exchange.head.headers))
 
 
 def test_another_exchange_after_chunks() -> None:

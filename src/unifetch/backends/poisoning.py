@@ -114,7 +114,7 @@ class Exchanges:
             self.exchange.head = head
         if head.framing == "chunked":
             # As if the end of a chunk was to come first: what ends one and begins the next is one line then.
-            self._in_chunks, self._left, self._cut = True, 0, b""
+            self._in_chunks, self._left, self._cut, self._chunks.data = True, 0, b"", 0
             self._pass_chunks(b"\r\n" + rest)
         else:
             self._left = (maxsize if head.framing == "close" else head.framing) - len(rest)
@@ -130,7 +130,7 @@ class Exchanges:
             self._cut = rest
         else:
             reader = ByteReader()
-            self._start(http11.read_body(reader, "chunked"), reader, _ONE + rest)
+            self._start(http11.read_body(reader, "chunked", self._chunks.data - 1), reader, _ONE + rest)
 
     def done(self) -> None:
         """The response was read to its end."""

@@ -149,13 +149,18 @@ def _plain_size(line: bytes) -> int:
 
 
 class PlainChunks:
-    """Where chunks end, for whoever does not want to know what they hold."""
+    """Where chunks end, for whoever does not want to know what they hold.
 
-    __slots__ = ("_mark", "_step")
+    Attributes:
+        data: the bytes of data of all chunks that were passed.
+    """
+
+    __slots__ = ("_mark", "_step", "data")
 
     def __init__(self) -> None:
         self._mark = b"\r\n1\r\n"  # the end of a chunk, and the line of the next, of the size that came last
         self._step = 6  # bytes from there to the end of a chunk of that size
+        self.data = 0
 
     def passed(self, data: bytes, at: int) -> int:
         """The end of the first chunk behind which no plain line is, or not all of one; it may lie beyond the data.
@@ -166,8 +171,10 @@ class PlainChunks:
         """
         mark, step = self._mark, self._step
         while True:
+            begun = at
             while data.startswith(mark, at):  # a server that copies through a buffer sends nothing else
                 at += step
+            self.data += (at - begun) // step * (step - len(mark))
             end = data.find(_CRLF, at + 2, at + 20)
             if end < 0 or not data.startswith(_CRLF, at) or not (size := _plain_size(data[at + 2 : end])):
                 return at

@@ -336,17 +336,22 @@ def _is_number(text: str) -> bool:
 # === §5 The body (RFC 9112 §6 to §8) =================================================================
 
 
-def read_body(reader: ByteReader, framing: Framing) -> Generator[bytes | None, None, Pairs]:
+def read_body(reader: ByteReader, framing: Framing, received: int = 0) -> Generator[bytes | None, None, Pairs]:
     """Read the body: pieces are yielded as soon as they are there, the trailer fields are returned.
 
     The trailers are kept apart: a field that came after the body must never pass for one of the head (RFC 9110 §6.5.1).
+
+    Args:
+        reader: where the bytes wait.
+        framing: how long the body is.
+        received: bytes of a chunked body that another has read before; they count for the limit of extensions.
 
     Raises:
         IncompleteBody: the connection ended before the body did.
         ProtocolError: the chunked coding is not as it should be; TooLarge: over MAX_EXTENSIONS or MAX_TRAILERS.
     """
     if framing == "chunked":
-        return (yield from _read_chunked(reader))
+        return (yield from _read_chunked(reader, received))
     if framing == "close":
         yield from _read_to_close(reader)
     else:
@@ -374,8 +379,8 @@ def _read_to_close(reader: ByteReader) -> Generator[bytes | None, None, None]:
             yield None
 
 
-def _read_chunked(reader: ByteReader) -> Generator[bytes | None, None, Pairs]:
-    received = extensions = 0
+def _read_chunked(reader: ByteReader, received: int) -> Generator[bytes | None, None, Pairs]:
+    extensions = 0
     try:
         while True:
             while not len(reader):

@@ -129,9 +129,9 @@ class AsyncConnection(ConnectionState):
         # so the wait is short.
         ends = monotonic() + http11.CONTINUE_SECONDS
         with suppress(TimeoutError):
-            while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(await self._receive(time_left(ends)))
-            return early
+            while 100 not in dict(self.interim):
+                if (early := self._heard(await self._receive(time_left(ends)), steps)) is not None:
+                    return early
         return None
 
     async def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:

@@ -134,9 +134,9 @@ class Connection(ConnectionState):
         # so the wait is short.
         ends = monotonic() + http11.CONTINUE_SECONDS
         with suppress(TimeoutError):
-            while (early := self._advance(steps)) is None and 100 not in dict(self.interim):
-                self._feed(self._receive(time_left(ends)))
-            return early
+            while 100 not in dict(self.interim):
+                if (early := self._heard(self._receive(time_left(ends)), steps)) is not None:
+                    return early
         return None
 
     def _write_listening(self, data: bytes, steps: HeadSteps) -> Head | None:

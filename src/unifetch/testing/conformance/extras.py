@@ -81,6 +81,15 @@ class TestExtras(Conformance):
 
             assert (b"thanks", b"body") == (response.body, server.requests[0].body)
 
+    @requires(Capability.EXPECT_CONTINUE, Capability.KEEP_ALIVE)
+    def test_expect_continue_on_a_connection_that_ends(self, client: Client) -> None:
+        """A request that can be repeated is sent again, if the server closed an idle connection at that moment."""
+        with Server(reply(), OnHead(Close()), reply(200, b"again")) as server:
+            client.get(server.url)
+            response = client.put(server.url, body=b"body", headers={"Expect": "100-continue"})
+
+            assert (b"again", 2) == (response.body, server.connections)
+
     def test_expect_is_refused_where_nobody_waits(self, client: Client) -> None:
         """A backend that would not wait says so, and sends nothing."""
         if Capability.EXPECT_CONTINUE in client.backend.capabilities:
