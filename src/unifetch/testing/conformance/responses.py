@@ -75,6 +75,14 @@ class TestHeads(Conformance):
             assert ["a=1; Expires=Thu, 01 Jan", "b=2"] == headers.get_all("set-cookie")
             assert ["X-B", "x-a", "Set-Cookie", "X-E", "Content-Length"] == list(headers)
 
+    @requires(Capability.STRICT_HEAD)
+    def test_a_length_that_came_twice(self, client: Client) -> None:
+        """The same length twice is one length (RFC 9110 §8.6); both fields are reported, as any others."""
+        with Server(HEAD + b"Content-Length: 5\r\n" + FIVE) as server:
+            response = client.get(server.url)
+
+            assert (["5", "5"], b"hello") == (response.headers.get_all("content-length"), response.body)
+
     def test_header_bytes_are_latin_1(self, client: Client) -> None:
         """One character of a value stands for one byte, whatever its encoding was meant to be."""
         with Server(HEAD + b"X: caf\xc3\xa9 \xff\r\n" + FIVE) as server:
