@@ -52,9 +52,7 @@ class BlockingDialer(SocketDialer):
             try:
                 self.wire.connect(address)
                 return
-            except BlockingIOError:
-                if not isinstance(address, str):
-                    raise
+            except BlockingIOError:  # only a unix socket's
                 sleep(FULL_QUEUE)
 
     def wait(self, seconds: float | None) -> bool:

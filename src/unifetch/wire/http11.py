@@ -373,10 +373,7 @@ def _read_length(reader: ByteReader, length: int) -> Generator[bytes | None, Non
 
 def _read_to_close(reader: ByteReader) -> Generator[bytes | None, None, None]:
     while len(reader) or not reader.ended:
-        if piece := reader.take(len(reader)):
-            yield piece
-        else:
-            yield None
+        yield reader.take(len(reader)) or None
 
 
 def _read_chunked(reader: ByteReader, received: int) -> Generator[bytes | None, None, Pairs]:

@@ -164,12 +164,11 @@ class Connection(ConnectionState):
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
         if self._sent == "no" or self.reader.ended or not self._poll():
             raise error
-        data = b""
         with suppress(ConnectionLost):
-            data = self._receive(self._read_timeout)
-        if not data:
-            raise error
-        return data
+            data: bytes = self._receive(self._read_timeout)
+            if data:
+                return data
+        raise error
 
     def _write(self, data: bytes) -> None:
         """Write all of the data; the write timeout is for each time that the server takes some."""
