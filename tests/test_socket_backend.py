@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import runpy
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from unifetch.policies.tls import TLS
 from unifetch.testing import Close, HalfClose, OnHead, Pause, Reset, Server, Stall, Wait, reply
 from unifetch.testing.awaited import AwaitedClient
 from unifetch.testing.conformance.routes import Relay
+from unifetch.wire.tls_in_tls import TLSInTLS
 
 AUTHORITY = servers.certificate_authority()
 
@@ -186,3 +189,46 @@ def test_a_closed_connection_is_unfit() -> None:
         same = number in (again.fileno(), other.fileno())
 
         assert (True, True, False) == (was_fit, same, connection.is_fit())
+
+
+class FullOuter:
+    """Carries TLS in TLS to a server of this test, and takes no more once it is full."""
+
+    def __init__(self) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = AUTHORITY.server_context("127.0.0.1")
+        self.server = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.full = False
+
+    def settimeout(self, seconds: float | None) -> None:
+        pass
+
+    def send(self, data: bytes) -> int:
+        if self.full:
+            raise ssl.SSLWantWriteError
+        return self.incoming.write(data)
+
+    def recv(self, limit: int) -> bytes:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if self.server.version() is None:
+                self.server.do_handshake()
+        if data := self.outgoing.read(limit):
+            return data
+        raise ssl.SSLWantReadError
+
+
+def test_an_answer_through_tls_in_tls_that_takes_no_more() -> None:
+    """What the server says is read, though something that was written has not left yet."""
+    outer: Any = FullOuter()
+    wire = TLSInTLS(outer, AUTHORITY.client_context(), "127.0.0.1", 5)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        outer.server.do_handshake()
+    wire.settimeout(0)
+    outer.full = True
+    wire.send(b"x" * 1000)
+    outer.server.write(b"refused")
+
+    assert b"refused" == wire.recv(100)
+    outer.full = False
+    wire.send(b"y")
+    assert b"x" * 1000 + b"y" == outer.server.read(1000) + outer.server.read(1)

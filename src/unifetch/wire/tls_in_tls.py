@@ -57,7 +57,10 @@ class TLSInTLS:
             try:
                 outcome = step()
             except ssl.SSLWantReadError:
-                self._flush(ends)
+                if self._unsent:  # of an upload: a peer that takes no more of it may have answered
+                    self._flush_at_once()
+                else:
+                    self._flush(ends)
                 self._set_time(ends)
                 if data := self._outer.recv(RECEIVE):
                     self._incoming.write(data)
@@ -73,6 +76,12 @@ class TLSInTLS:
         while self._unsent:
             self._set_time(ends)
             self._unsent = self._unsent[self._outer.send(self._unsent) :]
+
+    def _flush_at_once(self) -> None:
+        self._outer.settimeout(0)
+        with suppress(BlockingIOError, ssl.SSLWantWriteError):
+            while self._unsent:
+                self._unsent = self._unsent[self._outer.send(self._unsent) :]
 
     def _set_time(self, ends: float) -> None:
         seconds = self._seconds

@@ -151,14 +151,18 @@ class Connection(ConnectionState):
         return None
 
     def _listen(self, steps: HeadSteps) -> Head | None:
-        # TLS may be readable by a message of its own, which is no part of a response: so this must not wait.
-        try:
-            data = self.sock.recv(RECEIVE)
-        except OSError as error:
-            if refused := certificate_refused(error, self._sent):
-                raise refused from error
-            return None  # nothing to hear; if the connection broke, the next write says so
-        return self._heard(data, steps)
+        # TLS may be readable by a message of its own, which is no part of a response: so this must not wait. And it may
+        # hold several records, of which the socket tells no more.
+        early: Head | None = None
+        while early is None:
+            try:
+                data = self.sock.recv(RECEIVE)
+            except OSError as error:
+                if refused := certificate_refused(error, self._sent):
+                    raise refused from error
+                break  # nothing more to hear; if the connection broke, the next write says so
+            early = self._heard(data, steps)
+        return early
 
     def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
