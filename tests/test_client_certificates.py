@@ -42,6 +42,24 @@ def test_a_certificate_belongs_to_its_origin(name: str, kind: Any, client_certif
             assert (["/", "/again"], []) == ([each.target for each in home.requests], other.requests)
 
 
+@pytest.mark.parametrize("name", ["urllib", "urllib3", "requests", "httpx", "httpx2", "aiohttp", "socket"])
+@pytest.mark.parametrize("kind", [Client, AwaitedClient])
+def test_a_certificate_of_a_client_with_a_base_url(name: str, kind: Any, client_certificate: str) -> None:
+    """It belongs to the origin of that, as all credentials of the client; for another the call has to give it."""
+    if name not in ("urllib", "socket") and find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    context = asks_for_a_certificate(ssl.TLSVersion.TLSv1_2)
+    tls = {**authority().trusted, "client_cert": client_certificate}
+    with Server(reply(200), tls=context) as home, Server(reply(200), tls=context) as other:
+        with kind(name, tls=tls, base_url=home.url) as client:
+            assert 200 == client.get("/").status
+            with pytest.raises(TLSError):
+                client.get(other.url)
+            assert 200 == client.get(other.url, tls=tls).status
+
+            assert (1, 1) == (len(home.requests), len(other.requests))
+
+
 def test_what_a_proxy_gets() -> None:
     """Whom to trust, and neither the certificate of the client nor the trust that an origin has without one."""
     settings = TLS(verify=False, ca_file="/ca.pem", client_cert="/me.pem", min_version="1.3", check_hostname=False)

@@ -148,8 +148,13 @@ class BaseClient:
             # The credentials of a client belong to the origin of its base_url; for another, the call has to give them.
             own = own.without(*filter(is_secret, own.by_name()))
             always = _without_secrets(always)
+            others = plan.settings
             if plan.auth is not None and "auth" not in call:
-                plan = self._planned(plan.settings.replace(auth=None), plan.backend, plan.process, plan.environment)
+                others = others.replace(auth=None)
+            if others.tls.client_cert is not None and "tls" not in call:
+                others = others.replace(tls=others.tls.for_others())
+            if others is not plan.settings:
+                plan = self._planned(others, plan.backend, plan.process, plan.environment)
         if always is not None:
             params = merged_params(always, params)
         if params is not None:

@@ -133,7 +133,7 @@ class TLS(Value):
         return self if alpn == self.alpn else self.replace(alpn=alpn)
 
     def for_others(self) -> TLS:
-        """These settings for another origin, after a redirect: without the client certificate."""
+        """These settings for another origin than that of the credentials: without the client certificate."""
         return self.replace(client_cert=None)
 
     def for_proxy(self) -> TLS:
