@@ -53,7 +53,7 @@ class AsyncSocketBackend:
         if request.route is not DIRECT:
             key = (key, request.route)  # no connection is used for another route, or with other credentials
         pool = self._pool  # a client that is closed meanwhile keeps its connections no more
-        connection = pool.take(key)
+        connection = None if request.fresh else pool.take(key)
         if connection is None:
             connection = AsyncConnection(await dial(request, clock, pool.sessions.get(key)))
             pool.opened(connection)
