@@ -141,17 +141,15 @@ class AsyncConnection(ConnectionState):
         return None
 
     async def _listen(self, steps: HeadSteps) -> Head | None:
-        # TLS may have got a message of its own, which is no part of a response: so this must not wait. The loop reads
-        # when it comes around: first to us, and then to the transport.
+        # TLS may be readable by a message of its own, which is no part of a response: so this must not wait.
+        # The loop reads when it comes around: first to us, and then to the transport.
         await sleep(0)
         await sleep(0)
         try:
             data = self.sock.recv_now(RECEIVE)
         except OSError as error:
             raise self._not_sent(error) from error
-        if data is None:
-            return None
-        return self._heard(data, steps)
+        return None if data is None else self._heard(data, steps)
 
     async def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).

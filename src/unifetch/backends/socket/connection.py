@@ -17,7 +17,7 @@ from ...wire.reader import RECEIVE
 from ...wire.sockets import arrivals, kernel_timeouts, send_or_hear
 from ...wire.tls_errors import certificate_refused
 from ..base import time_left, within
-from .connection_state import ConnectionState
+from .connection_state import ConnectionState, nothing
 from .in_place import reads_into
 
 TYPE_CHECKING: bool = False
@@ -65,7 +65,7 @@ class Connection(ConnectionState):
             owner.put(key, self)
             pieces = (rest,) if rest else ()
             return RawResponse(
-                head.status, head.reason, head.version, head.headers, pieces, _nothing, (), interim, True, None, rest
+                head.status, head.reason, head.version, head.headers, pieces, nothing, (), interim, True, None, rest
             )
         if rest:
             self.reader.feed(rest)
@@ -151,18 +151,17 @@ class Connection(ConnectionState):
         return None
 
     def _listen(self, steps: HeadSteps) -> Head | None:
-        # TLS may be readable by a message of its own, which is no part of a response: so this must not wait. And it may
-        # hold several records, of which the socket tells no more.
-        early: Head | None = None
-        while early is None:
+        # TLS may be readable by a message of its own, which is no part of a response: so this must not wait.
+        # And it may hold several records, of which the socket tells no more.
+        while True:
             try:
                 data = self.sock.recv(RECEIVE)
             except OSError as error:
                 if refused := certificate_refused(error, self._sent):
                     raise refused from error
-                break  # nothing more to hear; if the connection broke, the next write says so
-            early = self._heard(data, steps)
-        return early
+                return None  # nothing more to hear; if the connection broke, the next write says so
+            if (early := self._heard(data, steps)) is not None:
+                return early
 
     def _last_answer(self, error: ConnectionLost) -> bytes:
         # A server that refuses an upload may answer and close at once (RFC 9112 §9.5).
@@ -243,7 +242,3 @@ class Connection(ConnectionState):
         if seconds != self._seconds:  # far from the deadline it never changes, and to set it is a system call
             self._set_timeout(seconds)
             self._seconds = seconds
-
-
-def _nothing() -> None:
-    pass
