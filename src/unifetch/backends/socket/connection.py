@@ -72,9 +72,8 @@ class Connection(ConnectionState):
         trailers: Trailers = []
         done = partial(owner.put, key, self)
         body = self.read_body(size, trailers, done)
-        read_into = None
-        if isinstance(size, int):
-            read_into = reads_into(size, self.reader, partial(self._receive, request.timeout.read), done)
+        receive = partial(self._receive, request.timeout.read)
+        read_into = reads_into(size, self.reader, receive, done) if isinstance(size, int) else None
         abandon = partial(self.abandon, self.exchanges)
         return RawResponse(
             head.status, head.reason, head.version, head.headers, body, abandon, trailers, interim, True, read_into
