@@ -145,10 +145,8 @@ class AsyncSocketBackend:
     def _start(self) -> Clock:
         if self._clock is not None and not self._clock.loop.is_closed():
             raise ConfigError("this client serves another event loop, which is still open: use one client for each")
-        self._shared, self._pool = (
-            SharedConnections(),
-            self._pool.anew(),
-        )  # what a closed loop has left cannot be closed
+        # What a closed loop has left cannot even be closed.
+        self._shared, self._pool = SharedConnections(), self._pool.anew()
         self._clock = Clock(get_running_loop())
         return self._clock
 
